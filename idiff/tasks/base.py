@@ -1,0 +1,95 @@
+"""What a vision task is: how to paint its answer, how to read it back, how to score it.
+
+A task knows nothing of diffusion, Lightning or files. A new task is one subclass and one YAML under `configs/task`;
+`tests/tasks/test_contract.py` then checks the promises below without being told its name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.types import Prediction, Sample, Triplet, Truth
+
+
+class Task(ABC):
+    """Base of every task. Randomness comes in as `rng`; the same rng state gives the same triplet.
+
+    The contract:
+
+    * `encode` paints one training example. Joint crops and flips come first, painting after. With `train=False` there is no
+      augmentation. Everything that is not painted equals the (transformed) source exactly.
+    * `queries` is for evaluation: deterministic, complete, nothing drawn at random. The queries of one item share a `group`.
+      They come from the transformed picture that `encode(..., train=False)` uses. Each `query` says where the model's pixels lie
+      in the original picture: `"warp"`, a 2x3 matrix from original to model pixels, and `"size"`, the original (height, width).
+    * `decode` reads a batch of pictures. It gets queries, never annotations: it cannot reach the truth.
+    * `combine` turns the predictions of one group into one, in the pixels of the original picture.
+    * `truth` turns a triplet's annotation into what metrics compare with, in the pixels of the original picture.
+    * Oracle round trip: decoding the painted target scores near-perfect, the untouched source does not.
+
+    Attributes:
+        kind: short name; names the instruction bank file and the synthetic scenes that suit it.
+        unit: what one item of a sample is: `picture` (one item), or the annotation list whose entries are items
+            (`instances`, `phrases`).
+        headline: the metric that stands for the task in `val/score`; larger is better.
+    """
+
+    kind: ClassVar[str]
+    unit: ClassVar[str] = "picture"
+    headline: ClassVar[str]
+
+    @abstractmethod
+    def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
+        """Paint one example.
+
+        Args:
+            sample: picture and facts.
+            item: which item of the sample, 0 <= item < count of `unit`.
+            rng: the only source of randomness.
+            train: draw augmentations.
+
+        Raises:
+            BadSampleError: the sample lacks a field this task needs, or the field is of another type or shape.
+        """
+
+    @abstractmethod
+    def queries(self, sample: Sample, item: int) -> list[Triplet]:
+        """All evaluation prompts of one item, in order. Same errors as `encode`."""
+
+    @abstractmethod
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """Read the answers back.
+
+        Args:
+            edited: float32 (B, 3, H, W) in [-1, 1], what the model painted.
+            rendered: float32 (B, 3, H, W), the source as the autoencoder renders it.
+            queries: B queries.
+        """
+
+    @abstractmethod
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """Join the predictions of one group, back in the pixels of the original picture."""
+
+    @abstractmethod
+    def truth(self, annotation: dict[str, Any]) -> Truth:
+        """What metrics compare a combined prediction with, in the pixels of the original picture."""
+
+    @abstractmethod
+    def metrics(self) -> MetricCollection:
+        """Fresh metrics; each `update(prediction: Prediction, truth: Truth)`, `compute()` of nothing is nan."""
+
+    @abstractmethod
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Prediction] | None:
+        """The best constant answer, as a floor: its name (`mean_pose`, `largest_class`) and one prediction for every item.
+
+        """
+
+    @classmethod
+    @abstractmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """A drawn sample with exact truth, for the contract test."""

@@ -1,0 +1,189 @@
+"""The shapes and ranges of everything that travels between packages.
+
+Legend, used in every docstring: B batch, C channels, H height, W width, K joints, N classes.
+Pictures of the model are float32 (3, H, W) in [-1, 1]; pictures on disk are uint8 (H, W, 3) RGB.
+Points are (x, y) in pixels with pixel centres at whole numbers: the left column is x = 0, a mirror maps x to W - 1 - x,
+and resizing by s maps x to (x + 0.5) * s - 0.5. Label maps are integers (H, W) with 255 = void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+VOID = 255
+"""The label that no metric counts."""
+
+Picture = NDArray[np.uint8]
+"""uint8 (H, W, 3) RGB."""
+
+Labels = NDArray[np.uint8]
+"""uint8 (H, W), 255 = void."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """One picture and the facts about it, as read from a raw data set or a shard. Never painted pixels.
+
+    Attributes:
+        key: unique in its set; letters, digits, `_` and `-` only (it names files).
+        image: uint8 (H, W, 3) RGB.
+        annotation: JSON-able facts about this picture. The lists `instances` and `phrases`, where present, are its items:
+            `instances`: `{"category": str, "keypoints": [[x, y, v], ...], "box": [x, y, w, h], "area": float, "id": int}`
+            (v: 0 not labelled, 1 hidden, 2 visible, as COCO); `phrases`: `{"text": str, "instances": [int, ...]}`.
+        meta: facts shared by the whole set, from its manifest. `classes`: class names, the label map's value is the index;
+            `skeletons`: category -> `{"joints": [str], "pairs": [[left, right]], "sigmas": [float]}`.
+        label: uint8 (H, W) label map, where the set has one.
+        target: uint8 (H, W, 3) given answer (editing, restoration), where the set has one.
+    """
+
+    key: str
+    image: Picture
+    annotation: dict[str, Any]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    label: Labels | None = None
+    target: Picture | None = None
+
+
+@dataclass(slots=True)
+class Triplet:
+    """One training or evaluation example: instruction, source picture, target picture.
+
+    Attributes:
+        key: the sample's key and item, such as `000123/2`.
+        source: float32 (3, H, W) in [-1, 1]; None for text-to-image.
+        instruction: the prompt.
+        target: float32 (3, H, W) in [-1, 1].
+        query: what a predictor may know: the asked class or joints, colours, size of the original picture. JSON-able.
+            `group`: queries of one group are combined into one prediction.
+        annotation: the truth, read by `Task.truth` alone. Values are JSON-able or numpy arrays.
+        answer: float32 (C, H, W) in [0, 1]: the dense mask or heatmaps that encode drew, for training a learned decoder.
+    """
+
+    key: str
+    source: Tensor | None
+    instruction: str
+    target: Tensor
+    query: dict[str, Any]
+    annotation: dict[str, Any]
+    answer: Tensor | None = None
+
+
+@dataclass(slots=True)
+class Sampling:
+    """How a picture is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
+
+    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion.
+    """
+
+    steps: int = 4
+    guidance_text: float = 0.5
+    guidance_image: float = 0.5
+    sampler: str = "ddim"
+    rule: str = "instructdiffusion"
+
+
+@dataclass(slots=True)
+class Batch:
+    """Triplets of one task or of a mixture, stacked.
+
+    Attributes:
+        keys, instruction, query, annotation: one entry a row.
+        source: float32 (B, 3, H, W) in [-1, 1], or None for text-to-image.
+        target: float32 (B, 3, H, W) in [-1, 1].
+        position: int64 (B,): the row's place in the data stream; seeds its noise.
+        task: the name of the row's task in the configuration, one entry a row.
+        sampling: how validation samples these rows; None: the stage's default.
+        answer: float32 (B, C, H, W) in [0, 1], where every row has one of the same C.
+        bad: names of the bad samples (`shard:key: field: reason`) that were met and substituted while this batch was read.
+    """
+
+    keys: list[str]
+    instruction: list[str]
+    source: Tensor | None
+    target: Tensor
+    query: list[dict[str, Any]]
+    annotation: list[dict[str, Any]]
+    position: Tensor
+    task: list[str]
+    sampling: Sampling | None = None
+    answer: Tensor | None = None
+    bad: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
+        """Move the tensors to a device. The rest stays."""
+
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+
+        target, position = move(self.target), move(self.position)
+        assert target is not None and position is not None
+        return Batch(
+            keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
+            annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
+            bad=self.bad,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What a decoder read out of one painted picture, or what `combine` made of a group of them. Fields a task lacks are None.
+
+    Attributes:
+        query: the query that was answered (for a combined prediction: the first one).
+        score: confidence in [0, 1] of the whole answer.
+        mask: bool (H, W).
+        scores: float32 (H, W) in [0, 1], larger than 0.5 inside the mask.
+        keypoints: float32 (K, 3): x, y, score; NaN, NaN, 0 where nothing was painted. K joints of the query, or all joints of
+            the skeleton once combined.
+        labels: uint8 (H, W) label map: classes merged by score (combined semantic segmentation).
+        masks: class index -> bool (H, W): each asked class on its own (combined semantic segmentation).
+        picture: float32 (3, H, W) in [-1, 1]: an edited or restored picture.
+    """
+
+    query: dict[str, Any]
+    score: float = 0.0
+    mask: Tensor | None = None
+    scores: Tensor | None = None
+    keypoints: Tensor | None = None
+    labels: Tensor | None = None
+    masks: dict[int, Tensor] | None = None
+    picture: Tensor | None = None
+
+
+@dataclass(slots=True)
+class Truth:
+    """The facts a prediction is scored against, in the model's pixels. Fields a task lacks are None.
+
+    Attributes:
+        key: the sample's key (names the picture in results).
+        labels: uint8 (H, W), 255 = void.
+        mask: bool (H, W).
+        keypoints: float32 (K, 3): x, y, visibility (0, 1, 2).
+        box: (x, y, w, h) in pixels.
+        area: pixels squared, as COCO's `area`.
+        sigmas: OKS sigmas (K,).
+        absent: index of the one absent class that `mciou` asks.
+        picture: float32 (3, H, W) in [-1, 1].
+        source: float32 (3, H, W) in [-1, 1].
+    """
+
+    key: str
+    labels: Tensor | None = None
+    mask: Tensor | None = None
+    keypoints: Tensor | None = None
+    box: tuple[float, float, float, float] | None = None
+    area: float | None = None
+    sigmas: tuple[float, ...] | None = None
+    absent: int | None = None
+    picture: Tensor | None = None
+    source: Tensor | None = None

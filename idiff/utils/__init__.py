@@ -1,0 +1,1 @@
+"""Small things everyone may use: images, painting, text, seeds."""
