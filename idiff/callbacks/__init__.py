@@ -1,0 +1,9 @@
+"""Lightning callbacks: evaluation, averaged weights, checkpoints, prediction files."""
+
+from idiff.callbacks.average import WeightAverage
+from idiff.callbacks.checkpoint_io import AtomicCheckpointIO
+from idiff.callbacks.evaluate import Evaluate
+from idiff.callbacks.keep_last import KeepLast
+from idiff.callbacks.predictions import PredictionWriter
+
+__all__ = ["AtomicCheckpointIO", "Evaluate", "KeepLast", "PredictionWriter", "WeightAverage"]

@@ -1,0 +1,143 @@
+"""Validation as the field scores it: painted pictures are decoded, combined, scored; curves, pictures and a table come out."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from idiff.callbacks.pictures import rows_of
+from idiff.callbacks.scoring import Score, Scorer
+from idiff.types import Batch, Picture
+from idiff.utils.images import grid
+
+HEADERS = ["source", "edited", "target", "decoded"]
+
+
+class Evaluate(pl.Callback):
+    """Score every validation loader by its task, and log `val/<task>/<metric>` and their mean headline `val/score`.
+
+    The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation.
+
+    Args:
+        pictures: samples of each task in the grid source / edited / target / decoded under `val/<task>`.
+        baselines: score ceiling, identity and guess at the first validation, and show them beside the model ever after.
+        table: print a table in the terminal.
+    """
+
+    def __init__(self, pictures: int = 8, baselines: bool = True, table: bool = True) -> None:
+        self.pictures, self.baselines, self.table = pictures, baselines, table
+        self.results: dict[str, Score] = {}
+        self.seconds: dict[str, float] = {}
+        self.evaluations: dict[str, int] = {}
+        self._floors: dict[str, Score] = {}
+        self._scorers: dict[str, Scorer] = {}
+        self._grids: dict[str, list[list[Picture]]] = {}
+        self._began = 0.0
+        self._train_mark: tuple[float, int] | None = None
+
+    # throughput of training
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Log `system/samples_per_second` over the steps between two log lines."""
+        if self._train_mark is None:
+            self._train_mark = (time.perf_counter(), 0)
+            return
+        began, count = self._train_mark
+        count += len(batch) * trainer.world_size
+        self._train_mark = (began, count)
+        if (batch_idx + 1) % max(1, trainer.log_every_n_steps * trainer.accumulate_grad_batches) == 0:
+            pl_module.log("system/samples_per_second", count / (time.perf_counter() - began), batch_size=1)
+            self._train_mark = (time.perf_counter(), 0)
+
+    # validation
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget what was scored before."""
+        self._scorers, self._grids, self._train_mark = {}, {}, None
+        self.seconds, self.evaluations = {}, {}
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Time the painting."""
+        self._began = time.perf_counter()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Tensor,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Decode and score one batch of one task."""
+        name = batch.task[0]
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._began
+        self.evaluations[name] = pl_module.evaluations(batch.sampling)
+        task = trainer.datamodule.tasks[name]  # type: ignore[attr-defined]
+        if name not in self._scorers:
+            self._scorers[name] = Scorer(task, baselines=self.baselines and name not in self._floors)
+        with torch.no_grad():
+            rendered = pl_module.render(batch.target if batch.source is None else batch.source)
+            found = self._scorers[name].update(batch, outputs, pl_module.render, rendered=rendered)
+        shown = self._grids.setdefault(name, [])
+        if len(shown) < self.pictures and trainer.is_global_zero:
+            shown += rows_of(task, batch, outputs, found)[: self.pictures - len(shown)]
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compute, log, draw, print."""
+        self.results = {}
+        headlines = []
+        for name, scorer in self._scorers.items():
+            score = scorer.compute()
+            if scorer.baselines and not trainer.sanity_checking:
+                self._floors[name] = score
+            elif name in self._floors:
+                floors = self._floors[name]
+                score.ceiling, score.identity = floors.ceiling, floors.identity
+                score.guess, score.guess_name = floors.guess, floors.guess_name
+            self.results[name] = score
+            for metric, value in score.metrics.items():
+                pl_module.log(f"val/{name}/{metric}", value, rank_zero_only=False)
+            headlines.append(score.metrics[scorer.task.headline])
+        known = [value for value in headlines if not math.isnan(value)]
+        pl_module.log("val/score", sum(known) / len(known) if known else 0.0)
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        self._draw(trainer)
+        if self.table and self.results:
+            Console().print(render_table(self.results, step=trainer.global_step))
+
+    def _draw(self, trainer: pl.Trainer) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                for name, rows in self._grids.items():
+                    picture = grid(rows, headers=HEADERS)
+                    logger.experiment.add_image(f"val/{name}", picture, trainer.global_step, dataformats="HWC")
+
+
+def render_table(results: dict[str, Score], *, step: int) -> Table:
+    """Every score beside its ceiling and its floors."""
+    table = Table(title=f"step {step}")
+    for column in ("task", "metric", "score", "ceiling", "identity", "guess"):
+        table.add_column(column, justify="left" if column in {"task", "metric"} else "right")
+    for name, score in results.items():
+        for metric, value in score.metrics.items():
+            cells = [score.ceiling.get(metric), score.identity.get(metric), score.guess.get(metric)]
+            table.add_row(name, metric, _cell(value), *[_cell(cell) for cell in cells])
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,146 @@
+"""One scoring path for everything: painted pictures in, metrics out. Knows tasks, nothing of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.tasks.base import Task
+from idiff.types import Batch, Prediction, Truth
+
+GUESS_SAMPLES = 500
+"""How many truths the answer that looks at no picture is fitted on."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The combined prediction of one group of queries.
+
+    Attributes:
+        rows: rows of the batch the group has.
+        queries: their queries.
+        prediction: combined, in the pixels of the original picture.
+        truth: what it is scored against.
+    """
+
+    rows: slice
+    queries: list[dict[str, Any]]
+    prediction: Prediction
+    truth: Truth
+
+
+def answers(task: Task, edited: Tensor, rendered: Tensor, batch: Batch) -> list[Answer]:
+    """Decode and combine a batch that holds whole groups of one task.
+
+    Args:
+        task: whose pictures these are.
+        edited: (B, 3, H, W) in [-1, 1], painted.
+        rendered: (B, 3, H, W), the sources as the autoencoder renders them.
+        batch: queries and truth.
+    """
+    predictions = task.decode(edited, rendered, batch.query)
+    found = []
+    start = 0
+    for end in range(1, len(batch) + 1):
+        if end < len(batch) and batch.query[end]["group"] == batch.query[start]["group"]:
+            continue
+        rows = slice(start, end)
+        combined = task.combine(predictions[rows], batch.query[rows])
+        truth = task.truth(batch.annotation[start])
+        found.append(Answer(rows=rows, queries=batch.query[rows], prediction=combined, truth=truth))
+        start = end
+    return found
+
+
+@dataclass(slots=True)
+class Score:
+    """Metrics of one task, beside its ceiling and its floors.
+
+    Attributes:
+        metrics: of the model.
+        ceiling: of the painted truth after the autoencoder.
+        identity: of the untouched source.
+        guess: of the best answer that does not look; `guess_name` says which.
+        samples: items. queries: prompts.
+    """
+
+    metrics: dict[str, float]
+    ceiling: dict[str, float] = field(default_factory=dict)
+    identity: dict[str, float] = field(default_factory=dict)
+    guess: dict[str, float] = field(default_factory=dict)
+    guess_name: str = ""
+    samples: int = 0
+    queries: int = 0
+
+
+class Scorer:
+    """Collect the metrics of one task over a validation.
+
+    Args:
+        task: the task.
+        baselines: also score ceiling, identity and guess.
+    """
+
+    def __init__(self, task: Task, *, baselines: bool) -> None:
+        self.task = task
+        self.baselines = baselines
+        self.model = task.metrics()
+        self.ceiling = task.metrics()
+        self.identity = task.metrics()
+        self.truths: list[tuple[dict[str, Any], Truth]] = []
+        self.samples = self.queries = 0
+
+    def update(
+        self, batch: Batch, edited: Tensor, render: Callable[[Tensor], Tensor], *, rendered: Tensor
+    ) -> list[Answer]:
+        """Score one batch.
+
+        Args:
+            batch: whole groups of this task.
+            edited: (B, 3, H, W), painted.
+            render: pictures through the autoencoder.
+            rendered: the batch's sources through it.
+
+        Returns:
+            the model's answers, for pictures and files.
+        """
+        found = answers(self.task, edited, rendered, batch)
+        _update(self.model, found, edited.device)
+        self.samples += len(found)
+        self.queries += len(batch)
+        if self.baselines and batch.source is not None:
+            _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), edited.device)
+            _update(self.identity, answers(self.task, batch.source, rendered, batch), edited.device)
+            room = GUESS_SAMPLES - len(self.truths)
+            self.truths += [(answer.queries[0], answer.truth) for answer in found[: max(room, 0)]]
+        return found
+
+    def compute(self) -> Score:
+        """All figures as plain numbers."""
+        score = Score(_numbers(self.model), samples=self.samples, queries=self.queries)
+        if self.baselines:
+            score.ceiling, score.identity = _numbers(self.ceiling), _numbers(self.identity)
+            guess = self.task.guess([truth for _, truth in self.truths])
+            if guess is not None:
+                score.guess_name, answer = guess
+                metrics = self.task.metrics()
+                for query, truth in self.truths:
+                    metrics.update(answer(query), truth)
+                score.guess = _numbers(metrics)
+        return score
+
+
+def _update(metrics: MetricCollection, found: list[Answer], device: Any) -> None:
+    metrics.to(device)
+    for answer in found:
+        metrics.update(answer.prediction, answer.truth)
+
+
+def _numbers(metrics: MetricCollection) -> dict[str, float]:
+    values = {name: float(value) for name, value in metrics.compute().items()}
+    return {name: value if math.isfinite(value) else math.nan for name, value in values.items()}

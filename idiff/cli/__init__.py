@@ -1,0 +1,70 @@
+"""One command, `idiff`. The first word picks the part; only that part is imported, so that help is quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from idiff._version import __version__
+from idiff.errors import IdiffError, unknown
+
+COMMANDS = {
+    "fit": ("idiff.cli.lightning", "train a stage: idiff fit --config YAML [--ckpt_path last|FILE] [overrides]"),
+    "validate": ("idiff.cli.lightning", "score a checkpoint on the validation sets of a configuration"),
+    "test": ("idiff.cli.lightning", "as validate, on the test loop"),
+    "predict": ("idiff.cli.lightning", "write masks, keypoints and painted pictures"),
+    "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
+    "data": ("idiff.cli.data", "build, check and look at shards"),
+}
+
+
+def usage() -> str:
+    """The text of `idiff --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(["usage: idiff COMMAND ...", "", *lines, "", "idiff COMMAND --help says more."])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: words after `idiff`; None: those of the process.
+
+    Returns:
+        the exit code: 0 done, 1 a check failed, 2 bad input or configuration, 143 after SIGTERM with everything saved.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help"}:
+        print(usage())  # noqa: T201
+        return 0 if words else 2
+    if words[0] in {"-V", "--version"}:
+        print(f"idiff {__version__}")  # noqa: T201
+        return 0
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        if words[0] not in COMMANDS:
+            raise unknown("command", words[0], COMMANDS)
+        part = importlib.import_module(COMMANDS[words[0]][0])
+        # the parts that serve several commands need the word itself
+        code: int = part.run(words if COMMANDS[words[0]][0].endswith("lightning") else words[1:])
+        return code
+    except IdiffError as error:
+        print(f"idiff: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2 if stop.code else 0
+    except KeyboardInterrupt:
+        print("idiff: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def console() -> None:
+    """Entry point of the console script. The working folder comes first on the path, so that a user's own task is found."""
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    sys.exit(main())
+
+
+__all__ = ["COMMANDS", "console", "main", "usage"]

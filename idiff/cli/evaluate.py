@@ -1,0 +1,115 @@
+"""`idiff evaluate`: Lightning's validation with the evaluate callback, and a metric card at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+
+from idiff._version import __version__
+from idiff.errors import ConfigError
+
+PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Options of `idiff evaluate`."""
+    options = argparse.ArgumentParser(prog="idiff evaluate", description=__doc__)
+    add = options.add_argument
+    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
+    add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
+    add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
+    add("--queries", choices=("present", "all"), help="classes asked a picture: those present and one absent, or all")
+    add("--decoder", metavar="NAME", help="how painted answers are read (color)")
+    add("--steps", type=int, metavar="N", help="sampling steps; default: the task's")
+    add("--limit", type=int, metavar="N", help="items; default: all")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures")
+    add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
+    add("--out", required=True, metavar="CARD.json", help="the metric card")
+    return options
+
+
+def run(words: list[str]) -> int:
+    """Score a checkpoint on a set of shards and write the card.
+
+    Raises:
+        IdiffError: an input that cannot be used, before anything is computed.
+    """
+    options = parser().parse_args(words)
+    out = Path(options.out)
+    if not out.parent.is_dir() or out.is_dir():
+        raise ConfigError(f"--out {out} cannot be written: expected a file in a folder that exists")
+
+    import lightning.pytorch as pl
+    from rich.console import Console
+
+    from idiff.callbacks.evaluate import Evaluate, render_table
+    from idiff.cli.lightning import _quiet
+    from idiff.cli.restore import restore_task
+    from idiff.data.datamodule import TaskDataModule
+    from idiff.models.checkpoints import load
+    from idiff.stages import TaskTraining
+
+    _quiet()
+    loaded = load(options.checkpoint)
+    found = restore_task(loaded.config, options.task, data=options.data)
+    task, sampling = found.task, found.sampling
+    if options.steps is not None:
+        sampling.steps = options.steps
+    for name, value in (("ask", options.queries), ("decoder", options.decoder)):
+        if value is not None:
+            if not hasattr(task, name):
+                raise ConfigError(f"--{'queries' if name == 'ask' else name} does not apply to the task '{found.name}'")
+            setattr(task, name, value)
+    loaded.backbone.sample_seed = options.seed
+    data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
+    evaluate = Evaluate(pictures=0, table=False)
+    callbacks: list[pl.Callback] = [evaluate]
+    if options.predictions:
+        from idiff.callbacks.predictions import ValidationPredictions
+
+        callbacks.append(ValidationPredictions(options.predictions))
+    trainer = pl.Trainer(logger=False, callbacks=callbacks, enable_checkpointing=False, enable_model_summary=False)
+    began = time.perf_counter()
+    trainer.validate(TaskTraining(backbone=loaded.backbone), datamodule=data, verbose=False)
+    score = evaluate.results.get(found.name)
+    if score is None:
+        raise ConfigError(f"{options.data} holds no items for the task '{found.name}': nothing was scored")
+    card = {
+        "task": found.name,
+        "metrics": _clean(score.metrics),
+        "ceiling": _clean(score.ceiling),
+        "identity": _clean(score.identity),
+        "guess": {"name": score.guess_name, **_clean(score.guess)},
+        "samples": score.samples,
+        "queries": score.queries,
+        "asked": getattr(task, "ask", None),
+        "steps": sampling.steps,
+        "evaluations_per_query": evaluate.evaluations[found.name],
+        "seconds_per_query": evaluate.seconds[found.name] / max(score.queries, 1),
+        "minutes": (time.perf_counter() - began) / 60,
+        "decoder": getattr(task, "decoder", None),
+        "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
+        "seed": options.seed,
+        "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},
+        "data": {"path": options.data, "fingerprint": data.fingerprint(found.name)},
+        "versions": {"idiff": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+    }
+    staged = out.with_name(f".{out.name}.part")
+    staged.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    staged.replace(out)
+    Console().print(render_table({found.name: score}, step=loaded.step))
+    return 0
+
+
+def _clean(values: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no nan: a metric of nothing is null."""
+    return {name: None if value != value else value for name, value in values.items()}  # noqa: PLR0124
+
+

@@ -1,0 +1,213 @@
+"""`idiff fit | validate | test | predict`: the Lightning command line over composed configurations."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+import idiff.data.datamodule
+import idiff.stages  # noqa: F401  the classes that short names in a configuration stand for
+from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, WeightAverage
+from idiff.callbacks.checkpoint_io import newest
+from idiff.cli.compose import compose
+from idiff.errors import CheckpointError, ConfigError, suggest
+from idiff.stages.base import Stage
+
+METHODS = LightningCLI.subcommands()
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """`best.ckpt`: the checkpoint with the highest `val/score`, with averaged weights.
+
+    Args:
+        monitor: the logged value that decides.
+        mode: `max` or `min`.
+    """
+
+    def __init__(self, monitor: str = "val/score", mode: str = "max") -> None:
+        super().__init__(
+            filename="best", monitor=monitor, mode=mode, save_top_k=1, enable_version_counter=False, save_last=False
+        )
+
+
+class StageCLI(LightningCLI):
+    """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The callbacks every run has; each is set in the configuration under its name."""
+        parser.add_lightning_class_args(WeightAverage, "ema")
+        parser.add_lightning_class_args(Evaluate, "evaluate")
+        parser.add_lightning_class_args(KeepLast, "last")
+        parser.add_lightning_class_args(BestCheckpoint, "best")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
+        parser.set_defaults({"trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False})
+
+    def _parse_ckpt_path(self) -> None:
+        """A checkpoint never changes the configuration: what the YAML and the command line say holds."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
+        settings = self._get(self.config_init, "trainer")
+        root = Path(settings["default_root_dir"])
+        self._prepare_folder(root, fast=bool(settings.get("fast_dev_run")))
+        if settings.get("logger") in {None, True}:
+            kwargs["logger"] = TensorBoardLogger(save_dir=str(root), name="", version="")
+        plugins = settings.get("plugins") or []
+        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """Let the checkpoint carry the configuration as plain values, so that it can be used alone."""
+        config = yaml.safe_load(
+            self.parser.dump(self.config, skip_none=False, skip_link_targets=False, format="yaml")
+        )
+        config = config.get(self.subcommand, config)
+        self.model.run_config = {key: config[key] for key in ("model", "data", "trainer") if key in config}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        arguments = super()._prepare_subcommand_kwargs(subcommand)
+        arguments["ckpt_path"] = self._checkpoint(arguments.get("ckpt_path"), fit=subcommand == "fit")
+        return arguments
+
+    def _checkpoint(self, wanted: str | None, *, fit: bool) -> str | None:
+        folder = Path(self.trainer.default_root_dir) / "checkpoints"
+        if wanted == "last":
+            path, passed = newest(folder)
+            for sentence in passed:
+                _say(f"passed over: {sentence}")
+            if path is None and not fit:
+                raise CheckpointError(f"{folder} holds no checkpoint: train first, or name one with --ckpt_path FILE")
+            _say(f"resuming from {path}" if path else f"{folder} holds no checkpoint: starting fresh")
+            return None if path is None else str(path)
+        if wanted == "best":
+            wanted = str(folder / "best.ckpt")
+        if wanted is not None and not Path(wanted).is_file():
+            raise CheckpointError(
+                f"{wanted} is missing: expected a .ckpt file, or 'last' or 'best' for those in {folder}"
+            )
+        if wanted is None and not fit:
+            raise ConfigError("no weights were named: add --ckpt_path last, best or FILE")
+        return wanted
+
+    @staticmethod
+    def _prepare_folder(root: Path, *, fast: bool) -> None:
+        try:
+            if not fast:
+                root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the run folder {root} cannot be made: {error.strerror}. Set trainer.default_root_dir to one that can."
+            ) from None
+        if root.exists() and not os.access(root, os.W_OK):
+            raise ConfigError(f"the run folder {root} cannot be written. Set trainer.default_root_dir to one that can.")
+
+
+def run(words: list[str]) -> int:
+    """Run `fit`, `validate`, `test` or `predict`.
+
+    Raises:
+        ConfigError: an unknown key or a value that does not fit, in one sentence.
+    """
+    method, rest = words[0], words[1:]
+    _quiet()
+    files, rest = _take_configs(rest)
+    staged: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="idiff-") as folder:
+        if files:
+            path = Path(folder) / "config.yaml"
+            path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
+            staged = ["--config", str(path)]
+        only = type("StageCLI", (StageCLI,), {"subcommands": staticmethod(lambda: {method: METHODS[method]})})
+        try:
+            only(
+                model_class=Stage,
+                datamodule_class=LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                seed_everything_default=0,
+                save_config_kwargs={"overwrite": True},
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                parser_kwargs={"exit_on_error": False},
+                args=[method, *staged, *rest],
+            )
+        except ArgumentError as error:
+            raise ConfigError(short(str(error), where=", ".join(files) or "the command line")) from None
+    return 0
+
+
+def short(message: str, *, where: str) -> str:
+    """The innermost sentence of a parser's error, with a did-you-mean where a key is unknown.
+
+    Args:
+        message: jsonargparse's, often of many lines.
+        where: the configuration files.
+    """
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+    inner = [line for line in lines if not line.startswith(("Given value", "Problem with", "Subclass types expected"))]
+    text = inner[-1] if inner else message
+    for line in lines:
+        found = re.search(r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: (\S+)|not accepted: .*?['\"](\w+)", line)
+        if found:
+            word = next(group for group in found.groups() if group)
+            text = line + suggest(word.split(".")[-1].lstrip("-"), _known_words())
+            break
+    return f"{where}: {text}"
+
+
+def _known_words() -> set[str]:
+    """Setting names of the project's configurable classes and of the trainer, for did-you-mean."""
+    import inspect
+
+    from idiff.data import datamodule
+    from idiff.models.backbone import LatentDiffusion, Objective
+
+    classes: list[Any] = [Trainer, Stage, LatentDiffusion, Objective, Evaluate, KeepLast, WeightAverage, BestCheckpoint]
+    classes += [getattr(idiff.stages, name) for name in idiff.stages.__all__]
+    classes += [value for name, value in vars(datamodule).items() if name.endswith(("DataModule", "Entry"))]
+    words = {"model", "data", "trainer", "ema", "evaluate", "last", "best", "predictions", "class_path", "init_args"}
+    for item in classes:
+        words |= set(inspect.signature(item).parameters)
+    return words - {"self", "args", "kwargs", "optim"}
+
+
+def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
+    files, rest = [], []
+    iterator = iter(words)
+    for word in iterator:
+        if word in {"--config", "-c"}:
+            files.append(next(iterator, ""))
+        elif word.startswith("--config="):
+            files.append(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return files, rest
+
+
+def _quiet() -> None:
+    """Leave out what a user can do nothing about."""
+    warnings.filterwarnings("ignore", message=".*num_workers.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"idiff: {text}\n")

@@ -1,0 +1,1 @@
+"""Neural networks: autoencoder, text encoder, U-Net, and the backbone that joins them. No Lightning here."""

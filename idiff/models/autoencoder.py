@@ -1,0 +1,90 @@
+"""The autoencoder: pictures to latents and back. A thin wrapper over diffusers' AutoencoderKL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from idiff.errors import CheckpointError
+from idiff.models.folders import folder_sha256, subfolder
+
+
+class Autoencoder(nn.Module):
+    """Pictures (B, 3, H, W) in [-1, 1] to latents (B, C, H / f, W / f) and back.
+
+    The target latent is `scale` times a posterior sample; the source latent is the posterior mode, **not** scaled, as
+    InstructPix2Pix (arXiv 2211.09800) has it; official weights and diffusers' pipeline both need it so.
+
+    Args:
+        config: arguments of `diffusers.AutoencoderKL`, for an autoencoder that is to be trained.
+        weights: folder in diffusers' format (a pipeline's folder with `vae/` inside, or the autoencoder's own).
+            Just one of the two is given.
+
+    Raises:
+        CheckpointError: neither or both are given, or the folder holds no autoencoder.
+    """
+
+    def __init__(self, *, config: dict[str, Any] | None = None, weights: str | None = None) -> None:
+        super().__init__()
+        if (config is None) == (weights is None):
+            raise CheckpointError(
+                "an autoencoder needs either config (to train one) or weights (a folder with a trained one): got "
+                + ("neither. Train one with configs/experiment/autoencoder.yaml." if config is None else "both.")
+            )
+        self.reference: dict[str, str] | None = None
+        if weights is not None:
+            folder = subfolder(weights, "vae")
+            self.net = AutoencoderKL.from_pretrained(folder, local_files_only=True)
+            self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
+        else:
+            self.net = AutoencoderKL(**(config or {}))
+
+    @property
+    def scale(self) -> float:
+        """Factor that brings target latents to about unit variance (0.18215 for Stable Diffusion 1.5)."""
+        return float(self.net.config.scaling_factor)
+
+    @property
+    def channels(self) -> int:
+        """Latent channels C."""
+        return int(self.net.config.latent_channels)
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent cell covers along a side."""
+        return int(2 ** (len(self.net.config.block_out_channels) - 1))
+
+    def moments(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the posterior, each (B, C, H / f, W / f), unscaled."""
+        posterior = self.net.encode(pixels).latent_dist
+        return posterior.mean, posterior.std
+
+    def encode_source(self, pixels: Tensor) -> Tensor:
+        """Posterior mode, unscaled: the condition of the U-Net."""
+        return self.moments(pixels)[0]
+
+    def encode_target(self, pixels: Tensor, rngs: Sequence[torch.Generator] | None = None) -> Tensor:
+        """Scaled posterior sample: what the diffusion model learns to paint.
+
+        Args:
+            pixels: (B, 3, H, W) in [-1, 1].
+            rngs: one CPU generator a row; None takes the mode.
+        """
+        mean, std = self.moments(pixels)
+        if rngs is None:
+            return self.scale * mean
+        noise = torch.stack([torch.randn(mean.shape[1:], generator=rng) for rng in rngs]).to(mean)
+        return self.scale * (mean + std * noise)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Scaled latents to pictures (B, 3, H, W), clamped to [-1, 1]."""
+        return self.net.decode(latent / self.scale).sample.clamp(-1, 1)
+
+    def render(self, pixels: Tensor) -> Tensor:
+        """Pictures as the autoencoder renders them: mode, then decode."""
+        return self.decode(self.scale * self.moments(pixels)[0])

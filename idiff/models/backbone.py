@@ -1,0 +1,233 @@
+"""The backbone every stage shares: autoencoder, text encoder, U-Net, and how they are trained and sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from idiff.diffusion import (
+    NoiseSchedule,
+    branches,
+    cell_weights,
+    changed_cells,
+    check_prediction_type,
+    combine,
+    draw_dropout,
+    draw_timesteps,
+    min_snr_weight,
+    per_sample_noise,
+    sample,
+    to_clean_and_noise,
+    training_target,
+    weighted_mse,
+)
+from idiff.errors import ConfigError
+from idiff.models.autoencoder import Autoencoder
+from idiff.models.text import TextEncoder
+from idiff.models.unet import build_unet
+from idiff.types import Batch, Sampling
+from idiff.utils.seeds import torch_rng
+
+CHANGED = 1e-3
+"""Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
+
+
+@dataclass(slots=True)
+class Objective:
+    """How the diffusion model is trained. The defaults are those of Stable Diffusion 1.5 and InstructDiffusion.
+
+    Attributes:
+        prediction: what the U-Net predicts: `epsilon`, `v_prediction` or `sample`.
+        zero_terminal_snr: no signal is left at the last timestep (arXiv 2305.08891); needs `v_prediction` or `sample`.
+        spacing: inference timesteps: `trailing`, `leading` or `linspace`.
+        terminal_share: share of training rows drawn at the last timestep; the rest is uniform.
+        changed_weight: weight of latent cells where the target differs from the source; 1 weighs all alike.
+        min_snr_gamma: min-SNR weighting (arXiv 2303.09556); None weighs all timesteps alike.
+        dropout_text, dropout_image, dropout_both: shares of rows whose condition is dropped: text alone, source alone, both.
+        rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
+    """
+
+    prediction: str = "epsilon"
+    zero_terminal_snr: bool = False
+    spacing: str = "leading"
+    terminal_share: float = 0.0
+    changed_weight: float = 1.0
+    min_snr_gamma: float | None = None
+    dropout_text: float = 0.075
+    dropout_image: float = 0.075
+    dropout_both: float = 0.0
+    rule: str = "instructdiffusion"
+
+
+class LatentDiffusion(nn.Module):
+    """A latent diffusion model that edits a source picture as a prompt asks, or paints one from words alone.
+
+    With a source the U-Net sees the noisy latent and the unscaled source latent, 2C channels in (InstructPix2Pix, section 3.2);
+    without one (`with_source=False`) it sees C channels: plain text-to-image.
+
+    Args:
+        autoencoder: trained; kept frozen here.
+        text: trained with the U-Net where it was built from a config, frozen where it has weights.
+        unet: arguments of `diffusers.UNet2DConditionModel`; channels and context width are filled in.
+        unet_weights: folder of a U-Net to start from instead. A text-to-image U-Net is widened with zeros where a source is asked.
+        objective: what is trained, and how it is sampled.
+        with_source: whether there is a source picture.
+        sample_seed: seed of every picture that `edit` samples.
+
+    Raises:
+        ConfigError: the autoencoder was never trained, or both or neither of `unet` and `unet_weights` are given.
+    """
+
+    def __init__(
+        self,
+        *,
+        autoencoder: Autoencoder,
+        text: TextEncoder,
+        unet: dict[str, Any] | None = None,
+        unet_weights: str | None = None,
+        objective: Objective | None = None,
+        with_source: bool = True,
+        sample_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if autoencoder.reference is None:
+            raise ConfigError(
+                "the autoencoder has no weights: a latent diffusion model needs a trained one. Set "
+                "model.init_args.backbone.init_args.autoencoder.init_args.weights to its folder "
+                "(configs/experiment/autoencoder.yaml trains one)."
+            )
+        self.objective = objective or Objective()
+        self.with_source = with_source
+        self.sample_seed = sample_seed
+        self.autoencoder = autoencoder.requires_grad_(False).eval()
+        self.text = text
+        if text.reference is not None:
+            text.requires_grad_(False).eval()
+        self.unet, self.report = build_unet(
+            unet, weights=unet_weights, latent_channels=autoencoder.channels, context=text.width, with_source=with_source
+        )
+        self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
+        check_prediction_type(self.objective.prediction, self.schedule)
+
+    def train(self, mode: bool = True) -> LatentDiffusion:
+        """Set training mode; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        self.autoencoder.eval()
+        if self.text.reference is not None:
+            self.text.eval()
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that `idiff.models.checkpoints.build` makes this model of again; frozen parts by path and SHA-256."""
+        return {
+            "autoencoder": self.autoencoder.reference,
+            "text": self.text.describe(),
+            "unet": {k: v for k, v in dict(self.unet.config).items() if not k.startswith("_")},
+            "objective": asdict(self.objective),
+            "with_source": self.with_source,
+        }
+
+    def loss(self, batch: Batch, *, seed: int, dropout: bool = True) -> Tensor:
+        """Training loss of a batch: weighted mean squared error of what the U-Net predicts.
+
+        Timestep, condition dropout, posterior sample and noise of a row come from one generator, seeded by its position, so that
+        they do not depend on the batch it stands in.
+
+        Args:
+            batch: pictures in [-1, 1]; `source` must be there if and only if the model takes one.
+            seed: seed of the run.
+            dropout: drop conditions as the objective says; False in validation.
+
+        Raises:
+            ConfigError: the batch has a source and the model takes none, or the other way round.
+        """
+        if (batch.source is not None) != self.with_source:
+            have, want = ("no source", "one") if batch.source is None else ("a source", "none")
+            raise ConfigError(f"the batch has {have}, this model takes {want}: set with_source to fit the data")
+        goal = self.objective
+        rngs = [torch_rng(seed, "noise", int(position)) for position in batch.position]
+        t = draw_timesteps(rngs, self.schedule.num_train_timesteps, terminal_share=goal.terminal_share)
+        t = t.to(batch.target.device)
+        drop_text, drop_image = draw_dropout(
+            rngs, text=goal.dropout_text, image=goal.dropout_image, both=goal.dropout_both
+        )
+        if not dropout:
+            drop_text, drop_image = torch.zeros_like(drop_text), torch.zeros_like(drop_image)
+        with torch.no_grad():
+            latent = self.autoencoder.encode_target(batch.target, rngs)
+            condition = None
+            if batch.source is not None:
+                kept = (~drop_image).to(latent)[:, None, None, None]
+                condition = self.autoencoder.encode_source(batch.source) * kept
+        noise = per_sample_noise(rngs, latent.shape[1:]).to(latent)
+        noisy = self.schedule.add_noise(latent, noise, t)
+        prompts = ["" if drop else prompt for prompt, drop in zip(batch.instruction, drop_text.tolist(), strict=True)]
+        prediction = self.predict(noisy, t, self.text(prompts), condition)
+        target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=goal.prediction)
+        row_weight = None
+        if goal.min_snr_gamma is not None:
+            row_weight = min_snr_weight(self.schedule.snr(t), goal.min_snr_gamma, prediction_type=goal.prediction)
+        cell_weight = None
+        if batch.source is not None and goal.changed_weight != 1:
+            cells = (latent.shape[2], latent.shape[3])
+            changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED)
+            cell_weight = cell_weights(changed, weight=goal.changed_weight)
+        return weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+
+    def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
+        """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
+        inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
+        prediction: Tensor = self.unet(inputs, t, encoder_hidden_states=states).sample
+        return prediction
+
+    @torch.no_grad()
+    def edit(
+        self, source: Tensor | None, instruction: Sequence[str], *, sampling: Sampling, seeds: Sequence[int], side: int = 64
+    ) -> Tensor:
+        """Sample the pictures that the prompts ask for.
+
+        Args:
+            source: (B, 3, H, W) in [-1, 1]; None for text-to-image.
+            instruction: B prompts.
+            sampling: steps, guidance, sampler. All branches of guidance run in one U-Net batch.
+            seeds: B numbers; a row's picture depends on its own number alone.
+            side: side of the picture in pixels where there is no source.
+
+        Returns:
+            (B, 3, H, W) in [-1, 1].
+        """
+        parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
+        latent = None if source is None else self.autoencoder.encode_source(source)
+        states = self.text([*instruction, ""])
+        empty = states[-1:].expand(len(instruction), -1, -1)
+        context = torch.cat([states[:-1] if part.use_text else empty for part in parts])
+        condition = None
+        if latent is not None:
+            condition = torch.cat([latent if part.use_image else torch.zeros_like(latent) for part in parts])
+        factor = self.autoencoder.factor
+        shape = (self.autoencoder.channels, side // factor, side // factor) if latent is None else tuple(latent.shape[1:])
+        rngs = [torch_rng(self.sample_seed, "sample", int(seed)) for seed in seeds]
+        noise = per_sample_noise(rngs, shape).to(states)
+        weights = [part.weight for part in parts]
+
+        def denoise(noisy: Tensor, t: int) -> tuple[Tensor, Tensor]:
+            steps = torch.full((len(noisy) * len(parts),), t, device=noisy.device, dtype=torch.long)
+            prediction = self.predict(noisy.repeat(len(parts), 1, 1, 1), steps, context, condition)
+            guided = combine(prediction, weights)
+            kind = self.objective.prediction
+            return to_clean_and_noise(guided, noisy, t=t, schedule=self.schedule, prediction_type=kind)
+
+        timesteps = self.schedule.timesteps(sampling.steps, spacing=self.objective.spacing)
+        clean = sample(
+            sampling.sampler, denoise, noise=noise, schedule=self.schedule, timesteps=timesteps, rngs=rngs
+        )
+        return self.autoencoder.decode(clean)
+
+    def evaluations(self, sampling: Sampling) -> int:
+        """U-Net samples a query costs: steps times branches of guidance."""
+        parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
+        return sampling.steps * len(parts)

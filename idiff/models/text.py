@@ -1,0 +1,108 @@
+"""The text encoder: prompts to the states that the U-Net attends to. transformers' CLIP text model and tokenizer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from idiff.errors import CheckpointError
+from idiff.models.folders import folder_sha256, subfolder
+
+log = logging.getLogger(__name__)
+
+
+def builtin_tokenizer() -> Path:
+    """Folder of the byte-pair tokenizer that comes with the package."""
+    return Path(str(files("idiff") / "assets" / "tokenizer"))
+
+
+class TextEncoder(nn.Module):
+    """Prompts to hidden states (B, 77, C): the last layer's, normalised, padding included, as Stable Diffusion 1.5 uses them.
+
+    Args:
+        config: arguments of `transformers.CLIPTextConfig`, for an encoder that is trained with the U-Net. The vocabulary
+            and the special tokens are the tokenizer's.
+        weights: folder in the hub's layout (`text_encoder/` and `tokenizer/` inside, or the encoder's own); frozen.
+            Just one of the two is given.
+        tokenizer: folder of a CLIP tokenizer; None: beside the weights, else the package's own.
+    """
+
+    def __init__(
+        self, *, config: dict[str, Any] | None = None, weights: str | None = None, tokenizer: str | None = None
+    ) -> None:
+        super().__init__()
+        if (config is None) == (weights is None):
+            raise CheckpointError(
+                "a text encoder needs either config (trained with the U-Net) or weights (a folder; kept frozen): got "
+                + ("neither." if config is None else "both.")
+            )
+        self.reference: dict[str, str] | None = None
+        self.tokenizer_folder = tokenizer
+        if weights is not None:
+            folder = subfolder(weights, "text_encoder")
+            self.tokenizer = CLIPTokenizer.from_pretrained(
+                subfolder(tokenizer or weights, "tokenizer"), local_files_only=True
+            )
+            self.net = CLIPTextModel.from_pretrained(folder, local_files_only=True)
+            self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
+        else:
+            self.tokenizer = CLIPTokenizer.from_pretrained(
+                subfolder(tokenizer or builtin_tokenizer(), "tokenizer"), local_files_only=True
+            )
+            ids = {"bos_token_id": self.tokenizer.bos_token_id, "eos_token_id": self.tokenizer.eos_token_id}
+            self.net = CLIPTextModel(
+                CLIPTextConfig(
+                    **{
+                        "vocab_size": len(self.tokenizer),
+                        "pad_token_id": self.tokenizer.pad_token_id,
+                        **ids,
+                        **(config or {}),
+                    }
+                )
+            )
+        self.truncated = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens a prompt is padded or cut to (77 for CLIP)."""
+        return int(self.net.config.max_position_embeddings)
+
+    @property
+    def width(self) -> int:
+        """Channels D of the hidden states."""
+        return int(self.net.config.hidden_size)
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values to build it again: frozen weights by path and SHA-256, or the config of a trained one."""
+        if self.reference is not None:
+            return {"weights": self.reference, "tokenizer": self.tokenizer_folder}
+        keys = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+        config = {key: getattr(self.net.config, key) for key in keys}
+        return {"config": {**config, "hidden_act": self.net.config.hidden_act}, "tokenizer": self.tokenizer_folder}
+
+    def tokenize(self, prompts: Sequence[str]) -> Tensor:
+        """Token ids (B, 77). Prompts that are too long are cut; `truncated` counts them and the first one is logged."""
+        full = self.tokenizer(list(prompts), padding="max_length", max_length=self.length)["input_ids"]
+        for prompt, ids in zip(prompts, full, strict=True):
+            if len(ids) > self.length:
+                if self.truncated == 0:
+                    log.warning("a prompt of %d tokens was cut to %d: %.80s", len(ids), self.length, prompt)
+                self.truncated += 1
+        cut = [ids if len(ids) <= self.length else [*ids[: self.length - 1], self.tokenizer.eos_token_id] for ids in full]
+        return torch.tensor(cut, dtype=torch.long)
+
+    def forward(self, prompts: Sequence[str]) -> Tensor:
+        """Hidden states (B, 77, C) of the prompts. Equal prompts are encoded once."""
+        distinct = list(dict.fromkeys(prompts))
+        states: Tensor = self.net(self.tokenize(distinct).to(self.net.device)).last_hidden_state
+        if len(distinct) == len(prompts):
+            return states
+        place = {prompt: row for row, prompt in enumerate(distinct)}
+        return states[torch.tensor([place[prompt] for prompt in prompts], device=states.device)]

@@ -1,0 +1,6 @@
+"""LightningModules, one a training stage. They see batches and pictures, never a task."""
+
+from idiff.stages.autoencoder import AutoencoderTraining
+from idiff.stages.tasks import TaskTraining
+
+__all__ = ["AutoencoderTraining", "TaskTraining"]

@@ -1,0 +1,143 @@
+"""What every stage shares: optimizer, learning rate, skipped updates, what a checkpoint carries."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from idiff.errors import CheckpointError, ConfigError, IdiffError
+from idiff.types import Batch
+from idiff.utils.seeds import hash64
+
+
+class Stage(pl.LightningModule):
+    """Base stage: AdamW, a learning rate that warms up and stays or falls, updates skipped where gradients are not finite.
+
+    A checkpoint carries the trained weights, the run's configuration as plain values (`config`) and what `describe` says.
+
+    Args:
+        lr: peak learning rate.
+        betas: AdamW's.
+        weight_decay: AdamW's.
+        warmup_steps: optimizer steps over which the rate rises linearly.
+        decay: `constant`, or `cosine` down to a hundredth at the last step.
+        seed: seed of noise, timesteps and dropout.
+        max_skipped: updates in a row that may be skipped before training stops.
+    """
+
+    run_config: dict[str, Any] | None = None
+
+    def __init__(
+        self,
+        *,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.01,
+        warmup_steps: int = 0,
+        decay: str = "constant",
+        seed: int = 0,
+        max_skipped: int = 5,
+    ) -> None:
+        super().__init__()
+        if decay not in {"constant", "cosine"}:
+            raise ConfigError(f"decay is '{decay}': expected constant or cosine")
+        self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
+        self.warmup_steps, self.decay, self.seed, self.max_skipped = warmup_steps, decay, seed, max_skipped
+        self.skipped = 0
+        self.skipped_in_a_row = 0
+        self.strict_loading = False  # frozen parts are not stored; on_load_checkpoint checks every other key
+
+    @abstractmethod
+    def loss(self, batch: Batch, *, train: bool) -> Tensor:
+        """Loss of a batch, a scalar."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a checkpoint carries besides weights and configuration, as plain values."""
+        return {}
+
+    def frozen(self) -> tuple[str, ...]:
+        """Prefixes of state_dict keys that a checkpoint leaves out."""
+        return ()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what the network itself draws from the step, so that a resumed run draws the same."""
+        micro = batch_idx % self.trainer.accumulate_grad_batches
+        place = micro * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed(hash64(self.seed, "step", self.trainer.global_step, place))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One micro-batch."""
+        loss = self.loss(batch, train=True)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        if batch.bad:
+            self.print("\n".join(f"bad sample substituted: {name}" for name in batch.bad))
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Drop the update where a gradient is not finite. Gradients are already reduced, so all ranks decide alike.
+
+        Raises:
+            IdiffError: more than `max_skipped` updates in a row were dropped.
+        """
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not gradients or bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
+            self.skipped_in_a_row = 0
+            return
+        optimizer.zero_grad(set_to_none=True)
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+        self.log("train/skipped", float(self.skipped))
+        if self.skipped_in_a_row > self.max_skipped:
+            raise IdiffError(
+                f"{self.skipped_in_a_row} updates in a row had gradients that are not finite, at step {self.global_step}: "
+                "training stopped before it spoils the weights. Lower model.init_args.lr or look at the data."
+            )
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW over what is trained; the rate is a function of the step alone."""
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
+        total = self.trainer.estimated_stepping_batches if self.decay == "cosine" else math.inf
+        if self.decay == "cosine" and not math.isfinite(total):
+            raise ConfigError("decay 'cosine' needs an end: set trainer.max_steps or trainer.max_epochs")
+
+        def rate(step: int) -> float:
+            if step < self.warmup_steps:
+                return (step + 1) / self.warmup_steps
+            if self.decay == "constant":
+                return 1.0
+            share = min(1.0, (step - self.warmup_steps) / max(1.0, total - self.warmup_steps))
+            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "train/lr"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave frozen parts out; add configuration and description."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {key: value for key, value in state.items() if not key.startswith(self.frozen())}
+        checkpoint["config"] = self.run_config or {}
+        checkpoint.update(self.describe())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check every key before anything is loaded.
+
+        Raises:
+            CheckpointError: the checkpoint is of another model.
+        """
+        wanted = {key for key in self.state_dict() if not key.startswith(self.frozen())}
+        given = set(checkpoint["state_dict"])
+        wrong = sorted(wanted ^ given)
+        if wrong:
+            raise CheckpointError(
+                f"the checkpoint is of another model: {len(wanted - given)} weights missing, {len(given - wanted)} left over "
+                f"({', '.join(wrong[:3])}). Use the configuration it was trained with, or init_from to start a new run from it."
+            )

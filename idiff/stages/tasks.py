@@ -1,0 +1,94 @@
+"""Stage 2: train the backbone on triplets of all tasks (InstructDiffusion, section 3.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from idiff.models.backbone import LatentDiffusion
+from idiff.models.checkpoints import assign, load
+from idiff.stages.base import Stage
+from idiff.types import Batch, Sampling
+
+
+class TaskTraining(Stage):
+    """Train a latent diffusion model to paint what words ask for.
+
+    Args:
+        backbone: the model.
+        init_from: a checkpoint whose averaged weights training starts from, with a fresh optimizer and step 0.
+        sampling: how pictures are sampled where a task does not say.
+        max_rows: rows sampled at a time in validation and prediction, to bound memory.
+        **optim: see `Stage`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: LatentDiffusion,
+        init_from: str | None = None,
+        sampling: Sampling | None = None,
+        max_rows: int = 64,
+        **optim: Any,
+    ) -> None:
+        super().__init__(**optim)
+        self.backbone = backbone
+        self.sampling = sampling or Sampling()
+        self.max_rows = max_rows
+        if init_from is not None:
+            source = load(init_from)
+            assign(backbone, source.backbone.state_dict(), origin=init_from)
+            backbone.report.append(f"U-Net and text encoder: every weight loaded from {init_from}, step {source.step}")
+
+    def describe(self) -> dict[str, Any]:
+        """The backbone's description."""
+        return {"backbone": self.backbone.describe()}
+
+    def frozen(self) -> tuple[str, ...]:
+        """The autoencoder, and a text encoder that is not trained."""
+        text = () if self.backbone.text.reference is None else ("backbone.text.",)
+        return ("backbone.autoencoder.", *text)
+
+    def on_fit_start(self) -> None:
+        """Say what was loaded and what is new."""
+        for line in self.backbone.report:
+            self.print(line)
+
+    def loss(self, batch: Batch, *, train: bool) -> Tensor:
+        """See `LatentDiffusion.loss`; conditions are dropped in training only."""
+        return self.backbone.loss(batch, seed=self.seed, dropout=train)
+
+    def render(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) as the autoencoder renders them."""
+        return self.backbone.autoencoder.render(pictures)
+
+    def evaluations(self, sampling: Sampling | None) -> int:
+        """U-Net samples a query costs."""
+        return self.backbone.evaluations(sampling or self.sampling)
+
+    def paint(self, batch: Batch) -> Tensor:
+        """Sample the batch's pictures, (B, 3, H, W) in [-1, 1]; noise depends on each row's position alone."""
+        sampling = batch.sampling or self.sampling
+        parts = []
+        for start in range(0, len(batch), self.max_rows):
+            rows = slice(start, start + self.max_rows)
+            source = None if batch.source is None else batch.source[rows]
+            seeds = batch.position[rows].tolist()
+            parts.append(self.backbone.edit(source, batch.instruction[rows], sampling=sampling, seeds=seeds))
+        return torch.cat(parts)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Painted pictures (B, 3, H, W); the evaluate callback reads and scores them. Logs the loss under fixed noise."""
+        loss = self.loss(batch, train=False)
+        self.log(f"val/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True)
+        return self.paint(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """As `validation_step`."""
+        return self.validation_step(batch, batch_idx, dataloader_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Painted pictures (B, 3, H, W)."""
+        return self.paint(batch)
