@@ -67,7 +67,7 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> ConfigError:
         known: the names that exist.
     """
     names = sorted(known)
-    return ConfigError(f"unknown {kind} '{word}'{suggest(word, names)} Known: {', '.join(names)}.")
+    return ConfigError(f"unknown {kind} '{word}'{suggest(word, names) or '.'} Known: {', '.join(names)}.")
 
 
 def missing(path: Path | str, *, what: str, remedy: str) -> DataError:

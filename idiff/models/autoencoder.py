@@ -39,7 +39,7 @@ class Autoencoder(nn.Module):
         self.reference: dict[str, str] | None = None
         if weights is not None:
             folder = subfolder(weights, "vae")
-            self.net = AutoencoderKL.from_pretrained(folder, local_files_only=True)
+            self.net = AutoencoderKL.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
             self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
         else:
             self.net = AutoencoderKL(**(config or {}))

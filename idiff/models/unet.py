@@ -38,7 +38,7 @@ def build_unet(
         fixed = {"in_channels": channels, "out_channels": latent_channels, "cross_attention_dim": context}
         return UNet2DConditionModel(**{**config, **fixed}), ["U-Net: every weight is new"]
     folder = subfolder(str(weights), "unet")
-    net = UNet2DConditionModel.from_pretrained(folder, local_files_only=True)
+    net = UNet2DConditionModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
     report = [f"U-Net: every weight loaded from {folder}"]
     if net.config.out_channels != latent_channels or net.config.cross_attention_dim != context:
         raise CheckpointError(

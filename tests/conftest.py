@@ -1,0 +1,103 @@
+"""Fixtures for every test: one torch thread, small models, and where real data lies."""
+
+import os
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+AUTOENCODER = {
+    "sample_size": 64,
+    "latent_channels": 4,
+    "block_out_channels": [8, 8, 16],
+    "down_block_types": ["DownEncoderBlock2D"] * 3,
+    "up_block_types": ["UpDecoderBlock2D"] * 3,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "scaling_factor": 0.5,
+}
+UNET = {
+    "sample_size": 16,
+    "block_out_channels": [16, 16],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1,
+    "attention_head_dim": 1,
+    "norm_num_groups": 4,
+}
+TEXT = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 77,
+}
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real pictures with labels; tests that need it are skipped where it is missing."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"real data is not at {REAL_DATA}")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def autoencoder_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small autoencoder in diffusers' format. It is not trained: what it renders is no picture, but always the same."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("autoencoder")
+    AutoencoderKL(**AUTOENCODER).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def backbone(autoencoder_folder: str):
+    """A small backbone with v-prediction and zero terminal SNR."""
+    from idiff.models.autoencoder import Autoencoder
+    from idiff.models.backbone import LatentDiffusion, Objective
+    from idiff.models.text import TextEncoder
+
+    torch.manual_seed(1)
+    return LatentDiffusion(
+        autoencoder=Autoencoder(weights=autoencoder_folder),
+        text=TextEncoder(config=TEXT),
+        unet=UNET,
+        objective=Objective(
+            prediction="v_prediction", zero_terminal_snr=True, spacing="trailing", terminal_share=0.5, changed_weight=4.0
+        ),
+    )
+
+
+@pytest.fixture
+def batch():
+    """Four rows of random pictures; the target differs from the source in one corner."""
+    from idiff.types import Batch
+
+    rng = torch.Generator().manual_seed(3)
+    source = torch.rand(4, 3, 64, 64, generator=rng) * 2 - 1
+    target = source.clone()
+    target[:, :, :16, :16] = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None]
+    return Batch(
+        keys=list("abcd"),
+        instruction=[f"paint thing {i} in red" for i in range(4)],
+        source=source,
+        target=target,
+        query=[{"group": key} for key in "abcd"],
+        annotation=[{} for _ in range(4)],
+        position=torch.arange(4),
+        task=["toy"] * 4,
+    )
