@@ -75,7 +75,7 @@ class Triplet:
     answer: Tensor | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class Sampling:
     """How a picture is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
 

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from idiff.callbacks.scoring import Answer
 from idiff.tasks.base import Task
+from idiff.tasks.parts import original_view
 from idiff.types import Batch, Picture
-from idiff.utils.images import to_uint8
+from idiff.utils.images import to_picture
 
 
 def rows_of(task: Task, batch: Batch, edited: Tensor, found: list[Answer]) -> list[list[Picture]]:
@@ -20,14 +21,15 @@ def rows_of(task: Task, batch: Batch, edited: Tensor, found: list[Answer]) -> li
         found: the groups' answers.
 
     Returns:
-        rows of uint8 (H, W, 3) pictures of one size.
+        rows of uint8 (H, W, 3) pictures; the decoded one has the original's size.
     """
     rows = []
     for answer in found:
         row = _most_painted(batch, answer.rows)
         source = batch.target[row] if batch.source is None else batch.source[row]
-        pictures = [to_uint8(image.cpu()) for image in (source, edited[row], batch.target[row])]
-        decoded = task.render(answer.prediction, answer.queries[0], pictures[0])
+        pictures = [to_picture(image.cpu()) for image in (source, edited[row], batch.target[row])]
+        seen = batch.target[row] if batch.source is None else batch.source[row]
+        decoded = task.render(answer.prediction, original_view(seen, answer.queries[0]))
         rows.append([*pictures, decoded])
     return rows
 

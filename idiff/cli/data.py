@@ -118,9 +118,8 @@ def _build(arguments: argparse.Namespace) -> int:
     if report.rejected:
         _say(f"{report.rejected:,} left out, named in {Path(arguments.out) / REJECTED}")
     verb = "written" if report.written else "already there, nothing to do"
-    _say(
-        f"{arguments.out}: {len(contents.shards)} shards, {contents.samples:,} samples, {contents.items:,} items: {verb}"
-    )
+    size = f"{len(contents.shards)} shards, {contents.samples:,} samples, {contents.items:,} items"
+    _say(f"{arguments.out}: {size}: {verb}")
     return 0
 
 
@@ -178,9 +177,8 @@ def _index(arguments: argparse.Namespace) -> int:
             raise DataError(f"{arguments.meta}: expected an object with `classes` or `skeletons`.")
     tasks = [arguments.task] if arguments.task else []
     contents = index_folder(arguments.folder, meta=meta, split=arguments.split, tasks=tasks, unit=arguments.unit)
-    _say(
-        f"{arguments.folder}: {len(contents.shards)} shards, {contents.samples:,} samples, tasks {', '.join(contents.tasks)}"
-    )
+    size = f"{len(contents.shards)} shards, {contents.samples:,} samples"
+    _say(f"{arguments.folder}: {size}, tasks {', '.join(contents.tasks)}")
     return 0
 
 

@@ -27,6 +27,7 @@ from idiff.cli.compose import compose
 from idiff.errors import CheckpointError, ConfigError, suggest
 from idiff.stages.base import Stage
 
+NOISE = ("Given value", "Subtypes", "Errors", "Expected a <class 'NoneType'>", "Does not validate")
 METHODS = LightningCLI.subcommands()
 
 
@@ -157,9 +158,9 @@ def short(message: str, *, where: str) -> str:
         message: jsonargparse's, often of many lines.
         where: the configuration files.
     """
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
-    inner = [line for line in lines if not line.startswith(("Given value", "Problem with", "Subclass types expected"))]
-    text = inner[-1] if inner else message
+    kept = [line for line in message.splitlines() if line.strip(" -") and not line.strip(" -").startswith(NOISE)]
+    deepest = max(kept, key=lambda line: len(line) - len(line.lstrip(" -")), default=message)
+    text, lines = deepest.strip(" -"), [line.strip(" -") for line in kept]
     for line in lines:
         found = re.search(r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: (\S+)|not accepted: .*?['\"](\w+)", line)
         if found:
@@ -200,6 +201,7 @@ def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _quiet() -> None:
     """Leave out what a user can do nothing about."""
+    warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter is intended.*")
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")

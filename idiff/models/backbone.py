@@ -36,7 +36,7 @@ CHANGED = 1e-3
 """Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Objective:
     """How the diffusion model is trained. The defaults are those of Stable Diffusion 1.5 and InstructDiffusion.
 

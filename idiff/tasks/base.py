@@ -7,14 +7,14 @@ A task knows nothing of diffusion, Lightning or files. A new task is one subclas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.types import Prediction, Sample, Triplet, Truth
+from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 
 
 class Task(ABC):
@@ -84,9 +84,27 @@ class Task(ABC):
         """Fresh metrics; each `update(prediction: Prediction, truth: Truth)`, `compute()` of nothing is nan."""
 
     @abstractmethod
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Prediction] | None:
-        """The best constant answer, as a floor: its name (`mean_pose`, `largest_class`) and one prediction for every item.
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+        """The best answer that does not look at the picture, as a floor for every score.
 
+        Args:
+            truths: what to fit it on.
+
+        Returns:
+            its name (`mean_pose`, `largest_class`) and a function from a group's first query to a combined prediction; None where
+            no such answer makes sense.
+        """
+
+    @abstractmethod
+    def render(self, prediction: Prediction, picture: Picture) -> Picture:
+        """Draw a combined prediction over the original picture, for people to look at.
+
+        Args:
+            prediction: what `combine` returned.
+            picture: uint8 (H, W, 3), the original.
+
+        Returns:
+            uint8 (H, W, 3).
         """
 
     @classmethod

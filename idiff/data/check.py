@@ -1,0 +1,102 @@
+"""`idiff data check`: find everything that is wrong with a folder of shards, by shard and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from idiff.data import index, manifest, members
+from idiff.data.annotation import LISTS, counts
+from idiff.data.files import sha256_file
+from idiff.data.manifest import Manifest, Shard
+from idiff.errors import BadSampleError, DataError
+
+
+def check(path: Path | str) -> Iterator[str]:
+    """Check each shard's size and SHA-256, each member's checksum, that it decodes, and each annotation's fields.
+
+    Args:
+        path: the folder.
+
+    Yields:
+        one line for each fault, beginning with the file, or with `shard:key`; nothing for a sound set.
+
+    Raises:
+        DataError: the folder or its manifest is missing.
+    """
+    folder = Path(path)
+    manifest.check_folder(folder)
+    try:
+        contents = manifest.load(folder)
+    except DataError as error:
+        yield str(error)
+        return
+    listed = {shard.name for shard in contents.shards}
+    for extra in sorted(file.name for file in folder.glob("*.tar") if file.name not in listed):
+        yield f"{extra}: not in {manifest.NAME}"
+    tables, keys = [], set()
+    for shard in contents.shards:
+        yield from _check_files(folder, shard)
+        if not (folder / shard.name).is_file():
+            continue
+        try:
+            rows = _rows(folder, shard, contents)
+        except DataError as error:
+            yield str(error)
+            continue
+        tables.append(rows)
+        for row in rows:
+            key = index.key_of(row)
+            if key in keys:
+                yield f"{shard.name}:{key}: key: appears twice"
+            keys.add(key)
+        yield from _check_samples(folder / shard.name, rows, contents)
+    if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
+        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(tables)} by the indices"
+
+
+def _check_files(folder: Path, shard: Shard) -> Iterator[str]:
+    """Compare a shard and its index with the manifest; where they differ, say what a walk of the shard finds."""
+    path = folder / shard.name
+    if not path.is_file():
+        yield f"{shard.name}: missing, expected {shard.size:,} bytes"
+        return
+    size = path.stat().st_size
+    if size != shard.size:
+        yield f"{shard.name}: {size:,} bytes, expected {shard.size:,}"
+    if sha256_file(path) != shard.sha256:
+        yield f"{shard.name}: SHA-256 differs from {manifest.NAME}"
+        try:
+            for member in index.scan(path):
+                members.parse_name(member.name, where=shard.name)
+        except DataError as error:
+            yield str(error)
+    table = folder / index.index_name(shard.name)
+    if not table.is_file():
+        yield f"{table.name}: missing"
+    elif sha256_file(table) != shard.index_sha256:
+        yield f"{table.name}: SHA-256 differs from {manifest.NAME}"
+
+
+def _rows(folder: Path, shard: Shard, contents: Manifest) -> index.Rows:
+    """The index of a shard; where that is damaged, a new one made by walking the shard."""
+    table = folder / index.index_name(shard.name)
+    if table.is_file() and sha256_file(table) == shard.index_sha256:
+        return index.load(table)
+    return index.build(folder / shard.name, meta=contents.meta)
+
+
+def _check_samples(path: Path, rows: index.Rows, contents: Manifest) -> Iterator[str]:
+    """Read and decode each sample that the index lists."""
+    with path.open("rb") as stream:
+        for row in rows:
+            key = index.key_of(row)
+            where = f"{path.name}:{key}"
+            try:
+                parts = index.read_members(stream, row, where=where)
+                sample = members.decode(parts, key=key, where=where, meta=contents.meta)
+            except BadSampleError as error:
+                yield str(error)
+                continue
+            if counts(sample.annotation) != {name: int(row[name]) for name in LISTS}:
+                yield f"{where}: annotation: has another number of items than the index says"

@@ -1,0 +1,259 @@
+"""Lightning data modules: one task on its shards, or a weighted mixture. Exactly resumable from the step number."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader
+
+from idiff.data.dataset import EvaluationDataset, Part
+from idiff.data.loaders import evaluation_loader
+from idiff.data.stream import Layout, continued_offset, progress_for
+from idiff.data.training import TaskEntry, Training, open_evaluation, open_training, refuse_overlap
+from idiff.errors import ConfigError
+from idiff.tasks import KeypointDetection, SemanticSegmentation
+from idiff.tasks.base import Task
+from idiff.types import Batch, Sampling
+
+
+class StreamDataModule(LightningDataModule):
+    """Training rows by stream position, evaluation by groups of prompts. Base of the data modules below.
+
+    Training order is a function of (seed, position), and step s of a run reads the positions from s * global batch on.
+    An epoch is `rows of the mixture // global batch` optimizer steps. Use `Trainer(use_distributed_sampler=False)`.
+
+    Args:
+        entries: name -> task and data. The name is the `<task>` of `val/<task>/<metric>`.
+        batch_size: rows of a micro-batch on one rank. global batch = batch_size * accumulation * ranks.
+        num_workers: worker processes of a loader.
+        seed: of order and augmentation.
+        val_samples: items of each validation set that are asked, spread evenly over it; null asks all.
+        val_groups: items of an evaluation batch; each brings all its prompts.
+        max_bad_fraction: share of bad samples, of what one worker read, above which the run ends; in [0, 1).
+        mode: `indexed` for shards built or indexed here; `sequential` reads the training shards in order, without an
+            index, and cannot be continued exactly.
+        epoch_samples: rows of an epoch in sequential mode, where sizes are unknown.
+        rebase: allow a run to be continued with another global batch; it goes on after the rows already read.
+
+    Attributes:
+        entries: as given.
+        tasks: name -> task.
+
+    Raises:
+        ConfigError: an option out of range.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, TaskEntry],
+        *,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        seed: int = 0,
+        val_samples: int | None = 64,
+        val_groups: int = 8,
+        max_bad_fraction: float = 0.01,
+        mode: Literal["indexed", "sequential"] = "indexed",
+        epoch_samples: int | None = None,
+        rebase: bool = False,
+    ) -> None:
+        super().__init__()
+        self.entries = dict(entries)
+        self.tasks = {name: entry.task for name, entry in self.entries.items()}
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.val_samples, self.val_groups, self.max_bad_fraction = val_samples, val_groups, max_bad_fraction
+        self.epoch_samples = epoch_samples if mode == "sequential" else None
+        self.rebase = rebase
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may have no validation item
+        self._offset = 0
+        self._training: Training | None = None
+        self._evaluation: list[Part] = []
+        for key, value in (("batch_size", batch_size), ("val_groups", val_groups), ("val_samples", val_samples)):
+            if value is not None and value < 1:
+                raise ConfigError(f"data: {key} is {value}, expected at least 1.")
+        if mode == "sequential" and not epoch_samples:
+            raise ConfigError("data: mode sequential knows no sizes: give epoch_samples, the rows of an epoch.")
+
+    def setup(self, stage: str) -> None:
+        """Open the shards, check that training and validation differ, and log the shares of the mixture.
+
+        Raises:
+            ConfigError: nothing to train or to evaluate on, or the trainer would split the data a second time.
+            DataError: a folder that is missing or damaged, or a validation set that is a training set.
+        """
+        connector = getattr(self.trainer, "_accelerator_connector", None)
+        if self.layout.world > 1 and getattr(connector, "use_distributed_sampler", False):
+            raise ConfigError("data: ranks take their rows by position. Set trainer.use_distributed_sampler: false.")
+        if not self._evaluation:
+            self._evaluation = open_evaluation(self.entries)
+        if stage == TrainerFn.FITTING:
+            self._training = open_training(self.entries, seed=self.seed, epoch_samples=self.epoch_samples)
+            refuse_overlap(self._training, self._evaluation)
+            rank_zero_info(self._training.summary)
+        elif not self._evaluation:
+            raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a validation set. Set its `val`.")
+
+    @property
+    def training(self) -> Training:
+        """The opened training data.
+
+        Raises:
+            ConfigError: `setup("fit")` has not run.
+        """
+        if self._training is None:
+            raise ConfigError("data: the training data is opened by setup('fit'): call it first.")
+        return self._training
+
+    @property
+    def layout(self) -> Layout:
+        """How the trainer spreads a step over ranks and micro-batches."""
+        if self.trainer is None:
+            return Layout(micro=self.batch_size)
+        return Layout(
+            micro=self.batch_size,
+            accumulation=self.trainer.accumulate_grad_batches,
+            world=self.trainer.world_size,
+            rank=self.trainer.global_rank,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch, once `setup("fit")` has run.
+
+        Raises:
+            ConfigError: one step needs more rows than an epoch has.
+        """
+        rows, layout = self.training.rows, self.layout
+        if rows < layout.global_batch:
+            raise ConfigError(
+                f"data: an epoch has {rows} rows, one optimizer step takes {layout.global_batch} "
+                f"(batch_size {layout.micro} x accumulation {layout.accumulation} x ranks {layout.world}). "
+                "Make the batch smaller or a weight larger."
+            )
+        return rows // layout.global_batch
+
+    def progress_at(self, global_step: int) -> tuple[int, int]:
+        """Where the trainer's loops stand after whole steps: (epochs done, micro-batches done in the next)."""
+        steps = self.steps_per_epoch
+        return progress_for(global_step, steps_per_epoch=steps, accumulation=self.layout.accumulation)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Rows of this rank, from the trainer's current step on. Its length is a full epoch, also inside of one."""
+        # both warnings are about loaders that know less than these
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+        warnings.filterwarnings("ignore", ".*Your `IterableDataset` has `__len__` defined.*")
+        return self.training.loader(
+            self._step, steps=self.steps_per_epoch, layout=self.layout, offset=self._offset, workers=self.num_workers,
+            max_bad_fraction=self.max_bad_fraction,
+        )  # fmt: skip
+
+    def _step(self) -> int:
+        return 0 if self.trainer is None else self.trainer.global_step
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """One loader for each validation set, in the order of the entries. Ranks share the items, none twice."""
+        rank, world = self.layout.rank, self.layout.world
+        return [
+            evaluation_loader(
+                EvaluationDataset(
+                    part, samples=self.val_samples, rank=rank, world=world, max_bad_fraction=self.max_bad_fraction
+                ),
+                groups=self.val_groups,
+                sampling=self.entries[part.name].sampling,
+                workers=self.num_workers,
+            )
+            for part in self._evaluation
+        ]
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move the tensors of a batch."""
+        return batch.to(device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the data: the step, and what the order of rows depends on."""
+        if self._training is None:
+            return {}
+        return {
+            "global_step": self._step(),
+            "seed": self.seed,
+            "fingerprint": self.training.fingerprint,
+            "global_batch": self.layout.global_batch,
+            "offset": self._offset,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue a run, where it is the same data in the same order.
+
+        Raises:
+            ConfigError: the seed, the training data or the global batch differ; says how.
+        """
+        if self.trainer is None or self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        self._offset = continued_offset(state_dict, self.state_dict(), rebase=self.rebase)
+
+
+class TaskDataModule(StreamDataModule):
+    """One task on its shards.
+
+    Args:
+        task: what the task is; a subclass may have a default.
+        train: folder of the training shards.
+        val: folder of the validation shards.
+        name: the `<task>` of `val/<task>/<metric>`; the task's kind where it is left out.
+        weight: how often an epoch draws each training item on average.
+        sampling: how validation samples the task.
+        options: see `StreamDataModule`.
+    """
+
+    default_task: ClassVar[type[Task] | None] = None
+
+    def __init__(
+        self,
+        task: Task | None = None,
+        *,
+        train: str | None = None,
+        val: str | None = None,
+        name: str | None = None,
+        weight: float = 1.0,
+        sampling: Sampling | None = None,
+        **options: Any,
+    ) -> None:
+        if task is None:
+            if self.default_task is None:
+                raise ConfigError("data: no task. Set task.class_path to a subclass of idiff.tasks.base.Task.")
+            task = self.default_task()
+        entry = TaskEntry(task, train=train, val=val, weight=weight, sampling=sampling)
+        super().__init__({name or task.kind: entry}, **options)
+
+
+class SegmentationDataModule(TaskDataModule):
+    """Semantic segmentation on its shards."""
+
+    default_task = SemanticSegmentation
+
+
+class KeypointDataModule(TaskDataModule):
+    """Keypoint detection on its shards."""
+
+    default_task = KeypointDetection
+
+
+class MixtureDataModule(StreamDataModule):
+    """Several tasks in one stream.
+
+    Args:
+        tasks: name -> task and data.
+        options: see `StreamDataModule`.
+    """
+
+    def __init__(self, tasks: dict[str, TaskEntry], **options: Any) -> None:
+        super().__init__(tasks, **options)

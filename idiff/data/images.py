@@ -1,0 +1,162 @@
+"""The one decoder of picture files: whatever the file holds, the same uint8 RGB comes out, or a named bad sample.
+
+Rules, the same for pictures and targets: EXIF orientation is obeyed; grey, palette and CMYK become RGB; transparency is
+laid over white; of 16-bit values the high byte is kept. JPEG, PNG and WebP only: no format that runs another program.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from idiff.errors import BadSampleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from idiff.types import Labels, Picture
+
+MAX_PIXELS = 64_000_000
+"""Larger pictures are refused by their header, before memory is spent on them."""
+
+_FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FAULTS = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+@contextmanager
+def _opened(data: bytes, *, where: str, field: str, max_pixels: int) -> Iterator[Image.Image]:
+    """Read the header, refuse what is too large, and turn every fault of the file into one error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise BadSampleError(
+                        where,
+                        field,
+                        f"{width}x{height} pixels, expected at most {max_pixels:,} in all; shrink the file",
+                    )
+                yield image
+    except BadSampleError:
+        raise
+    except _FAULTS as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = f"starts with {data[:12]!r}, expected a JPEG, PNG or WebP file"
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = f"too many pixels, expected at most {max_pixels:,}; shrink the file"
+        raise BadSampleError(where, field, f"cannot be decoded: {reason}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8. A damaged EXIF block is no orientation, as in other decoders."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except (*_FAULTS, AttributeError):
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB."""
+    if image.mode.startswith("I"):  # 16-bit grey
+        high = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(high).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    return image.convert("RGB")
+
+
+def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a picture file.
+
+    Args:
+        data: the whole file.
+        where: names the file in errors: `shard:key` or a path.
+        field: names the member in errors.
+        max_pixels: more are refused by the header.
+
+    Returns:
+        uint8 (H, W, 3) RGB, upright.
+
+    Raises:
+        BadSampleError: not a picture, damaged, cut short or too large.
+    """
+    with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
+        orientation = _orientation(image)
+        picture = _rgb(image)
+        if orientation != 1:
+            picture = picture.transpose(_UPRIGHT[orientation])
+        return np.array(picture, dtype=np.uint8)
+
+
+def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: int = MAX_PIXELS) -> Labels:
+    """Decode a label map: a grey PNG of 8 bits, or a palette PNG, whose values are class indices.
+
+    Returns:
+        uint8 (H, W), 255 = void. Never rotated: label maps lie as the upright picture does.
+
+    Raises:
+        BadSampleError: not such a PNG, damaged, cut short or too large.
+    """
+    depth, colour = (data[24], data[25]) if data.startswith(_PNG) and len(data) > 25 else (-1, -1)
+    if (depth, colour) != (8, 0) and colour != 3:
+        got = (
+            f"a PNG of {depth} bits and colour type {colour}" if depth > 0 else f"a file that starts with {data[:12]!r}"
+        )
+        raise BadSampleError(
+            where, field, f"{got}, expected an 8-bit grey or a palette PNG whose values are class indices"
+        )
+    with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
+        return np.array(image, dtype=np.uint8)
+
+
+def picture_size(data: bytes, *, where: str, field: str = "source", max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Read the upright (height, width) from the header alone.
+
+    Raises:
+        BadSampleError: not a picture, or too large.
+    """
+    with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
+        width, height = image.size
+        return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def picture_format(data: bytes, *, where: str, field: str = "source") -> str:
+    """Tell `jpg`, `png` or `webp` by the content.
+
+    Raises:
+        BadSampleError: none of them.
+    """
+    with _opened(data, where=where, field=field, max_pixels=MAX_PIXELS) as image:
+        return _FORMATS.get(image.format or "", "jpg")  # a JPEG may hold further pictures (MPO)
+
+
+def encode_png(picture: Picture | Labels) -> bytes:
+    """Write uint8 (H, W, 3) RGB, or uint8 (H, W) labels, as PNG. The same array gives the same bytes."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(stream, format="PNG")
+    return stream.getvalue()

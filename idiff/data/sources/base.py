@@ -1,0 +1,86 @@
+"""What a raw data set reader is: it yields facts and picture files, never painted pixels."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from idiff.errors import BadSampleError
+
+if TYPE_CHECKING:
+    from idiff.types import Labels, Picture, Sample
+
+
+@dataclass(slots=True)
+class RawSample:
+    """A `Sample` before it is stored: pictures may be the bytes of their files, which pass through unchanged.
+
+    Attributes:
+        key: unique in its set; letters, digits, `_` and `-` only, at most 80.
+        image: bytes of a JPEG, PNG or WebP file, or uint8 (H, W, 3) RGB, which is stored as PNG.
+        annotation: JSON-able facts, as in `Sample`.
+        label: bytes of an 8-bit PNG label map, or uint8 (H, W), 255 = void.
+        target: the given answer, as `image`.
+    """
+
+    key: str
+    image: bytes | Picture
+    annotation: dict[str, Any]
+    label: bytes | Labels | None = None
+    target: bytes | Picture | None = None
+
+
+class Source(ABC):
+    """A raw data set that `idiff data build` turns into shards.
+
+    The order of samples is fixed, and a sample depends on its index alone, so that any number of workers builds the
+    same bytes. A source is sent to worker processes, so it must be picklable; it opens files in `sample`, not before.
+
+    Attributes:
+        tasks: kinds of the tasks that this set serves; the first is the default.
+        unit: what one item is for the default task: `picture`, `instances` or `phrases`.
+    """
+
+    tasks: Sequence[str]
+    unit: str = "picture"
+
+    @abstractmethod
+    def meta(self) -> dict[str, Any]:
+        """JSON-able facts shared by the whole set: `classes`, `skeletons` (see `Sample.meta`)."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples, before unreadable ones are left out."""
+
+    @abstractmethod
+    def sample(self, index: int) -> Sample | RawSample:
+        """Read one sample, 0 <= index < len.
+
+        Raises:
+            BadSampleError: this one cannot be used; the build counts it, names it and goes on.
+        """
+
+    def funnel(self) -> dict[str, int]:
+        """How many pictures were left after each step of listing, in order; the last value is `len(self)`."""
+        return {"found": len(self)}
+
+
+def read_file(path: Path, *, where: str, field: str) -> bytes:
+    """Read a raw file whole.
+
+    Raises:
+        BadSampleError: it is missing or unreadable.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSampleError(where, field, f"{path} cannot be read: {error.strerror}") from error
+
+
+def safe_key(name: str) -> str:
+    """Make a sample key of a file's stem: every other character than letters, digits, `_` and `-` becomes `-`."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80]

@@ -1,0 +1,45 @@
+"""Joint lists as data sets give them, in words: names, and which joints mirror each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from idiff.utils.sigmas import sigmas_for
+from idiff.utils.text import name_words
+
+
+def mirror_pairs(joints: Sequence[str]) -> list[list[int]]:
+    """Find the pairs of indices whose names differ by left and right alone, left first."""
+    places = {name: place for place, name in enumerate(joints)}
+    pairs = []
+    for name, place in places.items():
+        words = name.split()
+        other = " ".join("right" if word == "left" else word for word in words)
+        if "left" in words and other in places:
+            pairs.append([place, places[other]])
+    return pairs
+
+
+def skeleton(names: Sequence[str], pairs: Sequence[Sequence[int]] | None = None) -> dict[str, Any]:
+    """Describe a category's joints for `Sample.meta["skeletons"]`.
+
+    Args:
+        names: joints as the data set writes them.
+        pairs: indices of joints that a mirror swaps; None: found by their names.
+
+    Returns:
+        `{"joints": [str], "pairs": [[left index, right index]], "sigmas": [float]}`.
+
+    Raises:
+        ValueError: a name twice, an empty name, or a pair that is not two different joints.
+    """
+    joints = [name_words(name) for name in names]
+    if not joints or "" in joints or len(set(joints)) != len(joints):
+        raise ValueError(f"joint names {list(names)!r} are empty or not distinct")
+    if pairs is None:
+        pairs = mirror_pairs(joints)
+    flat = [place for pair in pairs for place in pair]
+    if any(len(pair) != 2 for pair in pairs) or len(set(flat)) != len(flat) or not set(flat) <= set(range(len(joints))):
+        raise ValueError(f"flip_pairs {list(pairs)!r} are not pairs of the {len(joints)} joints (counted from 0)")
+    return {"joints": joints, "pairs": [list(pair) for pair in pairs], "sigmas": sigmas_for(joints)}

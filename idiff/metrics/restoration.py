@@ -1,0 +1,97 @@
+"""Likeness of a picture to its truth: `psnr ssim`. Pictures are float32 (3, H, W) in [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from idiff.errors import ConfigError
+from idiff.metrics.base import RatioMetric, needed, same_shape
+from idiff.types import Prediction, Truth
+
+PSNR_LIMIT = 100.0
+"""What equal pictures count, in dB, so that one does not make a mean infinite; near the least error of 8 bits."""
+
+SSIM_WINDOW = 11
+"""Side of the Gaussian window of SSIM (sigma 1.5), in pixels."""
+
+
+def psnr(predicted: Tensor, true: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of one picture: 10 log10(1 / MSE) over all pixels and channels in [0, 1].
+
+    Args:
+        predicted: float32 (3, H, W) in [-1, 1]; what lies outside is clipped.
+        true: float32 (3, H, W) in [-1, 1].
+
+    Returns:
+        float32 () in dB, at most `PSNR_LIMIT`.
+
+    Raises:
+        ConfigError: the shapes differ.
+    """
+    same_shape(predicted, true, what="pictures")
+    return peak_signal_noise_ratio(_unit(predicted), _unit(true), data_range=1.0).clamp(max=PSNR_LIMIT)
+
+
+def ssim(predicted: Tensor, true: Tensor) -> Tensor:
+    """Structural similarity of one picture (Wang et al., 2004): Gaussian window 11, sigma 1.5, mean over channels.
+
+    The mean is over the windows that lie whole inside the picture, as in the paper and in scikit-image.
+
+    Args:
+        predicted: float32 (3, H, W) in [-1, 1]; what lies outside is clipped.
+        true: float32 (3, H, W) in [-1, 1].
+
+    Returns:
+        float32 (), 1 for equal pictures.
+
+    Raises:
+        ConfigError: the shapes differ, or a side is below 11 pixels.
+    """
+    same_shape(predicted, true, what="pictures")
+    if min(true.shape[-2:]) < SSIM_WINDOW:
+        raise ConfigError(
+            f"cannot take the SSIM of a picture of shape {tuple(true.shape)}: expected sides >= {SSIM_WINDOW}. "
+            "Leave `ssim` out of the metrics for pictures this small."
+        )
+    _, full = structural_similarity_index_measure(
+        _unit(predicted)[None], _unit(true)[None], data_range=1.0, return_full_image=True
+    )
+    edge = SSIM_WINDOW // 2
+    inside: Tensor = full[..., edge : full.shape[-2] - edge, edge : full.shape[-1] - edge]
+    return inside.mean()
+
+
+class PSNR(RatioMetric):
+    """`psnr`: mean over pictures of a picture's PSNR, in dB."""
+
+    def __init__(self) -> None:
+        super().__init__("psnr")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one picture: `prediction.picture` and `truth.picture`. Errors as in `psnr`."""
+        self.add(psnr(*_pictures(prediction, truth, metric=self)))
+
+
+class SSIM(RatioMetric):
+    """`ssim`: mean over pictures of a picture's SSIM."""
+
+    def __init__(self) -> None:
+        super().__init__("ssim")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one picture: `prediction.picture` and `truth.picture`. Errors as in `ssim`."""
+        self.add(ssim(*_pictures(prediction, truth, metric=self)))
+
+
+def _pictures(prediction: Prediction, truth: Truth, *, metric: RatioMetric) -> tuple[Tensor, Tensor]:
+    """Predicted and true picture on the predicted one's device."""
+    predicted = needed(prediction.picture, "prediction.picture", metric=metric, key=truth.key)
+    true = needed(truth.picture, "truth.picture", metric=metric, key=truth.key)
+    return predicted, true.to(predicted.device)
+
+
+def _unit(picture: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1], float32, clipped."""
+    return (picture.to(torch.float32).clamp(-1, 1) + 1) / 2

@@ -1,0 +1,225 @@
+"""Intersection over union in the ways the field reports it: `miou mciou ciou giou n_acc`.
+
+Label maps are integers (H, W) with 255 = void; masks are bool (H, W). Void pixels are counted nowhere. Every result
+lies in [0, 1].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from idiff.errors import ConfigError
+from idiff.metrics.base import ItemMetric, RatioMetric, needed, ratio, same_shape
+from idiff.types import VOID, Prediction, Truth
+
+LABELS = VOID + 1
+"""How many values a uint8 label map can hold."""
+
+
+def confusion(predicted: Tensor, true: Tensor) -> Tensor:
+    """Count pixels by true and predicted label.
+
+    Args:
+        predicted: integer (H, W) in [0, 255]; 255 = no answer, which counts as a miss.
+        true: integer (H, W) in [0, 255]; 255 = void, which is left out.
+
+    Returns:
+        int64 (256, 256): rows are true labels, columns predicted ones. Row 255 is zero.
+
+    Raises:
+        ConfigError: the shapes differ, or a label lies outside [0, 255].
+    """
+    same_shape(predicted, true, what="label maps")
+    counted = true != VOID
+    rows, columns = true[counted].long(), predicted[counted].long()
+    for name, labels in (("predicted", columns), ("true", rows)):
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) <= VOID:
+            span = f"[{int(labels.min())}, {int(labels.max())}]"
+            raise ConfigError(
+                f"{name} labels span {span}; expected [0, {VOID}]. Fold the set's classes to at most {VOID}."
+            )
+    return torch.bincount(rows * LABELS + columns, minlength=LABELS**2).reshape(LABELS, LABELS)
+
+
+def iou_from_confusion(matrix: Tensor) -> Tensor:
+    """IoU of each class: diagonal / (row + column - diagonal).
+
+    Args:
+        matrix: int64 (256, 256) as `confusion` counts it, summed over any number of pictures.
+
+    Returns:
+        float32 (255,) in [0, 1]; nan for a class in neither truth nor prediction.
+    """
+    hits = matrix.diagonal()
+    return ratio(hits, matrix.sum(0) + matrix.sum(1) - hits)[:VOID]
+
+
+def miou_from_confusion(matrix: Tensor) -> Tensor:
+    """Mean IoU over the classes that truth or prediction holds; nan where no pixel was counted.
+
+    Args:
+        matrix: int64 (256, 256) as `confusion` counts it.
+
+    Returns:
+        float32 () in [0, 1].
+    """
+    return iou_from_confusion(matrix).nanmean()
+
+
+def intersection_and_union(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels in both masks, and in either: two int64 ().
+
+    Args:
+        predicted: bool (H, W).
+        true: bool (H, W).
+
+    Raises:
+        ConfigError: the shapes differ.
+    """
+    same_shape(predicted, true, what="masks")
+    predicted, true = predicted.bool(), true.bool()
+    return (predicted & true).sum(), (predicted | true).sum()
+
+
+class MeanIoU(ItemMetric):
+    """`miou`: the data-set mIoU of semantic segmentation (Pascal VOC, Cityscapes): one confusion over all pictures.
+
+    Reads `prediction.labels` and `truth.labels`, both integer (H, W). Not the mean over pictures of a picture's mIoU.
+    """
+
+    miou_confusion: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("miou_confusion", torch.zeros(LABELS, LABELS, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one picture. Errors as in `ItemMetric.update`."""
+        predicted = needed(prediction.labels, "prediction.labels", metric=self, key=truth.key)
+        true = needed(truth.labels, "truth.labels", metric=self, key=truth.key)
+        device = self.miou_confusion.device
+        self.miou_confusion = self.miou_confusion + confusion(predicted.to(device), true.to(device))
+
+    def compute(self) -> Tensor:
+        """The mean IoU, float32 () in [0, 1]; nan where no pixel was counted."""
+        return miou_from_confusion(self.miou_confusion)
+
+    def per_class(self) -> Tensor:
+        """IoU by class index, float32 (255,); nan for a class never met. All ranks must call it together."""
+        with self.sync_context():
+            return iou_from_confusion(self.miou_confusion)
+
+
+class MeanClassIoU(ItemMetric):
+    """`mciou`: each class asked on its own, intersection and union summed by class over the set, mean over classes.
+
+    InstructDiffusion reports semantic segmentation so; it is not comparable with `miou`. Of the asked classes, the keys
+    of `prediction.masks` (index -> bool (H, W)), those in `truth.labels` and the one `truth.absent` count. A class that
+    was not asked, such as a background, does not. Classes with an empty union are left out of the mean; where only such
+    were asked, every one was rightly left unpainted, and the result is 1.
+    """
+
+    mciou_intersection: Tensor
+    mciou_union: Tensor
+    mciou_queries: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("mciou_intersection", "mciou_union", "mciou_queries"):
+            self.add_state(name, torch.zeros(VOID, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one picture. Errors as in `ItemMetric.update`."""
+        masks = needed(prediction.masks, "prediction.masks", metric=self, key=truth.key)
+        labels = needed(truth.labels, "truth.labels", metric=self, key=truth.key).to(self.mciou_union.device)
+        counted = labels != VOID
+        wanted = set(torch.bincount(labels[counted].long()).nonzero().flatten().tolist())
+        if truth.absent is not None and bool(counted.any()):
+            wanted.add(truth.absent)
+        more = torch.zeros(3, VOID, dtype=torch.int64, device=labels.device)
+        for index in sorted(wanted & set(masks)):
+            mask = masks[index].to(labels.device)
+            same_shape(mask, labels, what=f"the mask of class {index} of '{truth.key}'")
+            intersection, union = intersection_and_union(mask.bool() & counted, labels == index)
+            more[:, index] = torch.stack([intersection, union, torch.ones_like(union)])
+        self.mciou_intersection = self.mciou_intersection + more[0]
+        self.mciou_union = self.mciou_union + more[1]
+        self.mciou_queries = self.mciou_queries + more[2]
+
+    def compute(self) -> Tensor:
+        """The mean over classes, float32 () in [0, 1]; nan where no class was asked."""
+        if not self.mciou_union.any() and self.mciou_queries.any():
+            return torch.ones((), device=self.mciou_union.device)
+        return ratio(self.mciou_intersection, self.mciou_union).nanmean()
+
+    def per_class(self) -> Tensor:
+        """IoU by class index, float32 (255,); nan where its union is empty. All ranks must call it together."""
+        with self.sync_context():
+            return ratio(self.mciou_intersection, self.mciou_union)
+
+
+class CumulativeIoU(ItemMetric):
+    """`ciou`: all intersections over all unions, of referring segmentation (RefCOCO; called oIoU elsewhere).
+
+    Reads `prediction.mask` and `truth.mask`, both bool (H, W). A right empty answer adds nothing; where all are such,
+    the result is 1.
+    """
+
+    ciou_intersection: Tensor
+    ciou_union: Tensor
+    ciou_queries: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("ciou_intersection", "ciou_union", "ciou_queries"):
+            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one query. Errors as in `ItemMetric.update`."""
+        intersection, union = intersection_and_union(*_masks(prediction, truth, metric=self))
+        self.ciou_intersection = self.ciou_intersection + intersection.to(self.ciou_intersection.device)
+        self.ciou_union = self.ciou_union + union.to(self.ciou_union.device)
+        self.ciou_queries = self.ciou_queries + 1
+
+    def compute(self) -> Tensor:
+        """The cumulative IoU, float32 () in [0, 1]; nan where nothing was asked."""
+        if self.ciou_queries > 0 and self.ciou_union == 0:
+            return torch.ones((), device=self.ciou_union.device)
+        return ratio(self.ciou_intersection, self.ciou_union)
+
+
+class MeanMaskIoU(RatioMetric):
+    """`giou`: mean over queries of a query's IoU; empty against empty is 1 (GRES, Liu et al., CVPR 2023)."""
+
+    def __init__(self) -> None:
+        super().__init__("giou")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one query: `prediction.mask` and `truth.mask`, bool (H, W). Errors as in `ItemMetric.update`."""
+        intersection, union = intersection_and_union(*_masks(prediction, truth, metric=self))
+        self.add(intersection.double() / union if union > 0 else 1.0)
+
+
+class NoTargetAccuracy(RatioMetric):
+    """`n_acc`: share of the no-target queries that were answered with an empty mask (GRES, Liu et al., CVPR 2023).
+
+    nan where no query is without a target.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("n_acc")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one query: `prediction.mask` and `truth.mask`, bool (H, W). Errors as in `ItemMetric.update`."""
+        predicted, true = _masks(prediction, truth, metric=self)
+        if not true.any():
+            self.add(float(not predicted.any()))
+
+
+def _masks(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[Tensor, Tensor]:
+    """Predicted and true mask on the predicted one's device, checked."""
+    predicted = needed(prediction.mask, "prediction.mask", metric=metric, key=truth.key)
+    true = needed(truth.mask, "truth.mask", metric=metric, key=truth.key)
+    same_shape(predicted, true, what=f"the mask of '{truth.key}'")
+    return predicted, true.to(predicted.device)

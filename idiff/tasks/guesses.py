@@ -1,0 +1,66 @@
+"""Answers that do not look at the picture: the floor that every score is read against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from idiff.types import VOID, Prediction, Truth
+
+Guess = tuple[str, Callable[[dict[str, Any]], Prediction]]
+"""A name, and a function from a group's first query to a combined prediction."""
+
+
+def largest_class(truths: Iterable[Truth]) -> Guess | None:
+    """The class with the most pixels, everywhere; None where no pixel has a class."""
+    counts = torch.zeros(VOID + 1, dtype=torch.int64)
+    for truth in truths:
+        if truth.labels is not None:
+            counts += torch.bincount(truth.labels.flatten().long().cpu(), minlength=VOID + 1)
+    if not counts[:VOID].any():
+        return None
+    largest = int(counts[:VOID].argmax())
+
+    def answer(query: dict[str, Any]) -> Prediction:
+        shape = (int(query["size"][0]), int(query["size"][1]))
+        asked = (index for index in range(int(query["classes"])) if index != query["background"])
+        masks = {index: torch.full(shape, index == largest) for index in asked}
+        return Prediction(query=query, labels=torch.full(shape, largest, dtype=torch.uint8), masks=masks)
+
+    return "largest_class", answer
+
+
+def mean_pose(truths: Iterable[Truth]) -> Guess | None:
+    """The median pose, stretched into the given box, for each number of joints; None where nobody is given."""
+    poses: dict[int, list[NDArray[np.float64]]] = {}
+    for truth in truths:
+        if truth.keypoints is not None and truth.box is not None:
+            joints = truth.keypoints.double().numpy()
+            x, y, width, height = truth.box
+            relative = (joints[:, :2] - (x, y)) / (max(width, 1e-6), max(height, 1e-6))
+            poses.setdefault(len(joints), []).append(np.where(joints[:, 2:] > 0, relative, np.nan))
+    if not poses:
+        return None
+    medians = {count: _median(np.stack(rows)) for count, rows in poses.items()}
+
+    def answer(query: dict[str, Any]) -> Prediction:
+        count = int(query["total"])
+        x, y, width, height = query["box"]
+        points = torch.ones(count, 3)
+        relative = medians.get(count, np.full((count, 2), 0.5))
+        points[:, :2] = torch.from_numpy(relative * (width, height) + (x, y)).float()
+        return Prediction(query=query, score=1.0, keypoints=points)
+
+    return "mean_pose", answer
+
+
+def _median(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median place of each joint over people, (N, K, 2) to (K, 2); the box's middle for one that nobody labelled."""
+    middle = np.full(poses.shape[1:], 0.5)
+    ever = np.isfinite(poses).any(axis=(0, 2))
+    middle[ever] = np.nanmedian(poses[:, ever], axis=0)
+    return middle

@@ -1,0 +1,265 @@
+"""Keypoint detection as painting: each asked joint gets a disc in its own colour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.decoders import locate
+from idiff.errors import ConfigError
+from idiff.metrics import PCK, KeypointAP
+from idiff.tasks.base import Task
+from idiff.tasks.examples import figure
+from idiff.tasks.guesses import mean_pose
+from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list, query_colors
+from idiff.tasks.people import Person, person, swap_sides
+from idiff.transforms.frames import frame_box, frame_person
+from idiff.transforms.geometry import Matrix, invert, mirrors
+from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils import painting
+
+MOST = 5
+"""Most joints of one prompt, and the channels of `Triplet.answer`."""
+
+
+class KeypointDetection(Task):
+    """Paint up to five joints of one person as discs, each in its own colour; read their places back from the colours.
+
+    Shapes: pictures (3, H, W) float32 in [-1, 1]; keypoints (K, 3). Source: InstructDiffusion, section 3.1.
+    The person's box is given, as in top-down pose estimation. A hidden joint is asked for and not painted; one
+    outside of the crop, or without a label, is not asked for in training. Evaluation asks for every joint of the
+    skeleton.
+
+    Args:
+        size: side of the model's picture in pixels.
+        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
+        radius_share: radius of a disc as a share of the side; the paper's is 10 / 256.
+        transparency: the share of the picture that shows through a disc, in [0, 1); 0 is opaque.
+        paint_hidden: paint joints that are labelled but hidden, too.
+        joints_per_prompt: most joints of one prompt, 1 to 5.
+        padding: how much larger than the person's box the crop is.
+        instructions: file of templates with {joints} and a clause with {joint} and {color}; None: the built-in ones.
+        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []:
+            none.
+        decoder: name of the decoder.
+        decoder_args: its arguments; None: the task's default.
+        threshold: least share of a disc that must be painted for its joint to count as found.
+
+    Raises:
+        ConfigError: an argument that cannot be used.
+    """
+
+    kind = "keypoints"
+    unit = "instances"
+    headline = "ap"
+
+    def __init__(
+        self,
+        size: int = 64,
+        palette: str = "saturated",
+        radius_share: float = 0.0625,
+        transparency: float = 0.0,
+        paint_hidden: bool = False,
+        joints_per_prompt: int = 5,
+        padding: float = 1.25,
+        instructions: str | None = None,
+        augment: list[dict[str, Any]] | None = None,
+        decoder: str = "color",
+        decoder_args: dict[str, Any] | None = None,
+        threshold: float = 0.25,
+    ) -> None:
+        self.size = check_size(size)
+        self.colors = painting.palette(palette)
+        self.radius = radius_share * size
+        self.transparency = painting.check_transparency(transparency)
+        if not 1 <= joints_per_prompt <= MOST:
+            raise ConfigError(f"{joints_per_prompt=} must lie between 1 and {MOST}: more do not fit the text encoder.")
+        if not 1.0 <= self.radius <= size / 4:
+            raise ConfigError(
+                f"{radius_share=} of {size} px is a disc of radius {self.radius:g}; expected 1 px to a quarter of it."
+            )
+        if padding <= 0:
+            raise ConfigError(f"{padding=} must be larger than 0; 1.25 is usual.")
+        self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
+        self.threshold = threshold
+        self.bank = InstructionBank(self.kind, instructions)
+        self.augment = build_augment(augment)
+        self.decoder = build_decoder(decoder, decoder_args, default={})
+
+    def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
+        """Draw joints and colours, and paint. See `Task.encode`.
+
+        Where no labelled joint lies inside the crop, one joint is asked for and nothing is painted.
+        """
+        who = person(sample, item)
+        frame = (
+            frame_person(who.box, who.joints, self.size, rng, names=who.names, padding=self.padding)
+            if train
+            else frame_box(who.box, self.size, padding=self.padding)
+        )
+        view = look(
+            sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, points=who.joints[:, :2]
+        )
+        assert view.points is not None
+        joints = self._seen(who, view.points, view.matrix)
+        labelled = np.flatnonzero(joints[:, 2] > 0)
+        pool = labelled if len(labelled) else np.arange(len(joints))
+        most = min(self.joints_per_prompt, len(labelled), len(self.colors))
+        count = int(rng.integers(1, most + 1)) if most else 1
+        chosen = [int(index) for index in rng.choice(pool, count, replace=False)]
+        colors = [list(self.colors)[int(index)] for index in rng.choice(len(self.colors), count, replace=False)]
+        return self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=self.bank.draw(rng))
+
+    def queries(self, sample: Sample, item: int) -> list[Triplet]:
+        """All joints of the skeleton. See `Task.queries`.
+
+        Neighbours in the skeleton's order, such as the two eyes, go to different prompts, so that their discs do not
+        overlap.
+        """
+        who = person(sample, item)
+        view = look(
+            sample.image, frame_box(who.box, self.size, padding=self.padding), self.size, points=who.joints[:, :2]
+        )
+        assert view.points is not None
+        joints = self._seen(who, view.points, view.matrix)
+        prompts = math.ceil(len(joints) / min(self.joints_per_prompt, len(self.colors)))
+        triplets = []
+        for first in range(prompts):
+            chosen = list(range(first, len(joints), prompts))
+            colors = list(self.colors)[: len(chosen)]
+            triplets.append(
+                self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=self.bank.first())
+            )
+        return triplets
+
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """The asked joints, in the model's pixels. See `Task.decode`."""
+        colors = query_colors([query["rgbs"] for query in queries], edited)
+        scores = self.decoder.scores(edited, rendered, colors, self.transparency)
+        points = locate(scores, radius=self.radius, threshold=self.threshold)
+        return [
+            Prediction(query=query, score=float(found[:, 2].mean()), keypoints=found)
+            for query, found in ((query, row[: len(query["rgbs"])]) for query, row in zip(queries, points, strict=True))
+        ]
+
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """All joints of the person, in the original's pixels; NaN where a joint was not found. See `Task.combine`."""
+        query = queries[0]
+        points = torch.full((int(query["total"]), 3), math.nan, dtype=torch.float32)
+        points[:, 2] = 0.0
+        back = torch.from_numpy(invert(np.asarray(query["warp"], dtype=np.float64)))
+        for prediction, asked in zip(predictions, queries, strict=True):
+            assert prediction.keypoints is not None
+            found = prediction.keypoints.detach().cpu().double()
+            moved = found[:, :2] @ back[:, :2].T + back[:, 2]
+            points[asked["indices"]] = torch.cat([moved, found[:, 2:]], dim=1).float()
+        return Prediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
+
+    def truth(self, annotation: dict[str, Any]) -> Truth:
+        """The person's joints and box in the original picture. See `Task.truth`."""
+        return Truth(
+            key=annotation["key"],
+            keypoints=torch.as_tensor(np.asarray(annotation["joints"]), dtype=torch.float32),
+            box=annotation["box"],
+            area=annotation["area"],
+            sigmas=tuple(annotation["sigmas"]),
+        )
+
+    def metrics(self) -> MetricCollection:
+        """`ap ap50 ap75` by OKS, `pck` and `pck05`. See `Task.metrics`."""
+        return MetricCollection({"ap": KeypointAP(), "pck": PCK(0.1), "pck05": PCK(0.05)})
+
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+        """The median pose inside the given box, for each number of joints. See `Task.guess`."""
+        return mean_pose(truths)
+
+    def render(self, prediction: Prediction, picture: Picture) -> Picture:
+        """Draw each joint that was found as a dot in its own colour. See `Task.render`."""
+        drawn = picture.copy()
+        if prediction.keypoints is None:
+            return drawn
+        radius = max(2, round(max(picture.shape[:2]) / 64))
+        for index, (x, y, _) in enumerate(prediction.keypoints.tolist()):
+            if math.isfinite(x) and math.isfinite(y):
+                cv2.circle(drawn, (round(x), round(y)), radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
+                cv2.circle(drawn, (round(x), round(y)), radius, painting.class_color(index), -1, cv2.LINE_AA)
+        return drawn
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """A stick figure of 14 joints. See `Task.example`."""
+        return figure(rng)
+
+    def _seen(self, who: Person, points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
+        """Joints in the model's pixels (K, 3); visibility 0 where a joint lies outside, sides swapped in a mirror."""
+        joints = np.column_stack([points, who.joints[:, 2]])
+        within = ((joints[:, :2] >= -0.5) & (joints[:, :2] < self.size - 0.5)).all(axis=1)
+        joints[~within, 2] = 0
+        return swap_sides(joints, who.pairs) if mirrors(matrix) else joints
+
+    def _paint(
+        self,
+        sample: Sample,
+        item: int,
+        who: Person,
+        view: View,
+        joints: NDArray[np.float64],
+        *,
+        chosen: list[int],
+        colors: list[str],
+        template: Template,
+    ) -> Triplet:
+        """Paint the chosen joints into a view, and write down what was asked and what is true."""
+        least = 1 if self.paint_hidden else 2
+        painted = [slot for slot, index in enumerate(chosen) if joints[index, 2] >= least]
+        rgbs = [list(self.colors[color]) for color in colors]
+        places = joints[[chosen[slot] for slot in painted], :2]
+        answer = torch.zeros(MOST, self.size, self.size)
+        answer[painted] = painting.disc_maps(places, (self.size, self.size), self.radius).float()
+        group = f"{sample.key}/{item}"
+        height, width = sample.image.shape[:2]
+        return Triplet(
+            key=f"{group}/{chosen[0]}",
+            source=view.source,
+            instruction=template.fill(
+                [{"joint": who.names[index], "color": color} for index, color in zip(chosen, colors, strict=True)]
+            ),
+            target=painting.discs(
+                view.source,
+                places,
+                [rgbs[slot] for slot in painted],
+                radius=self.radius,
+                transparency=self.transparency,
+            ),
+            query={
+                "task": self.kind,
+                "key": sample.key,
+                "group": group,
+                "category": who.category,
+                "joints": [who.names[index] for index in chosen],
+                "indices": chosen,
+                "total": len(who.names),
+                "colors": colors,
+                "rgbs": rgbs,
+                "box": list(who.box),
+                "warp": matrix_list(view.matrix),
+                "size": [height, width],
+            },
+            annotation={
+                "key": sample.key,
+                "joints": who.joints,
+                "box": who.box,
+                "area": who.area,
+                "sigmas": who.sigmas,
+            },
+            answer=answer,
+        )

@@ -1,0 +1,151 @@
+"""Pieces that several tasks share: the model's view of a picture, the colours of a batch of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from idiff.decoders import Decoder, build
+from idiff.errors import BadSampleError, ConfigError
+from idiff.transforms.augment import DEFAULT, Augment
+from idiff.transforms.geometry import Matrix, chain, inside, unwarp, warp_labels, warp_picture
+from idiff.types import Labels, Picture, Sample
+from idiff.utils.images import to_picture, to_tensor
+from idiff.utils.painting import rgb_values
+
+
+@dataclass(slots=True)
+class View:
+    """What the model sees of a sample.
+
+    Attributes:
+        source: float32 (3, size, size) in [-1, 1]; 0 where the picture has no pixel.
+        seen: bool (size, size): where it has one.
+        labels: uint8 (size, size), 255 there; None where none were given.
+        points: float64 (K, 2) in the model's pixels; None where none were given.
+        matrix: from the original picture to the model's pixels.
+    """
+
+    source: Tensor
+    seen: Tensor
+    labels: Labels | None
+    points: NDArray[np.float64] | None
+    matrix: Matrix
+
+
+def look(
+    picture: Picture,
+    matrix: Matrix,
+    size: int,
+    *,
+    augment: Augment | None = None,
+    rng: np.random.Generator | None = None,
+    labels: Labels | None = None,
+    points: NDArray[np.float64] | None = None,
+) -> View:
+    """Warp a picture and what belongs to it, then augment all of it together.
+
+    Args:
+        picture: uint8 (H, W, 3), the original.
+        matrix: from the original to the model's pixels.
+        size: side of the model's picture.
+        augment: applied where given, driven by `rng`.
+        rng: needed with `augment`.
+        labels: uint8 (H, W).
+        points: (K, 2) in the original's pixels.
+    """
+    drawn = warp_picture(picture, matrix, size)
+    drawn_labels = None if labels is None else warp_labels(labels, matrix, size)
+    moved = None if points is None else points @ matrix[:, :2].T + matrix[:, 2]
+    if augment is not None and rng is not None:
+        made = augment(drawn, rng, labels=drawn_labels, points=moved)
+        drawn, drawn_labels, moved, matrix = made.picture, made.labels, made.points, chain(matrix, made.matrix)
+    seen = torch.from_numpy(inside(matrix, size, (picture.shape[0], picture.shape[1])))
+    return View(torch.where(seen, to_tensor(drawn), 0.0), seen, drawn_labels, moved, matrix)
+
+
+def build_augment(specs: Sequence[Mapping[str, Any]] | None) -> Augment:
+    """The configured augmentation; None stands for the default, an empty list for none."""
+    return Augment(DEFAULT if specs is None else specs)
+
+
+def build_decoder(name: str, arguments: Mapping[str, Any] | None, *, default: Mapping[str, Any]) -> Decoder:
+    """The configured decoder; `default` are the task's settings of the colour decoder where no arguments are given."""
+    if arguments is None:
+        arguments = default if name == "color" else {}
+    return build(name, **arguments)
+
+
+def check_size(size: int) -> int:
+    """Return the side of the model's picture.
+
+    Raises:
+        ConfigError: it is less than 8 pixels.
+    """
+    if size < 8:
+        raise ConfigError(f"{size=} pixels are too few to paint in: use 64, 128, 256, ...")
+    return size
+
+
+def check_share(name: str, value: float) -> float:
+    """Return a probability or a share.
+
+    Raises:
+        ConfigError: it does not lie in [0, 1].
+    """
+    if not 0.0 <= value <= 1.0:
+        raise ConfigError(f"{name}={value} must lie in [0, 1].")
+    return float(value)
+
+
+def check_picture(sample: Sample) -> None:
+    """Refuse a sample whose picture is not uint8 (H, W, 3).
+
+    Raises:
+        BadSampleError: names the sample and what was got.
+    """
+    image = sample.image
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or not image.size
+    ):
+        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise BadSampleError(sample.key, "image", f"got {got}, expected uint8 (H, W, 3)")
+
+
+def query_colors(rgbs: Sequence[Sequence[Sequence[int]]], like: Tensor) -> Tensor:
+    """Colours of a batch of queries: float (B, K, 3) in [-1, 1] on the device of `like`, padded with rows of NaN.
+
+    Args:
+        rgbs: for each query its colours, 0 to 255.
+        like: a tensor of the wanted device and type.
+    """
+    colors = torch.full((len(rgbs), max(len(row) for row in rgbs), 3), float("nan"))
+    for place, row in enumerate(rgbs):
+        colors[place, : len(row)] = rgb_values(row)
+    return colors.to(like)
+
+
+def matrix_list(matrix: Matrix) -> list[list[float]]:
+    """A matrix as a query holds it."""
+    return [[float(value) for value in row] for row in matrix]
+
+
+def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
+    """The original picture as far as the model saw it, at its own size: for drawing answers over.
+
+    Args:
+        source: (3, size, size) in [-1, 1].
+        query: names where its pixels lie in the original (`warp`) and the original's (height, width) (`size`).
+    """
+    size = (int(query["size"][0]), int(query["size"][1]))
+    return to_picture(unwarp(source.cpu(), query["warp"], size))

@@ -1,0 +1,105 @@
+"""Which part of a picture the model sees: the whole picture, a random crop of it, or the square around one person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from idiff.transforms.geometry import Matrix, similarity
+
+_LOWER = frozenset({"hip", "knee", "ankle", "pelvis"})
+_HALF_BODY_PADDING = 1.5
+
+
+def frame_whole(original: tuple[int, int], size: int, *, mirror: bool = False) -> Matrix:
+    """Fit the whole picture of (height, width) into the square and centre it; the rest is padding."""
+    height, width = original
+    return similarity(((width - 1) / 2, (height - 1) / 2), max(height, width), size, mirror=mirror)
+
+
+def frame_crop(original: tuple[int, int], size: int, rng: np.random.Generator, *, mirror: bool = False) -> Matrix:
+    """Zoom by chance between the whole picture and a square crop as wide as its shorter side, at a random place.
+
+    Extends InstructDiffusion's random square crop along the long side: the whole picture is drawn, too.
+
+    Args:
+        original: (height, width).
+        size: side of the model's picture.
+        rng: draws the zoom (log-uniform) and the place.
+        mirror: swap left and right.
+    """
+    height, width = original
+    short, long = sorted((height, width))
+    side = math.exp(rng.uniform(math.log(short), math.log(long))) if long > short else float(long)
+    place = rng.random()
+
+    def centre(length: int) -> float:
+        room = max(0.0, length - side)
+        return (length - 1) / 2 + (place - 0.5) * room
+
+    return similarity((centre(width), centre(height)), side, size, mirror=mirror)
+
+
+def frame_box(box: Sequence[float], size: int, *, padding: float = 1.25) -> Matrix:
+    """The square around a box, made larger by `padding`.
+
+    Args:
+        box: x, y, width, height in pixels; at least one of width and height is larger than 0.
+        size: side of the model's picture.
+        padding: how much larger than the box's longer side (1.25: COCO top-down pose estimation).
+    """
+    centre, side = _square(box)
+    return similarity(centre, side * padding, size)
+
+
+def frame_person(
+    box: Sequence[float],
+    joints: NDArray[np.float64],
+    size: int,
+    rng: np.random.Generator,
+    *,
+    names: Sequence[str],
+    padding: float = 1.25,
+) -> Matrix:
+    """Draw a training view of one person: scale, rotation, mirror, now and then only half of the body.
+
+    The figures are those of top-down pose training on COCO (HRNet and its code, Sun et al., CVPR 2019), which
+    InstructDiffusion follows: scale N(1, 0.35) clipped to [0.65, 1.35]; rotation N(0, 45 degrees) clipped to 90 with
+    probability 0.6; mirror 0.5; half body 0.3 where more than 8 joints are visible.
+
+    Args:
+        box: x, y, width, height in pixels.
+        joints: (K, 3) x, y, visibility.
+        size: side of the model's picture.
+        rng: draws the view.
+        names: K joint names; hips, knees, ankles and pelvis are the lower half.
+        padding: how much larger than the box's longer side.
+    """
+    centre, side = _square(box)
+    side *= padding
+    labelled = joints[:, 2] > 0
+    half = rng.random() < 0.3
+    upper_first = rng.random() < 0.5
+    if half and labelled.sum() > 8:
+        lower = np.array([name.split()[-1] in _LOWER if name else False for name in names])
+        halves = [labelled & ~lower, labelled & lower]
+        chosen = next((part for part in (halves if upper_first else halves[::-1]) if part.sum() > 2), None)
+        if chosen is not None and lower.any():
+            points = joints[chosen, :2]
+            reach = float((points.max(axis=0) - points.min(axis=0)).max())
+            if reach > 0:
+                centre = (float(points[:, 0].mean()), float(points[:, 1].mean()))
+                side = reach * _HALF_BODY_PADDING
+    side *= float(np.clip(rng.normal(1.0, 0.35), 0.65, 1.35))
+    turn = float(np.clip(rng.normal(0.0, 45.0), -90.0, 90.0))
+    turned, mirror = rng.random() < 0.6, rng.random() < 0.5
+    return similarity(centre, side, size, degrees=turn if turned else 0.0, mirror=mirror)
+
+
+def _square(box: Sequence[float]) -> tuple[tuple[float, float], float]:
+    """Centre and side of the square that a box fits in; a box edge lies half a pixel before a pixel centre."""
+    x, y, width, height = (float(value) for value in box)
+    return (x + width / 2 - 0.5, y + height / 2 - 0.5), max(width, height)

@@ -1,0 +1,175 @@
+"""One 2x3 matrix moves a picture, its label map and its points into the model's square, and answers back out.
+
+A matrix maps a point of the original picture to a point of the model's picture: `(u, v) = matrix @ (x, y, 1)`, both
+with pixel centres at whole numbers. `idiff.transforms.frames` says which matrix; this file applies it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from idiff.types import VOID, Labels, Picture
+
+Matrix = NDArray[np.float64]
+"""float64 (2, 3)."""
+
+GREY = 128
+"""What lies beyond the picture, as uint8."""
+_FINEST = 4
+
+
+def similarity(
+    centre: tuple[float, float], side: float, size: int, *, degrees: float = 0.0, mirror: bool = False
+) -> Matrix:
+    """Map a square of the original picture, possibly turned and mirrored, to the model's square.
+
+    Args:
+        centre: (x, y) of the square's centre.
+        side: its side in pixels of the original, larger than 0.
+        size: side of the model's picture.
+        degrees: how far the picture turns, clockwise as seen.
+        mirror: swap left and right, after turning.
+    """
+    scale, angle, middle = size / side, math.radians(degrees), (size - 1) / 2
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    if mirror:
+        linear[0] = -linear[0]
+    offset = np.array([middle, middle]) - linear @ np.asarray(centre, dtype=np.float64)
+    return np.column_stack([linear, offset])
+
+
+def invert(matrix: Matrix) -> Matrix:
+    """The matrix of the way back."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def chain(first: Matrix, second: Matrix) -> Matrix:
+    """The matrix of `first`, then `second`."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def mirrors(matrix: Matrix) -> bool:
+    """Whether left and right change places."""
+    return bool(np.linalg.det(matrix[:, :2]) < 0)
+
+
+def move_points(points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
+    """Move points (K, 2 or more); columns after x and y, such as visibility, are copied. NaN stays NaN."""
+    moved = np.array(points, dtype=np.float64)
+    moved[:, :2] = moved[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    return moved
+
+
+def inside(matrix: Matrix, size: int, original: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels of the model's square show the original of (height, width), not padding: bool (size, size)."""
+    x, y = _origins(matrix, size)
+    return _within(x, original[1]) & _within(y, original[0])
+
+
+def warp_picture(picture: Picture, matrix: Matrix, size: int) -> Picture:
+    """Draw the model's square of a picture; shrinking takes area means, so that fine texture does not alias.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        matrix: from the original to the model's pixels.
+        size: side of the result.
+
+    Returns:
+        uint8 (size, size, 3), `GREY` where the original has no pixel.
+    """
+    original = (picture.shape[0], picture.shape[1])
+    seen = inside(matrix, size, original)
+    if not seen.any():
+        return np.full((size, size, 3), GREY, np.uint8)
+    region, local = _cut(picture, matrix, size)
+    shrink = 1.0 / math.sqrt(abs(np.linalg.det(local[:, :2])))
+    if shrink > _FINEST:
+        region, local = _shrink(region, local, factor=_FINEST / shrink)
+        shrink = _FINEST
+    fine = min(_FINEST, max(1, math.ceil(shrink - 1e-6)))
+    # Supersample by a whole factor: (u, v) -> fine * (u + 0.5) - 0.5, then take the mean of fine x fine blocks.
+    drawn = cv2.warpAffine(
+        region,
+        fine * local + np.array([[0, 0, (fine - 1) / 2]] * 2),
+        (size * fine, size * fine),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if fine > 1:
+        drawn = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
+    result: Picture = np.where(seen[..., None], drawn, np.uint8(GREY)).astype(np.uint8)
+    return result
+
+
+def warp_labels(labels: Labels, matrix: Matrix, size: int) -> Labels:
+    """Draw the model's square of a label map: the nearest label, `VOID` where the original has no pixel."""
+    height, width = labels.shape
+    x, y = _origins(matrix, size)
+    seen = _within(x, width) & _within(y, height)
+    column = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
+    row = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
+    return np.where(seen, labels[row, column], np.uint8(VOID)).astype(np.uint8)
+
+
+def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
+    """Draw dense maps of the model's square back onto the original picture, bilinearly.
+
+    Args:
+        scores: float (C, H, W).
+        matrix: from the original to the model's pixels.
+        size: (height, width) of the original picture.
+
+    Returns:
+        float (C, height, width); pixels beyond the model's square take its border's value.
+    """
+    forward = torch.as_tensor(np.asarray(matrix, dtype=np.float64), dtype=torch.float64)
+    y, x = torch.meshgrid(
+        torch.arange(size[0], dtype=torch.float64), torch.arange(size[1], dtype=torch.float64), indexing="ij"
+    )
+    moved = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ forward.T
+    extent = torch.tensor([scores.shape[2], scores.shape[1]], dtype=torch.float64)
+    places = ((2 * moved + 1) / extent - 1).to(scores)
+    return F.grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+
+def _origins(matrix: Matrix, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where each model pixel's centre lies in the original: x and y, each (size, size)."""
+    back = invert(matrix)
+    u = np.arange(size, dtype=np.float64)
+    x = back[0, 0] * u[None, :] + back[0, 1] * u[:, None] + back[0, 2]
+    y = back[1, 0] * u[None, :] + back[1, 1] * u[:, None] + back[1, 2]
+    return x, y
+
+
+def _within(coordinate: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
+    """Whether a coordinate falls on a pixel; a pixel reaches half a pixel around its centre."""
+    return (coordinate >= -0.5 - 1e-9) & (coordinate < length - 0.5 + 1e-9)
+
+
+def _cut(picture: Picture, matrix: Matrix, size: int) -> tuple[Picture, Matrix]:
+    """Cut away what the square does not show, with a margin for interpolation."""
+    corners = np.array([[-1.0, -1.0], [size, -1.0], [-1.0, size], [size, size]])
+    around = move_points(corners, invert(matrix))
+    low = np.clip(np.floor(around.min(axis=0)) - 2, 0, None).astype(int)
+    high = np.ceil(around.max(axis=0)).astype(int) + 3
+    cut = picture[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
+    return cut, chain(np.array([[1.0, 0.0, low[0]], [0.0, 1.0, low[1]]]), matrix)
+
+
+def _shrink(picture: Picture, matrix: Matrix, *, factor: float) -> tuple[Picture, Matrix]:
+    """Shrink a picture by area means, and let the matrix start from the smaller one."""
+    height, width = picture.shape[:2]
+    small = (max(1, round(width * factor)), max(1, round(height * factor)))
+    scale = np.array([width / small[0], height / small[1]])
+    grow = np.column_stack([np.diag(scale), 0.5 * scale - 0.5])
+    return cv2.resize(picture, small, interpolation=cv2.INTER_AREA), chain(grow, matrix)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as rle
+
+from idiff.errors import ConfigError
+from idiff.metrics.segmentation import (
+    CumulativeIoU,
+    MeanClassIoU,
+    MeanIoU,
+    MeanMaskIoU,
+    NoTargetAccuracy,
+    confusion,
+    iou_from_confusion,
+    miou_from_confusion,
+)
+from idiff.types import VOID, Prediction, Truth
+
+torch.set_num_threads(1)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def label_maps(seed, *, count=3, classes=6, void=0.1):
+    """Random predicted and true maps; some classes may be missing, predictions may hold 255 (no answer)."""
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(count):
+        shape = tuple(rng.integers(1, 12, 2))
+        true = rng.integers(0, classes, shape)
+        predicted = np.where(rng.random(shape) < 0.5, true, rng.integers(0, classes + 2, shape))
+        true[rng.random(shape) < void] = VOID
+        predicted[rng.random(shape) < void] = VOID
+        pairs.append((predicted.astype(np.uint8), true.astype(np.uint8)))
+    return pairs
+
+
+def masks(seed, count=6):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 12, 2))
+    densities = rng.choice([0.0, 0.2, 0.8, 1.0], size=(count, 2))
+    return [tuple(rng.random(shape) < density for density in pair) for pair in densities]
+
+
+def brute_iou(pairs):
+    """Data-set IoU by class, a pixel at a time."""
+    seen = {}
+    for predicted, true in pairs:
+        for p, t in zip(predicted.flat, true.flat, strict=True):
+            if t == VOID:
+                continue
+            for label in {int(p), int(t)} - {VOID}:
+                inter, union = seen.get(label, (0, 0))
+                seen[label] = (inter + (p == t), union + 1)
+    return {label: inter / union for label, (inter, union) in seen.items()}
+
+
+def item(predicted=None, true=None):
+    """Arrays as prediction and truth: uint8 are label maps, bool are masks."""
+
+    def field(array):
+        return {} if array is None else {"mask" if array.dtype == bool else "labels": torch.from_numpy(array)}
+
+    return Prediction(query={}, **field(predicted)), Truth(key="k", **field(true))
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS)
+def test_miou_is_the_brute_force_one(seed):
+    pairs = label_maps(seed)
+    metric = MeanIoU()
+    for pair in pairs:
+        metric.update(*item(*pair))
+    expected = brute_iou(pairs)
+    per_class = metric.per_class()
+    assert {index for index in range(VOID) if not per_class[index].isnan()} == set(expected)
+    for label, iou in expected.items():
+        assert float(per_class[label]) == pytest.approx(iou, abs=1e-6)
+    if expected:
+        assert float(metric.compute()) == pytest.approx(np.mean(list(expected.values())), abs=1e-6)
+    else:
+        assert metric.compute().isnan()
+
+
+def test_miou_is_over_the_set_not_over_pictures():
+    metric = MeanIoU()
+    metric.update(*item(np.zeros((1, 9), np.uint8), np.zeros((1, 9), np.uint8)))
+    metric.update(*item(np.zeros((1, 1), np.uint8), np.ones((1, 1), np.uint8)))
+    assert float(metric.compute()) == pytest.approx((9 / 10 + 0) / 2)
+
+
+def test_confusion_leaves_void_out_and_counts_no_answer_as_a_miss():
+    matrix = confusion(torch.tensor([[3, 3, VOID, 7]]), torch.tensor([[3, VOID, 3, 200]]))
+    assert matrix.shape == (256, 256) and matrix.dtype == torch.int64
+    assert matrix.sum() == 3 and matrix[VOID].sum() == 0
+    assert matrix[3, 3] == matrix[3, VOID] == matrix[200, 7] == 1
+    iou = iou_from_confusion(matrix)
+    assert float(iou[3]) == 0.5 and float(iou[7]) == float(iou[200]) == 0.0
+    assert float(miou_from_confusion(matrix)) == pytest.approx(0.5 / 3)
+
+
+def test_confusion_refuses_what_is_no_label():
+    with pytest.raises(ConfigError, match=r"true labels span \[0, 300\]"):
+        confusion(torch.tensor([[0, 1]]), torch.tensor([[0, 300]]))
+    with pytest.raises(ConfigError, match=r"predicted labels span \[-1, 1\]"):
+        confusion(torch.tensor([[-1, 1]]), torch.tensor([[0, 1]]))
+    with pytest.raises(ConfigError, match=r"shape \(1, 2\), the truth \(2, 1\)"):
+        confusion(torch.zeros(1, 2), torch.zeros(2, 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS)
+def test_mciou_is_the_brute_force_one(seed):
+    rng = np.random.default_rng(seed)
+    metric, inter, union = MeanClassIoU(), np.zeros(8), np.zeros(8)
+    for _, true in label_maps(seed):
+        absent = next((c for c in rng.permutation(8) if c not in true), None)
+        answers = {c: rng.random(true.shape) < rng.choice([0.0, 0.5]) for c in range(8) if c != 0}  # 0 is never asked
+        prediction = Prediction(query={}, masks={c: torch.from_numpy(m) for c, m in answers.items()})
+        metric.update(prediction, Truth(key="k", labels=torch.from_numpy(true), absent=absent))
+        valid = true != VOID
+        for label, mask in answers.items():
+            if label in true or label == absent:
+                inter[label] += (mask & (true == label)).sum()
+                union[label] += ((mask | (true == label)) & valid).sum()
+    ious = [inter[c] / union[c] for c in range(8) if union[c]]
+    if ious:
+        assert float(metric.compute()) == pytest.approx(np.mean(ious), abs=1e-6)
+    per_class = metric.per_class()
+    assert [c for c in range(VOID) if not per_class[c].isnan()] == [c for c in range(8) if union[c]]
+
+
+def test_mciou_counts_false_alarms_of_the_absent_class_only():
+    labels = torch.tensor([[1, 1, VOID]])
+    answers = {
+        1: torch.tensor([[True, True, True]]),
+        2: torch.tensor([[True, False, False]]),
+        3: torch.tensor([[True, False, False]]),
+    }
+    metric = MeanClassIoU()
+    metric.update(Prediction(query={}, masks=answers), Truth(key="k", labels=labels, absent=2))
+    assert float(metric.compute()) == pytest.approx((1.0 + 0.0) / 2)
+
+
+def test_mciou_of_rightly_empty_answers_is_one():
+    metric = MeanClassIoU()
+    nothing = torch.zeros(1, 2, dtype=torch.bool)
+    metric.update(Prediction(query={}, masks={2: nothing}), Truth(key="k", labels=torch.tensor([[0, 0]]), absent=2))
+    assert float(metric.compute()) == 1.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS)
+def test_mask_metrics_agree_with_pycocotools(seed):
+    ciou, giou, n_acc = CumulativeIoU(), MeanMaskIoU(), NoTargetAccuracy()
+    inter = union = 0.0
+    ious, empties = [], []
+    for predicted, true in masks(seed):
+        for metric in (ciou, giou, n_acc):
+            metric.update(*item(predicted, true))
+        p, t = (rle.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in (predicted, true))
+        both = rle.area(rle.merge([p, t], intersect=True))
+        inter, union = inter + both, union + rle.area(rle.merge([p, t]))
+        ious.append(float(rle.iou([p], [t], [0])[0, 0]) if rle.area(rle.merge([p, t])) else 1.0)
+        if not rle.area(t):
+            empties.append(rle.area(p) == 0)
+    assert float(ciou.compute()) == pytest.approx(inter / union if union else 1.0, abs=1e-6)
+    assert float(giou.compute()) == pytest.approx(np.mean(ious), abs=1e-6)
+    if empties:
+        assert float(n_acc.compute()) == pytest.approx(np.mean(empties))
+    else:
+        assert n_acc.compute().isnan()
+
+
+@pytest.mark.parametrize("predicted", [0.0, 1.0])
+@pytest.mark.parametrize("true", [0.0, 1.0])
+def test_empty_and_full_masks(predicted, true):
+    pair = item(np.full((2, 3), predicted, bool), np.full((2, 3), true, bool))
+    for metric in (CumulativeIoU(), MeanMaskIoU()):
+        metric.update(*pair)
+        assert float(metric.compute()) == float(predicted == true)
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"),
+    [
+        (MeanIoU(), "prediction.labels"),
+        (MeanClassIoU(), "prediction.masks"),
+        (CumulativeIoU(), "prediction.mask"),
+        (MeanMaskIoU(), "prediction.mask"),
+        (NoTargetAccuracy(), "prediction.mask"),
+    ],
+)
+def test_a_missing_field_is_named(metric, name):
+    with pytest.raises(ConfigError, match=f"{type(metric).__name__} got no {name} for 'k'"):
+        metric.update(*item())

@@ -1,0 +1,216 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from idiff.errors import BadSampleError, ConfigError
+from idiff.tasks import SemanticSegmentation
+from idiff.types import Prediction, Sample
+from idiff.utils.painting import palette, rgb_values
+from idiff.utils.seeds import numpy_rng
+
+torch.set_num_threads(1)
+
+CLASSES = ["background", "sky", "road", "car", "tree"]
+
+
+def sample(key="a", height=80, width=120, classes=CLASSES):
+    """Sky over a road; background between; no car, no tree."""
+    label = np.zeros((height, width), np.uint8)
+    label[: height // 3], label[-height // 3 :] = 1, 2
+    label[:, :4] = 255
+    image = np.random.default_rng(0).integers(90, 160, (height, width, 3)).astype(np.uint8)
+    return Sample(key=key, image=image, annotation={}, meta={"classes": classes}, label=label)
+
+
+def plain(**kwargs):
+    return SemanticSegmentation(**{"augment": [], **kwargs})
+
+
+def draws(task, count=300, train=True, data=None):
+    return [task.encode(data or sample(), 0, numpy_rng(0, n), train=train) for n in range(count)]
+
+
+def test_absent_classes_are_absent_from_the_whole_picture():
+    """A class cropped away is never asked as a negative, and a negative's target is its source."""
+    data = sample()
+    data.label[:10, 100:] = 3  # a car in one corner, cropped away now and then
+    negatives = 0
+    for triplet in draws(plain(), data=data):
+        if torch.equal(triplet.target, triplet.source):
+            assert triplet.query["name"] == "tree"
+            assert triplet.answer.sum() == 0
+            negatives += 1
+        else:
+            assert triplet.query["name"] in {"sky", "road", "car"}
+    assert negatives / 300 == pytest.approx(0.2, abs=0.07)
+
+
+@pytest.mark.parametrize("negatives", [0.0, 1.0])
+def test_share_of_negatives(negatives):
+    names = {triplet.query["name"] for triplet in draws(plain(negatives=negatives), 60)}
+    assert names == ({"car", "tree"} if negatives else {"sky", "road"})
+
+
+def test_background_and_void_are_never_asked_or_painted():
+    task = plain()
+    for triplet in [*draws(task, 60), *task.queries(sample(), 0)]:
+        assert triplet.query["class"] in {1, 2, 3, 4}
+    whole = task.encode(sample(), 0, numpy_rng(0, 1), train=False)
+    assert not whole.answer[0, :, :2].any()  # void columns
+
+
+def test_the_target_is_the_written_blend():
+    for triplet in draws(plain(negatives=0.0, transparency=0.5), 10):
+        inside = triplet.answer[0] > 0
+        color = rgb_values([triplet.query["rgb"]]).view(3, 1)
+        assert inside.any()
+        assert torch.allclose(triplet.target[:, inside], 0.5 * triplet.source[:, inside] + 0.5 * color, atol=1e-6)
+        assert torch.equal(triplet.target[:, ~inside], triplet.source[:, ~inside])
+        assert triplet.query["color"] in triplet.instruction and triplet.query["name"] in triplet.instruction
+        assert tuple(triplet.query["rgb"]) == palette("saturated")[triplet.query["color"]]
+
+
+def test_tiny_parts_are_not_drawn():
+    data = sample()
+    data.label[40, 60] = 3
+    assert all(triplet.query["name"] != "car" for triplet in draws(plain(negatives=0.0), 60, data=data))
+    assert any(t.query["name"] == "car" for t in draws(plain(negatives=0.0, min_pixels=1), 60, False, data))
+
+
+def test_all_colors_and_sentences_are_drawn():
+    triplets = draws(plain())
+    assert {triplet.query["color"] for triplet in triplets} == set(palette("saturated"))
+    assert len({triplet.instruction.replace(triplet.query["name"], "") for triplet in triplets}) > 40
+
+
+def test_flip_moves_labels_with_the_picture():
+    data = sample()
+    data.label[:, 60:] = 0
+    data.image[:, 60:] = 0
+    sides = set()
+    for triplet in draws(plain(negatives=0.0, crop=False), 40, data=data):
+        dark = triplet.source.mean(dim=0) < -0.9
+        left = bool(dark[:, :32].float().mean() > dark[:, 32:].float().mean())
+        sides.add(left)
+        assert not (triplet.answer[0].bool() & dark).any()
+    assert sides == {True, False}
+
+
+def test_queries_ask_every_class_of_small_sets():
+    task = plain()
+    queries = [triplet.query for triplet in task.queries(sample(), 0)]
+    assert [query["name"] for query in queries] == CLASSES[1:]
+    assert len({query["color"] for query in queries}) == 1
+    assert queries[0]["background"] == 0 and queries[0]["size"] == [80, 120]
+
+
+def test_queries_of_large_sets_ask_what_is_there_and_one_more():
+    many = ["background", *(f"thing {n}" for n in range(1, 30))]
+    asked = [t.query["class"] for t in plain().queries(sample(classes=many), 0)]
+    assert asked[:2] == [1, 2] and len(asked) == 3
+    absent = {plain().queries(sample(key, classes=many), 0)[-1].query["class"] for key in "abcdefgh"}
+    assert len(absent) > 3 and not absent & {0, 1, 2}
+    triplets = plain(ask="present").queries(sample(), 0)
+    assert triplets[-1].query["class"] == plain().truth(triplets[0].annotation).absent
+    assert [t.query["class"] for t in plain(ask="all").queries(sample(classes=many), 0)] == list(range(1, 30))
+
+
+def test_the_color_of_queries_hangs_on_the_picture_alone():
+    one, other = sample(), sample()
+    other.label[:] = 4
+    task = plain()
+    assert {t.query["color"] for t in task.queries(one, 0)} == {t.query["color"] for t in task.queries(other, 0)}
+    one.image[:] = (0, 255, 0)
+    assert task.queries(one, 0)[0].query["color"] == "magenta"
+
+
+def combined(task, scores):
+    triplets = task.queries(sample(), 0)
+    rows = [
+        Prediction(query=t.query, scores=torch.full((64, 64), value)) for t, value in zip(triplets, scores, strict=True)
+    ]
+    return task.combine(rows, [t.query for t in triplets])
+
+
+def test_classes_merge_by_score():
+    assert (combined(plain(), [0.6, 0.9, 0.7, 0.1]).labels == 2).all()
+    nothing = combined(plain(), [0.3, 0.4, 0.2, 0.1])
+    assert (nothing.labels == 0).all() and not any(mask.any() for mask in nothing.masks.values())
+    assert {index: bool(mask.all()) for index, mask in combined(plain(), [0.6, 0.9, 0.7, 0.1]).masks.items()} == {
+        1: True, 2: True, 3: True, 4: False,
+    }  # fmt: skip
+
+
+def test_without_a_background_the_best_class_wins():
+    task = plain()
+    data = sample(classes=["sky", "road", "car", "tree"])
+    data.label[data.label == 0] = 3
+    triplets = task.queries(data, 0)
+    rows = [Prediction(query=t.query, scores=torch.full((64, 64), 0.1 * n)) for n, t in enumerate(triplets)]
+    assert (task.combine(rows, [t.query for t in triplets]).labels == 3).all()
+
+
+def test_answers_lie_in_the_pixels_of_the_original():
+    task = plain()
+    triplets = task.queries(sample(), 0)
+    targets, sources = (torch.stack([getattr(t, name) for t in triplets]) for name in ("target", "source"))
+    queries = [t.query for t in triplets]
+    prediction = task.combine(task.decode(targets, sources, queries), queries)
+    truth = task.truth(triplets[0].annotation)
+    assert prediction.labels.shape == truth.labels.shape == (80, 120)
+    known = truth.labels != 255
+    assert (prediction.labels == truth.labels)[known].float().mean() > 0.96
+
+
+def test_guess_is_the_largest_class():
+    task = plain()
+    truth = task.truth(task.queries(sample(), 0)[0].annotation)
+    name, answer = task.guess([truth])
+    labels = truth.labels[truth.labels != 255]
+    assert name == "largest_class"
+    assert (answer(task.queries(sample(), 0)[0].query).labels == labels.mode().values).all()
+
+
+def change(**fields):
+    data = copy.deepcopy(sample())
+    for name, value in fields.items():
+        setattr(data, name, value)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (change(label=None), "label"),
+        (change(label=np.zeros((3, 3), np.uint8)), "label"),
+        (change(label=np.zeros((80, 120), np.int64)), "label"),
+        (change(label=np.full((80, 120), 5, np.uint8)), "label"),
+        (change(meta={}), "meta.classes"),
+        (change(meta={"classes": ["background"]}), "meta.classes"),
+        (change(image=np.zeros((80, 120), np.uint8)), "image"),
+    ],
+)
+def test_bad_samples_are_named(data, field):
+    for call in (lambda: plain().encode(data, 0, numpy_rng(0), train=True), lambda: plain().queries(data, 0)):
+        with pytest.raises(BadSampleError, match=f"a: {field}"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"ask": "some"}, {"size": 4}, {"negatives": 1.5}, {"flip": -1.0}, {"min_pixels": 0}, {"palette": "neon"},
+     {"decoder": "x"}, {"transparency": 1.0}, {"decoder_args": {"x": 1}}],
+)  # fmt: skip
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(ConfigError):
+        SemanticSegmentation(**arguments)
+
+
+def test_it_travels_to_workers():
+    task = SemanticSegmentation()
+    again = pickle.loads(pickle.dumps(task))
+    one, two = (each.encode(sample(), 0, numpy_rng(0, "w"), train=True) for each in (task, again))
+    assert torch.equal(one.target, two.target) and one.instruction == two.instruction

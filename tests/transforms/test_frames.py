@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from idiff.transforms.frames import frame_box, frame_crop, frame_person, frame_whole
+from idiff.transforms.geometry import invert, mirrors, move_points
+from idiff.utils.seeds import numpy_rng
+
+CORNERS = np.array([[-0.5, -0.5], [63.5, -0.5], [63.5, 63.5], [-0.5, 63.5]])
+COCO = ["nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow"]
+COCO += ["right elbow", "left wrist", "right wrist", "left hip", "right hip", "left knee", "right knee"]
+COCO += ["left ankle", "right ankle"]
+
+
+def seen(matrix):
+    """The corners of the model's square in the original, pixel edges."""
+    return move_points(CORNERS, invert(matrix))
+
+
+@pytest.mark.parametrize("shape", [(100, 100), (60, 120), (321, 77), (1, 1)])
+def test_whole_touches_both_ends_of_the_longer_side(shape):
+    corners = seen(frame_whole(shape, 64))
+    height, width = shape
+    assert np.ptp(corners[:, 0]) == pytest.approx(max(shape))
+    assert corners.mean(axis=0) == pytest.approx([(width - 1) / 2, (height - 1) / 2])
+
+
+@pytest.mark.parametrize("shape", [(60, 120), (240, 100)])
+def test_crops_lie_between_the_whole_and_the_shorter_side(shape):
+    sides, centres = [], []
+    for number in range(200):
+        corners = seen(frame_crop(shape, 64, numpy_rng(0, number)))
+        side = np.ptp(corners[:, 0])
+        sides.append(side)
+        centres.append(corners.mean(axis=0))
+        along = 1 if shape[0] > shape[1] else 0
+        assert min(shape) - 1e-6 <= side <= max(shape) + 1e-6
+        assert corners[:, along].min() >= -0.5 - 1e-6 and corners[:, along].max() <= max(shape) - 0.5 + 1e-6
+        assert corners.mean(axis=0)[1 - along] == pytest.approx((min(shape) - 1) / 2)
+    assert min(sides) < min(shape) * 1.05 and max(sides) > max(shape) * 0.95
+    assert np.ptp(np.array(centres)[:, along]) > 0.4 * (max(shape) - min(shape))
+
+
+def test_a_square_picture_is_always_whole():
+    for number in range(5):
+        assert np.allclose(frame_crop((80, 80), 64, numpy_rng(0, number)), frame_whole((80, 80), 64))
+
+
+def test_box_is_padded_around_its_centre():
+    corners = seen(frame_box((10.0, 20.0, 40.0, 80.0), 64))
+    assert np.ptp(corners[:, 1]) == pytest.approx(100)
+    assert corners.mean(axis=0) == pytest.approx([29.5, 59.5])
+
+
+def body():
+    """A standing person with 17 visible joints."""
+    y = {"nose": 0.05, "eye": 0.03, "ear": 0.04, "shoulder": 0.2, "elbow": 0.35, "wrist": 0.5, "hip": 0.55}
+    y |= {"knee": 0.75, "ankle": 0.95}
+    x = {"left": 60.0, "right": 40.0}
+    return np.array([[x.get(n.split()[0], 50.0), 200 * y[n.split()[-1]], 2] for n in COCO])
+
+
+def draws(joints, names=COCO, count=600):
+    box = (30.0, 0.0, 40.0, 200.0)
+    return [frame_person(box, joints, 64, numpy_rng(7, n), names=names) for n in range(count)]
+
+
+def test_person_views_follow_the_stated_figures():
+    few = body()
+    few[8:, 2] = 0  # 8 visible: never half a body
+    views = draws(few)
+    sides = np.array([np.linalg.norm(seen(m)[1] - seen(m)[0]) for m in views]) / 250
+    assert sides.min() >= 0.65 - 1e-6 and sides.max() <= 1.35 + 1e-6
+    assert np.median(sides) == pytest.approx(1.0, abs=0.06)
+    assert np.mean(np.isclose(sides, 0.65)) == pytest.approx(0.16, abs=0.05)
+    mirrored = np.array([mirrors(m) for m in views])
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.07)
+    angles = np.array([np.degrees(np.arctan2(m[1, 0], m[1, 1])) for m in views])
+    assert np.mean(np.isclose(angles, 0)) == pytest.approx(0.4, abs=0.06)
+    turned = angles[~np.isclose(angles, 0)]
+    assert np.abs(turned).max() <= 90 + 1e-6 and np.std(turned) == pytest.approx(42, abs=5)
+    for matrix in views:
+        assert move_points(np.array([[49.5, 99.5]]), matrix)[0] == pytest.approx([31.5, 31.5])
+
+
+def test_half_bodies():
+    middles = [move_points(CORNERS.mean(axis=0, keepdims=True), invert(m))[0, 1] for m in draws(body())]
+    joints = body()
+    upper, lower = joints[:11, 1].mean(), joints[11:, 1].mean()
+    shares = [np.mean(np.isclose(middles, middle)) for middle in (upper, lower, 99.5)]
+    assert shares == pytest.approx([0.15, 0.15, 0.7], abs=0.06)
+
+
+def test_no_half_of_a_skeleton_without_legs():
+    names = [f"point {n}" for n in range(17)]
+    middles = [move_points(CORNERS.mean(axis=0, keepdims=True), invert(m))[0, 1] for m in draws(body(), names, 50)]
+    assert np.allclose(middles, 99.5)
