@@ -77,7 +77,11 @@ def backbone(autoencoder_folder: str):
         text=TextEncoder(config=TEXT),
         unet=UNET,
         objective=Objective(
-            prediction="v_prediction", zero_terminal_snr=True, spacing="trailing", terminal_share=0.5, changed_weight=4.0
+            prediction="v_prediction",
+            zero_terminal_snr=True,
+            spacing="trailing",
+            terminal_share=0.5,
+            changed_weight=4.0,
         ),
     )
 

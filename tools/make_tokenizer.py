@@ -2,8 +2,8 @@
 
     python tools/make_tokenizer.py
 
-At most 2,048 tokens: every byte (alone and at a word's end), merges learnt from the bank and from tools/tokenizer_words.txt, and the
-two special tokens, last, as CLIP has them. The same inputs give the same files.
+At most 2,048 tokens: every byte (alone and at a word's end), merges learnt from the bank and from
+tools/tokenizer_words.txt, and the two special tokens, last, as CLIP has them. The same inputs give the same files.
 """
 
 import json

@@ -4,6 +4,7 @@ from idiff.callbacks.average import WeightAverage
 from idiff.callbacks.checkpoint_io import AtomicCheckpointIO
 from idiff.callbacks.evaluate import Evaluate
 from idiff.callbacks.keep_last import KeepLast
+from idiff.callbacks.lines import ProgressLines
 from idiff.callbacks.predictions import PredictionWriter
 
-__all__ = ["AtomicCheckpointIO", "Evaluate", "KeepLast", "PredictionWriter", "WeightAverage"]
+__all__ = ["AtomicCheckpointIO", "Evaluate", "KeepLast", "PredictionWriter", "ProgressLines", "WeightAverage"]

@@ -9,22 +9,22 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
-from rich.table import Table
-from torch import Tensor
 
 from idiff.callbacks.pictures import rows_of
+from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import Score, Scorer
+from idiff.callbacks.seen import painter, task_of
 from idiff.types import Batch, Picture
-from idiff.utils.images import grid
-
-HEADERS = ["source", "edited", "target", "decoded"]
 
 
 class Evaluate(pl.Callback):
     """Score every validation loader by its task, and log `val/<task>/<metric>` and their mean headline `val/score`.
 
-    The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation.
+    The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation;
+    a fit also keeps them in `results.csv` and the pictures in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`
+    the weights training starts from are scored as step 0.
 
     Args:
         pictures: samples of each task in the grid source / edited / target / decoded under `val/<task>`.
@@ -55,7 +55,7 @@ class Evaluate(pl.Callback):
         began, count = self._train_mark
         count += len(batch) * trainer.world_size
         self._train_mark = (began, count)
-        if (batch_idx + 1) % max(1, trainer.log_every_n_steps * trainer.accumulate_grad_batches) == 0:
+        if (batch_idx + 1) % max(1, getattr(trainer, "log_every_n_steps", 1) * trainer.accumulate_grad_batches) == 0:
             pl_module.log("system/samples_per_second", count / (time.perf_counter() - began), batch_size=1)
             self._train_mark = (time.perf_counter(), 0)
 
@@ -76,7 +76,7 @@ class Evaluate(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Tensor,
+        outputs: Any,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -84,60 +84,54 @@ class Evaluate(pl.Callback):
         """Decode and score one batch of one task."""
         name = batch.task[0]
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._began
-        self.evaluations[name] = pl_module.evaluations(batch.sampling)
-        task = trainer.datamodule.tasks[name]  # type: ignore[attr-defined]
+        self.evaluations[name] = painter(pl_module).evaluations(batch.sampling)
+        task = task_of(trainer, name)
         if name not in self._scorers:
             self._scorers[name] = Scorer(task, baselines=self.baselines and name not in self._floors)
         with torch.no_grad():
-            rendered = pl_module.render(batch.target if batch.source is None else batch.source)
-            found = self._scorers[name].update(batch, outputs, pl_module.render, rendered=rendered)
+            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
+            found = self._scorers[name].update(batch, outputs, painter(pl_module).render, rendered=rendered)
         shown = self._grids.setdefault(name, [])
         if len(shown) < self.pictures and trainer.is_global_zero:
             shown += rows_of(task, batch, outputs, found)[: self.pictures - len(shown)]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute, log, draw, print."""
+        if trainer.sanity_checking and math.isfinite(trainer.num_sanity_val_steps):
+            return
         self.results = {}
         headlines = []
         for name, scorer in self._scorers.items():
             score = scorer.compute()
-            if scorer.baselines and not trainer.sanity_checking:
+            if scorer.baselines:
                 self._floors[name] = score
             elif name in self._floors:
                 floors = self._floors[name]
                 score.ceiling, score.identity = floors.ceiling, floors.identity
                 score.guess, score.guess_name = floors.guess, floors.guess_name
             self.results[name] = score
-            for metric, value in score.metrics.items():
-                pl_module.log(f"val/{name}/{metric}", value, rank_zero_only=False)
             headlines.append(score.metrics[scorer.task.headline])
         known = [value for value in headlines if not math.isnan(value)]
-        pl_module.log("val/score", sum(known) / len(known) if known else 0.0)
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        self._draw(trainer)
+        figures = {
+            f"val/{name}/{key}": value for name, score in self.results.items() for key, value in score.metrics.items()
+        }
+        figures["val/score"] = sum(known) / len(known) if known else 0.0
+        for key, value in figures.items():
+            pl_module.log(key, value)
+        if trainer.is_global_zero:
+            self._record(trainer, figures)
+
+    def _record(self, trainer: pl.Trainer, figures: dict[str, float]) -> None:
+        step = trainer.global_step
+        if trainer.sanity_checking and trainer.logger is not None:  # Lightning logs nothing before the first step
+            trainer.logger.log_metrics(figures, step=step)
+        if trainer.logger is not None and not getattr(trainer, "fast_dev_run", False):
+            if trainer.state.fn == TrainerFn.FITTING:
+                append_results(trainer.default_root_dir, self.results, step=step)
+            drawn = draw_grids(trainer.default_root_dir, self._grids, step=step)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    for name, picture in drawn.items():
+                        logger.experiment.add_image(f"val/{name}", picture, step, dataformats="HWC")
         if self.table and self.results:
-            Console().print(render_table(self.results, step=trainer.global_step))
-
-    def _draw(self, trainer: pl.Trainer) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                for name, rows in self._grids.items():
-                    picture = grid(rows, headers=HEADERS)
-                    logger.experiment.add_image(f"val/{name}", picture, trainer.global_step, dataformats="HWC")
-
-
-def render_table(results: dict[str, Score], *, step: int) -> Table:
-    """Every score beside its ceiling and its floors."""
-    table = Table(title=f"step {step}")
-    for column in ("task", "metric", "score", "ceiling", "identity", "guess"):
-        table.add_column(column, justify="left" if column in {"task", "metric"} else "right")
-    for name, score in results.items():
-        for metric, value in score.metrics.items():
-            cells = [score.ceiling.get(metric), score.identity.get(metric), score.guess.get(metric)]
-            table.add_row(name, metric, _cell(value), *[_cell(cell) for cell in cells])
-    return table
-
-
-def _cell(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+            Console().print(render_table(self.results, step=step))

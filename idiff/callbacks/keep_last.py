@@ -64,7 +64,7 @@ class KeepLast(pl.Callback):
 
     def _save(self, trainer: pl.Trainer) -> None:
         self.saved = trainer.global_step
-        if not trainer.fast_dev_run:
+        if not getattr(trainer, "fast_dev_run", False):
             trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt")
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from idiff.callbacks.scoring import Answer, answers
+from idiff.callbacks.seen import painter, task_of
 from idiff.errors import ConfigError
 from idiff.metrics.results import coco_keypoint_result
 from idiff.types import Batch
@@ -100,9 +101,9 @@ class PredictionWriter(pl.Callback):
     ) -> None:
         """Decode and write one batch."""
         assert self._files is not None
-        task = trainer.datamodule.tasks[batch.task[0]]  # type: ignore[attr-defined]
+        task = task_of(trainer, batch.task[0])
         with torch.no_grad():
-            rendered = pl_module.render(batch.target if batch.source is None else batch.source)
+            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
             self._files.write(batch, outputs, answers(task, outputs, rendered, batch))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -133,9 +134,9 @@ class ValidationPredictions(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Decode and write one batch."""
-        task = trainer.datamodule.tasks[batch.task[0]]  # type: ignore[attr-defined]
+        task = task_of(trainer, batch.task[0])
         with torch.no_grad():
-            rendered = pl_module.render(batch.target if batch.source is None else batch.source)
+            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
             self._files.write(batch, outputs, answers(task, outputs, rendered, batch))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

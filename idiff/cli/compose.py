@@ -80,6 +80,7 @@ def _expand(value: Any, path: Path, above: tuple[Path, ...]) -> Any:
     tasks = own.get("tasks")
     if isinstance(tasks, dict):
         own["tasks"] = {
-            name: _load(path.parent / entry, above) if isinstance(entry, str) else entry for name, entry in tasks.items()
+            name: _load(path.parent / entry, above) if isinstance(entry, str) else entry
+            for name, entry in tasks.items()
         }
     return merge(merged, own)

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-
 from idiff._version import __version__
 from idiff.errors import ConfigError
 
@@ -48,7 +47,8 @@ def run(words: list[str]) -> int:
     import lightning.pytorch as pl
     from rich.console import Console
 
-    from idiff.callbacks.evaluate import Evaluate, render_table
+    from idiff.callbacks.evaluate import Evaluate
+    from idiff.callbacks.records import render_table
     from idiff.cli.lightning import _quiet
     from idiff.cli.restore import restore_task
     from idiff.data.datamodule import TaskDataModule
@@ -111,5 +111,3 @@ def run(words: list[str]) -> int:
 def _clean(values: dict[str, float]) -> dict[str, float | None]:
     """JSON knows no nan: a metric of nothing is null."""
     return {name: None if value != value else value for name, value in values.items()}  # noqa: PLR0124
-
-

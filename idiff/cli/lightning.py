@@ -20,14 +20,17 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 import idiff.data.datamodule
-import idiff.stages  # noqa: F401  the classes that short names in a configuration stand for
-from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, WeightAverage
+import idiff.stages
+from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, ProgressLines, WeightAverage
 from idiff.callbacks.checkpoint_io import newest
 from idiff.cli.compose import compose
 from idiff.errors import CheckpointError, ConfigError, suggest
 from idiff.stages.base import Stage
 
 NOISE = ("Given value", "Subtypes", "Errors", "Expected a <class 'NoneType'>", "Does not validate")
+UNKNOWN_KEY = re.compile(
+    r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: (\S+)|not accepted: .*?['\"](\w+)"
+)
 METHODS = LightningCLI.subcommands()
 
 
@@ -68,14 +71,15 @@ class StageCLI(LightningCLI):
         if settings.get("logger") in {None, True}:
             kwargs["logger"] = TensorBoardLogger(save_dir=str(root), name="", version="")
         plugins = settings.get("plugins") or []
+        if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
+            kwargs["enable_progress_bar"] = False
+            kwargs["callbacks"] = [*(settings.get("callbacks") or []), ProgressLines()]
         kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 
     def before_fit(self) -> None:
         """Let the checkpoint carry the configuration as plain values, so that it can be used alone."""
-        config = yaml.safe_load(
-            self.parser.dump(self.config, skip_none=False, skip_link_targets=False, format="yaml")
-        )
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_link_targets=False, format="yaml"))
         config = config.get(self.subcommand, config)
         self.model.run_config = {key: config[key] for key in ("model", "data", "trainer") if key in config}
 
@@ -162,7 +166,7 @@ def short(message: str, *, where: str) -> str:
     deepest = max(kept, key=lambda line: len(line) - len(line.lstrip(" -")), default=message)
     text, lines = deepest.strip(" -"), [line.strip(" -") for line in kept]
     for line in lines:
-        found = re.search(r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: (\S+)|not accepted: .*?['\"](\w+)", line)
+        found = UNKNOWN_KEY.search(line)
         if found:
             word = next(group for group in found.groups() if group)
             text = line + suggest(word.split(".")[-1].lstrip("-"), _known_words())
@@ -202,6 +206,8 @@ def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
 def _quiet() -> None:
     """Leave out what a user can do nothing about."""
     warnings.filterwarnings("ignore", message=".*LightningCLI's args parameter is intended.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=r"Found \d+ module.s. in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")

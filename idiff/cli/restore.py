@@ -55,7 +55,9 @@ def _entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
         return {name: entry.get("init_args", entry) for name, entry in arguments["tasks"].items()}
     if "task" in arguments:
         return {arguments.get("name") or "task": arguments}
-    raise CheckpointError("the checkpoint carries no task: expected one that `idiff fit` wrote with a data module of tasks")
+    raise CheckpointError(
+        "the checkpoint carries no task: expected one that `idiff fit` wrote with a data module of tasks"
+    )
 
 
 def _kinds_of(data: str) -> list[str]:

@@ -99,6 +99,10 @@ class StreamDataModule(LightningDataModule):
         elif not self._evaluation:
             raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a validation set. Set its `val`.")
 
+    def fingerprint(self, name: str) -> str:
+        """Fingerprint of a task's validation set, once it is open."""
+        return next(part.shards.fingerprint for part in self._evaluation if part.name == name)
+
     @property
     def training(self) -> Training:
         """The opened training data.

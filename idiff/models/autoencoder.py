@@ -83,7 +83,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Scaled latents to pictures (B, 3, H, W), clamped to [-1, 1]."""
-        return self.net.decode(latent / self.scale).sample.clamp(-1, 1)
+        pictures: Tensor = self.net.decode(latent / self.scale).sample
+        return pictures.clamp(-1, 1)
 
     def render(self, pixels: Tensor) -> Tensor:
         """Pictures as the autoencoder renders them: mode, then decode."""

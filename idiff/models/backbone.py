@@ -108,7 +108,11 @@ class LatentDiffusion(nn.Module):
         if text.reference is not None:
             text.requires_grad_(False).eval()
         self.unet, self.report = build_unet(
-            unet, weights=unet_weights, latent_channels=autoencoder.channels, context=text.width, with_source=with_source
+            unet,
+            weights=unet_weights,
+            latent_channels=autoencoder.channels,
+            context=text.width,
+            with_source=with_source,
         )
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
@@ -186,7 +190,13 @@ class LatentDiffusion(nn.Module):
 
     @torch.no_grad()
     def edit(
-        self, source: Tensor | None, instruction: Sequence[str], *, sampling: Sampling, seeds: Sequence[int], side: int = 64
+        self,
+        source: Tensor | None,
+        instruction: Sequence[str],
+        *,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        side: int = 64,
     ) -> Tensor:
         """Sample the pictures that the prompts ask for.
 
@@ -209,7 +219,9 @@ class LatentDiffusion(nn.Module):
         if latent is not None:
             condition = torch.cat([latent if part.use_image else torch.zeros_like(latent) for part in parts])
         factor = self.autoencoder.factor
-        shape = (self.autoencoder.channels, side // factor, side // factor) if latent is None else tuple(latent.shape[1:])
+        shape = (
+            (self.autoencoder.channels, side // factor, side // factor) if latent is None else tuple(latent.shape[1:])
+        )
         rngs = [torch_rng(self.sample_seed, "sample", int(seed)) for seed in seeds]
         noise = per_sample_noise(rngs, shape).to(states)
         weights = [part.weight for part in parts]
@@ -222,9 +234,7 @@ class LatentDiffusion(nn.Module):
             return to_clean_and_noise(guided, noisy, t=t, schedule=self.schedule, prediction_type=kind)
 
         timesteps = self.schedule.timesteps(sampling.steps, spacing=self.objective.spacing)
-        clean = sample(
-            sampling.sampler, denoise, noise=noise, schedule=self.schedule, timesteps=timesteps, rngs=rngs
-        )
+        clean = sample(sampling.sampler, denoise, noise=noise, schedule=self.schedule, timesteps=timesteps, rngs=rngs)
         return self.autoencoder.decode(clean)
 
     def evaluations(self, sampling: Sampling) -> int:

@@ -43,7 +43,9 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     if not file.is_file():
-        raise CheckpointError(f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/)")
+        raise CheckpointError(
+            f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/)"
+        )
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:

@@ -83,7 +83,13 @@ class TextEncoder(nn.Module):
         """Plain values to build it again: frozen weights by path and SHA-256, or the config of a trained one."""
         if self.reference is not None:
             return {"weights": self.reference, "tokenizer": self.tokenizer_folder}
-        keys = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+        keys = (
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "max_position_embeddings",
+        )
         config = {key: getattr(self.net.config, key) for key in keys}
         return {"config": {**config, "hidden_act": self.net.config.hidden_act}, "tokenizer": self.tokenizer_folder}
 
@@ -95,7 +101,9 @@ class TextEncoder(nn.Module):
                 if self.truncated == 0:
                     log.warning("a prompt of %d tokens was cut to %d: %.80s", len(ids), self.length, prompt)
                 self.truncated += 1
-        cut = [ids if len(ids) <= self.length else [*ids[: self.length - 1], self.tokenizer.eos_token_id] for ids in full]
+        cut = [
+            ids if len(ids) <= self.length else [*ids[: self.length - 1], self.tokenizer.eos_token_id] for ids in full
+        ]
         return torch.tensor(cut, dtype=torch.long)
 
     def forward(self, prompts: Sequence[str]) -> Tensor:

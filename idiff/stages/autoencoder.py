@@ -54,7 +54,9 @@ class AutoencoderTraining(Stage):
         noise = torch.stack([torch.randn(mean.shape[1:], generator=rng) for rng in rngs]).to(mean)
         decoded = self.autoencoder.net.decode(mean + std * noise if train else mean).sample
         error = F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
-        edges = F.l1_loss(decoded.diff(dim=-1), pictures.diff(dim=-1)) + F.l1_loss(decoded.diff(dim=-2), pictures.diff(dim=-2))
+        edges = F.l1_loss(decoded.diff(dim=-1), pictures.diff(dim=-1)) + F.l1_loss(
+            decoded.diff(dim=-2), pictures.diff(dim=-2)
+        )
         divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.log()).mean()
         if train:
             self.spread = [*self.spread[-63:], float(mean.detach().std())]
@@ -79,7 +81,7 @@ class AutoencoderTraining(Stage):
 
     def on_fit_end(self) -> None:
         """Write the autoencoder with its measured scaling factor."""
-        if not self.trainer.is_global_zero or self.trainer.fast_dev_run or not self.spread:
+        if not self.trainer.is_global_zero or getattr(self.trainer, "fast_dev_run", False) or not self.spread:
             return
         scale = 1 / (sum(self.spread) / len(self.spread))
         self.autoencoder.net.register_to_config(scaling_factor=scale)

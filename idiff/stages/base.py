@@ -8,10 +8,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, IdiffError
+from idiff.stages.progress import align_loops
 from idiff.types import Batch
 from idiff.utils.seeds import hash64
 
@@ -118,7 +120,10 @@ class Stage(pl.LightningModule):
             return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "train/lr"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "train/lr"},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave frozen parts out; add configuration and description."""
@@ -141,3 +146,7 @@ class Stage(pl.LightningModule):
                 f"the checkpoint is of another model: {len(wanted - given)} weights missing, {len(given - wanted)} left over "
                 f"({', '.join(wrong[:3])}). Use the configuration it was trained with, or init_from to start a new run from it."
             )
+        if self.trainer.state.fn == TrainerFn.FITTING and "loops" in checkpoint:
+            epoch, batches = self.trainer.datamodule.progress_at(checkpoint["global_step"])  # type: ignore[attr-defined]
+            accumulation = self.trainer.accumulate_grad_batches
+            align_loops(checkpoint, epoch=epoch, batches=batches, accumulation=accumulation)

@@ -83,7 +83,7 @@ def test_an_untouched_picture_has_no_paint():
 def test_a_source_in_the_asked_color_stays_undecided():
     red = rgb_values([(255, 0, 0)])
     picture = red.view(1, 3, 1, 1).expand(1, 3, 8, 8).clone()
-    scores = color_scores(picture, picture, red[None], 1.0)
+    scores = color_scores(picture, picture, red[None], 0.0)
     assert (scores <= 0.5).all() and (scores > 0.4).all()
 
 
@@ -91,14 +91,14 @@ def test_colors_that_were_not_asked_for():
     pictures = scenes(2)
     colors = rgb_values([(255, 0, 0), (0, 255, 0)])[None].repeat(2, 1, 1)
     colors[1, 1] = float("nan")
-    scores = color_scores(-pictures, pictures, colors, 1.0)
+    scores = color_scores(-pictures, pictures, colors, 0.0)
     assert torch.equal(scores[1, 1], torch.zeros(64, 64)) and scores.isfinite().all()
-    assert torch.equal(scores[1, :1], color_scores(-pictures[1:], pictures[1:], colors[1:, :1], 1.0)[0])
+    assert torch.equal(scores[1, :1], color_scores(-pictures[1:], pictures[1:], colors[1:, :1], 0.0)[0])
 
 
 def test_a_picture_of_nan_is_no_answer():
     pictures = scenes(1)
-    scores = color_scores(torch.full_like(pictures, float("nan")), pictures, rgb_values([(255, 0, 0)])[None], 1.0)
+    scores = color_scores(torch.full_like(pictures, float("nan")), pictures, rgb_values([(255, 0, 0)])[None], 0.0)
     assert scores.isfinite().all() and not (scores > 0.5).any()
 
 

@@ -21,7 +21,7 @@ def painted(points, *, size=64, radius=4.0, seed=None, first=0):
     target = discs(source[0], points, colors, radius=radius)[None]
     if seed is not None:
         source, target = rendered_by_autoencoder(source, seed), rendered_by_autoencoder(target, seed + 1)
-    return color_scores(target, source, rgb_values(colors)[None], 1.0)
+    return color_scores(target, source, rgb_values(colors)[None], 0.0)
 
 
 def errors(points, **kwargs):

@@ -29,13 +29,8 @@ def test_loss_depends_on_positions_and_seed_alone(backbone, batch):
 
 
 def test_a_row_draws_the_same_in_any_batch(backbone, batch):
-    rows = [
-        dataclasses.replace(
-            batch,
-            **{name: getattr(batch, name)[i : i + 1] for name in ("keys", "instruction", "source", "target", "query", "annotation", "position", "task")},
-        )
-        for i in range(4)
-    ]  # fmt: skip
+    parts = ("keys", "instruction", "source", "target", "query", "annotation", "position", "task")
+    rows = [dataclasses.replace(batch, **{name: getattr(batch, name)[i : i + 1] for name in parts}) for i in range(4)]
     alone = torch.stack([backbone.loss(row, seed=0) for row in rows]).mean()
     assert torch.allclose(alone, backbone.loss(batch, seed=0), atol=1e-5)
 
@@ -75,9 +70,7 @@ def test_target_latent_is_scaled(backbone, batch):
     scaled = backbone.autoencoder.encode_target(batch.target)
     assert backbone.autoencoder.scale == 0.5
     assert torch.allclose(scaled, 0.5 * backbone.autoencoder.encode_source(batch.target))
-    assert torch.allclose(
-        backbone.autoencoder.decode(scaled), backbone.autoencoder.render(batch.target), atol=1e-6
-    )
+    assert torch.allclose(backbone.autoencoder.decode(scaled), backbone.autoencoder.render(batch.target), atol=1e-6)
 
 
 def test_pictures_depend_on_their_own_seed(backbone, batch):
@@ -116,7 +109,10 @@ def test_guided_prediction_is_the_papers_formula(backbone, batch):
     randomise(backbone.unet)
     randomise(backbone.text)
     guided = backbone.edit(
-        batch.source, batch.instruction, seeds=range(4), sampling=Sampling(steps=1, guidance_text=3.0, guidance_image=2.0)
+        batch.source,
+        batch.instruction,
+        seeds=range(4),
+        sampling=Sampling(steps=1, guidance_text=3.0, guidance_image=2.0),
     )
     latent = backbone.autoencoder.encode_source(batch.source)
     zeros = torch.zeros_like(latent)
@@ -132,9 +128,7 @@ def test_guided_prediction_is_the_papers_formula(backbone, batch):
             for states, condition in ((words, latent), (empty, latent), (words, zeros))
         )
         v = 0.5 * (image + text) + 3.0 * (both - image) + 2.0 * (both - text)
-        clean, _ = to_clean_and_noise(
-            v, noise, t=999, schedule=backbone.schedule, prediction_type="v_prediction"
-        )
+        clean, _ = to_clean_and_noise(v, noise, t=999, schedule=backbone.schedule, prediction_type="v_prediction")
         expected = backbone.autoencoder.decode(clean)
     assert torch.allclose(guided, expected, atol=1e-3)
 

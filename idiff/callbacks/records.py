@@ -1,0 +1,77 @@
+"""What a run folder keeps of each validation: a table of figures, and the pictures."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from rich.table import Table
+
+from idiff.callbacks.scoring import Score
+from idiff.types import Picture
+from idiff.utils.images import grid, write_png
+
+FIELDS = ("step", "task", "metric", "score", "ceiling", "identity", "guess", "guess_name", "samples")
+HEADERS = ("source", "edited", "target", "decoded")
+
+
+def append_results(folder: str | Path, results: dict[str, Score], *, step: int) -> None:
+    """Append to `results.csv`, a line a metric. Rows of this step and later ones (a resumed run) are replaced.
+
+    Args:
+        folder: the run folder.
+        results: scores by task.
+        step: optimizer steps taken.
+    """
+    path = Path(folder) / "results.csv"
+    rows = [row for row in read_results(folder) if int(row["step"]) < step]
+    for name, score in results.items():
+        for metric, value in score.metrics.items():
+            floors = [_cell(part.get(metric)) for part in (score.ceiling, score.identity, score.guess)]
+            figures = [str(step), name, metric, _cell(value), *floors, score.guess_name, str(score.samples)]
+            rows.append(dict(zip(FIELDS, figures, strict=True)))
+    staged = path.with_name(".results.csv.part")
+    with staged.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+    staged.replace(path)
+
+
+def read_results(folder: str | Path) -> list[dict[str, str]]:
+    """Rows of `results.csv`; none where there is no such file."""
+    path = Path(folder) / "results.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def draw_grids(folder: str | Path, grids: dict[str, list[list[Picture]]], *, step: int) -> dict[str, Picture]:
+    """Lay out each task's rows source / edited / target / decoded, and write them under `samples/`.
+
+    Returns:
+        the grid of each task, uint8 (H, W, 3).
+    """
+    drawn = {name: grid(rows, headers=HEADERS) for name, rows in grids.items() if rows}
+    for name, picture in drawn.items():
+        write_png(picture, Path(folder) / "samples", f"{name}_{step:07d}")
+    return drawn
+
+
+def render_table(results: dict[str, Score], *, step: int) -> Table:
+    """Every score beside its ceiling and its floors, for the terminal."""
+    guesses = {score.guess_name for score in results.values() if score.guess_name}
+    table = Table(title=f"step {step:,}", caption=f"guess: {', '.join(sorted(guesses))}" if guesses else None)
+    for column in ("task", "metric", "score", "ceiling", "identity", "guess"):
+        table.add_column(column, justify="left" if column in {"task", "metric"} else "right")
+    for name, score in results.items():
+        for metric, value in score.metrics.items():
+            floors = [score.ceiling.get(metric), score.identity.get(metric), score.guess.get(metric)]
+            table.add_row(name, metric, *[_cell(cell) or "-" for cell in (value, *floors)])
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.4f}"
