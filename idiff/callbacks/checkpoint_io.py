@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from idiff.errors import CheckpointError
 
 SUFFIX = ".check.json"
-"""File beside a checkpoint: its step, and the sizes and SHA-256 that count as whole."""
+"""Ending of the file beside a checkpoint: step, size and SHA-256 of what counts as whole."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -32,19 +33,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: the disk is full or the folder cannot be written; the checkpoint before is intact.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.tmp")
+        step = int(checkpoint.get("global_step", 0))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as stream:
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            new = {"size": temporary.stat().st_size, "sha256": _sha256(temporary)}
-            old = _records(target)
-            _write_check(target, int(checkpoint.get("global_step", 0)), [*old[:1], new])
+            new = {"step": step, "size": temporary.stat().st_size, "sha256": _sha256(temporary)}
+            _write_check(target, [*_current(target), new])
             temporary.replace(target)
             _sync_folder(target.parent)
-            _write_check(target, int(checkpoint.get("global_step", 0)), [new])
+            _write_check(target, [new])
         except (OSError, RuntimeError) as error:
             size = temporary.stat().st_size if temporary.exists() else 0
             temporary.unlink(missing_ok=True)
@@ -61,8 +62,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         _check_file(Path(path)).unlink(missing_ok=True)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Load tensors and plain values; nothing in the file runs."""
-        return super().load_checkpoint(path, map_location=map_location, weights_only=True)
+        """Load tensors and plain values; nothing in the file runs.
+
+        Raises:
+            CheckpointError: the file is damaged, or holds more than tensors and plain values.
+        """
+        try:
+            return super().load_checkpoint(path, map_location=map_location, weights_only=True)
+        except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+            raise CheckpointError(
+                f"{path} cannot be read as a checkpoint ({reason}): it is cut short, or not tensors and plain values alone. "
+                "Use another checkpoint of the run."
+            ) from None
 
 
 def newest(folder: str | Path) -> tuple[Path | None, list[str]]:
@@ -77,61 +89,65 @@ def newest(folder: str | Path) -> tuple[Path | None, list[str]]:
     Raises:
         CheckpointError: there are checkpoints and none verifies.
     """
-    candidates = [(_step(path), path) for path in sorted(Path(folder).glob("*.ckpt"))]
+    claims = [
+        (max((record["step"] for record in _records(path)), default=-1), path) for path in Path(folder).glob("*.ckpt")
+    ]
+    found: tuple[int, Path] | None = None
     passed: list[str] = []
-    for _, path in sorted(candidates, reverse=True):
-        if verifies(path):
-            return path, passed
-        passed.append(f"{path} is damaged: its size or SHA-256 is not what {_check_file(path).name} says")
-    if candidates:
+    for claim, path in sorted(claims, reverse=True):
+        if found is not None and found[0] >= claim:
+            break
+        record = verified(path)
+        if record is None:
+            check = _check_file(path)
+            why = (
+                f"its size or SHA-256 is not what {check.name} says" if check.is_file() else f"{check.name} is missing"
+            )
+            passed.append(f"{path} is damaged: {why}")
+        elif found is None or record["step"] > found[0]:
+            found = (record["step"], path)
+    if claims and found is None:
         raise CheckpointError(
             f"no checkpoint in {folder} is whole: {'; '.join(passed)}. Start anew without --ckpt_path, in another folder."
         )
-    return None, passed
+    return (None if found is None else found[1]), passed
 
 
-def verifies(path: Path) -> bool:
-    """Whether size and SHA-256 are among those its check file names."""
+def verified(path: Path) -> dict[str, Any] | None:
+    """The record of the check file (step, size, sha256) that the file's bytes agree with, or None."""
     size = path.stat().st_size
-    digest = None
-    for record in _records(path):
-        if record["size"] == size:
-            digest = digest or _sha256(path)
-            if record["sha256"] == digest:
-                return True
-    return False
+    records = [record for record in _records(path) if record["size"] == size]
+    digest = _sha256(path) if records else None
+    return next((record for record in records if record["sha256"] == digest), None)
 
 
 def _check_file(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_check_file(path).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _records(path: Path) -> list[dict[str, Any]]:
-    """What counts as whole, newest last; of two records (a save was cut) the one that is on the disk comes first."""
-    records: list[dict[str, Any]] = _content(path).get("whole", [])
-    if len(records) > 1 and path.exists():
-        size = path.stat().st_size
-        records = sorted(records, key=lambda record: record["size"] != size)
-    return records
+    """What counts as whole; two records where a save was cut short."""
+    try:
+        records = json.loads(_check_file(path).read_text())["whole"]
+        return [{"step": int(r["step"]), "size": int(r["size"]), "sha256": str(r["sha256"])} for r in records]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
-def _step(path: Path) -> int:
-    return int(_content(path).get("step", -1))
+def _current(path: Path) -> list[dict[str, Any]]:
+    """The record of what is on the disk now, where there is one."""
+    records = _records(path)
+    if len(records) > 1 and path.exists():  # the last save was cut short: before or after the rename?
+        record = verified(path)
+        return [] if record is None else [record]
+    return records[:1]
 
 
-def _write_check(path: Path, step: int, whole: list[dict[str, Any]]) -> None:
+def _write_check(path: Path, whole: list[dict[str, Any]]) -> None:
     file = _check_file(path)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = file.with_name(f".{file.name}.tmp")
     with temporary.open("w") as stream:
-        json.dump({"step": step, "whole": whole}, stream)
+        json.dump({"whole": whole}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(file)

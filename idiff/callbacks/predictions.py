@@ -21,8 +21,9 @@ from idiff.utils.images import to_picture, write_png
 class PredictionFiles:
     """Write answers under `folder/<task>`.
 
-    `masks/KEY.png` label maps (or one mask) in the pixels of the original picture; `keypoints.json` in COCO's results format;
-    `painted/KEY_N.png` what the model painted, in the model's pixels; `queries.jsonl` with key, prompt and query a line.
+    `masks/KEY.png` label maps (or `masks/KEY_ITEM.png`, one mask an item) in the pixels of the original picture;
+    `keypoints.json` in COCO's results format;
+    `painted/KEY_ITEM_N.png` what the model painted, in the model's pixels; `queries.jsonl` with key, prompt and query a line.
 
     Args:
         folder: made where missing.
@@ -50,13 +51,13 @@ class PredictionFiles:
                 for number, row in enumerate(range(answer.rows.start, answer.rows.stop)):
                     line = {"key": batch.keys[row], "prompt": batch.instruction[row], "query": batch.query[row]}
                     lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    write_png(to_picture(edited[row]), place / "painted", f"{batch.keys[row]}_{number}")
-                self._write_answer(place, name, batch.keys[answer.rows.start], answer)
+                    write_png(to_picture(edited[row]), place / "painted", f"{_name(batch.query[row])}_{number}")
+                self._write_answer(place, name, answer)
 
-    def _write_answer(self, place: Path, name: str, key: str, answer: Answer) -> None:
-        prediction = answer.prediction
+    def _write_answer(self, place: Path, name: str, answer: Answer) -> None:
+        prediction, key = answer.prediction, _name(answer.queries[0])
         if prediction.labels is not None:
-            write_png(prediction.labels.cpu().numpy(), place / "masks", key)
+            write_png(prediction.labels.cpu().numpy(), place / "masks", answer.queries[0]["key"])
         elif prediction.mask is not None:
             write_png(prediction.mask.cpu().numpy(), place / "masks", key)
         if prediction.picture is not None:
@@ -73,6 +74,12 @@ class PredictionFiles:
         for name, results in self.keypoints.items():
             text = json.dumps(results)
             (self.folder / name / "keypoints.json").write_text(text, encoding="utf-8")
+
+
+def _name(query: dict[str, Any]) -> str:
+    """File name of a group: the sample's key and the item's number."""
+    key, _, item = str(query["group"]).rpartition("/")
+    return f"{key}_{item}" if key else item
 
 
 class PredictionWriter(pl.Callback):

@@ -66,7 +66,7 @@ class Score:
         ceiling: of the painted truth after the autoencoder.
         identity: of the untouched source.
         guess: of the best answer that does not look; `guess_name` says which.
-        samples: items. queries: prompts.
+        samples: items. queries: prompts. asked: which classes were asked, `all` or `present`, where the task has classes.
     """
 
     metrics: dict[str, float]
@@ -76,6 +76,7 @@ class Score:
     guess_name: str = ""
     samples: int = 0
     queries: int = 0
+    asked: str | None = None
 
 
 class Scorer:
@@ -94,6 +95,7 @@ class Scorer:
         self.identity = task.metrics()
         self.truths: list[tuple[dict[str, Any], Truth]] = []
         self.samples = self.queries = 0
+        self.asked: str | None = None
 
     def update(
         self, batch: Batch, edited: Tensor, render: Callable[[Tensor], Tensor], *, rendered: Tensor
@@ -113,6 +115,7 @@ class Scorer:
         _update(self.model, found, edited.device)
         self.samples += len(found)
         self.queries += len(batch)
+        self.asked = self.asked or batch.query[0].get("asked")
         if self.baselines and batch.source is not None:
             _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), edited.device)
             _update(self.identity, answers(self.task, batch.source, rendered, batch), edited.device)
@@ -122,7 +125,7 @@ class Scorer:
 
     def compute(self) -> Score:
         """All figures as plain numbers."""
-        score = Score(_numbers(self.model), samples=self.samples, queries=self.queries)
+        score = Score(_numbers(self.model), samples=self.samples, queries=self.queries, asked=self.asked)
         if self.baselines:
             score.ceiling, score.identity = _numbers(self.ceiling), _numbers(self.identity)
             guess = self.task.guess([truth for _, truth in self.truths])

@@ -10,24 +10,24 @@ import yaml
 from idiff.errors import ConfigError
 
 INCLUDE = "include"
+SCHEMA = "$schema"
 
 
 def compose(files: list[str]) -> dict[str, Any]:
     """Merge configuration files in order.
 
     At any level of a file, `include: PATH` or a list of paths, relative to the file that names them, is read first and the keys
-    beside it go over it. An entry of `tasks` may be a path itself. A `$schema` key is for editors and left out.
+    beside it go over it. An entry of `tasks` may be a path itself. A file's `$schema` key is for editors and left out.
 
     Args:
         files: paths, in the order they were given.
 
     Raises:
-        ConfigError: a file is missing, is no YAML, holds no mapping, or includes itself.
+        ConfigError: a file is missing, is no YAML, holds no mapping, includes itself, or its `include` names no files.
     """
     merged: dict[str, Any] = {}
     for file in files:
         merged = merge(merged, _load(Path(file), ()))
-    merged.pop("$schema", None)
     return merged
 
 
@@ -62,6 +62,7 @@ def _load(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds {type(content).__name__}: expected a mapping of settings")
+    content.pop(SCHEMA, None)
     expanded = _expand(content, path, (*above, resolved))
     assert isinstance(expanded, dict)
     return expanded
@@ -74,7 +75,9 @@ def _expand(value: Any, path: Path, above: tuple[Path, ...]) -> Any:
         return value
     parts = value.get(INCLUDE, [])
     merged: Any = {}
-    for part in [parts] if isinstance(parts, str) else parts:
+    for part in parts if isinstance(parts, list) else [parts]:
+        if not isinstance(part, str):
+            raise ConfigError(f"{path}: {INCLUDE} is {part!r}: expected a path, or a list of paths, to YAML files")
         merged = merge(merged, _load(path.parent / part, above))
     own = {key: _expand(item, path, above) for key, item in value.items() if key != INCLUDE}
     tasks = own.get("tasks")

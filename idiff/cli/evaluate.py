@@ -57,15 +57,11 @@ def run(words: list[str]) -> int:
 
     _quiet()
     loaded = load(options.checkpoint)
-    found = restore_task(loaded.config, options.task, data=options.data)
+    changes = {"ask": options.queries, "decoder": options.decoder}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    found = restore_task(loaded.config, options.task, data=options.data, changes=changes)
     task, sampling = found.task, found.sampling
-    if options.steps is not None:
-        sampling.steps = options.steps
-    for name, value in (("ask", options.queries), ("decoder", options.decoder)):
-        if value is not None:
-            if not hasattr(task, name):
-                raise ConfigError(f"--{'queries' if name == 'ask' else name} does not apply to the task '{found.name}'")
-            setattr(task, name, value)
+    sampling.steps = options.steps or sampling.steps
     loaded.backbone.sample_seed = options.seed
     data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
     evaluate = Evaluate(pictures=0, table=False)
@@ -88,12 +84,12 @@ def run(words: list[str]) -> int:
         "guess": {"name": score.guess_name, **_clean(score.guess)},
         "samples": score.samples,
         "queries": score.queries,
-        "asked": getattr(task, "ask", None),
+        "asked": score.asked,
         "steps": sampling.steps,
         "evaluations_per_query": evaluate.evaluations[found.name],
         "seconds_per_query": evaluate.seconds[found.name] / max(score.queries, 1),
         "minutes": (time.perf_counter() - began) / 60,
-        "decoder": getattr(task, "decoder", None),
+        "decoder": found.settings.get("decoder"),
         "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
         "seed": options.seed,
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},

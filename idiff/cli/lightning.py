@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 import idiff.data.datamodule
@@ -24,7 +25,10 @@ import idiff.stages
 from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, ProgressLines, WeightAverage
 from idiff.callbacks.checkpoint_io import newest
 from idiff.cli.compose import compose
+from idiff.cli.lock import locked
+from idiff.cli.resume import PARTS, refuse_changes
 from idiff.errors import CheckpointError, ConfigError, suggest
+from idiff.models.checkpoints import read
 from idiff.stages.base import Stage
 
 NOISE = ("Given value", "Subtypes", "Errors", "Expected a <class 'NoneType'>", "Does not validate")
@@ -58,6 +62,11 @@ class StageCLI(LightningCLI):
         parser.add_lightning_class_args(KeepLast, "last")
         parser.add_lightning_class_args(BestCheckpoint, "best")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
+        parser.add_argument(
+            "--resume.allow",
+            default="",
+            help="settings that may differ from the checkpoint's, dotted, with commas between",
+        )
         parser.set_defaults({"trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False})
 
     def _parse_ckpt_path(self) -> None:
@@ -67,9 +76,14 @@ class StageCLI(LightningCLI):
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
         root = Path(settings["default_root_dir"])
+        fit = self.subcommand == "fit"
         self._prepare_folder(root, fast=bool(settings.get("fast_dev_run")))
+        self._start = self._checkpoint(self._get(self.config_init, "ckpt_path"), root / "checkpoints", fit=fit)
+        self._resumed = read(self._start) if fit and self._start is not None else {}
         if settings.get("logger") in {None, True}:
-            kwargs["logger"] = TensorBoardLogger(save_dir=str(root), name="", version="")
+            # of a run that goes on, steps after the checkpoint are drawn once
+            step = self._resumed.get("global_step")
+            kwargs["logger"] = fit and TensorBoardLogger(save_dir=str(root), name="", version="", purge_step=step)
         plugins = settings.get("plugins") or []
         if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
             kwargs["enable_progress_bar"] = False
@@ -78,25 +92,39 @@ class StageCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def before_fit(self) -> None:
-        """Let the checkpoint carry the configuration as plain values, so that it can be used alone."""
+        """Let the checkpoint carry the configuration as plain values, so that it can be used alone; compare it on resume."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_link_targets=False, format="yaml"))
         config = config.get(self.subcommand, config)
-        self.model.run_config = {key: config[key] for key in ("model", "data", "trainer") if key in config}
+        self.model.run_config = {key: config[key] for key in PARTS if key in config}
+        if self._resumed.get("config"):
+            allow = [name.strip() for name in self._get(self.config, "resume.allow").split(",") if name.strip()]
+            refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
+        if self._resumed:
+            steps = self.trainer.max_steps
+            of = f" of {steps:,}" if steps > 0 else ""
+            _say(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
+        self._resumed = {}
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        alone = subcommand == "fit" and self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False)
+        with locked(self.trainer.default_root_dir) if alone else nullcontext():
+            super()._run_subcommand(subcommand)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        arguments = super()._prepare_subcommand_kwargs(subcommand)
-        arguments["ckpt_path"] = self._checkpoint(arguments.get("ckpt_path"), fit=subcommand == "fit")
-        return arguments
+        return super()._prepare_subcommand_kwargs(subcommand) | {"ckpt_path": self._start, "weights_only": True}
 
-    def _checkpoint(self, wanted: str | None, *, fit: bool) -> str | None:
-        folder = Path(self.trainer.default_root_dir) / "checkpoints"
+    @staticmethod
+    def _checkpoint(wanted: str | None, folder: Path, *, fit: bool) -> str | None:
         if wanted == "last":
             path, passed = newest(folder)
             for sentence in passed:
                 _say(f"passed over: {sentence}")
             if path is None and not fit:
                 raise CheckpointError(f"{folder} holds no checkpoint: train first, or name one with --ckpt_path FILE")
-            _say(f"resuming from {path}" if path else f"{folder} holds no checkpoint: starting fresh")
+            if path is None:
+                _say(f"{folder} holds no checkpoint: starting fresh")
+            elif not fit:
+                _say(f"weights of {path}")
             return None if path is None else str(path)
         if wanted == "best":
             wanted = str(folder / "best.ckpt")
@@ -144,6 +172,7 @@ def run(words: list[str]) -> int:
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 seed_everything_default=0,
+                save_config_callback=SaveConfigCallback if method == "fit" else None,
                 save_config_kwargs={"overwrite": True},
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
@@ -212,7 +241,8 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
 

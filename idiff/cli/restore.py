@@ -17,36 +17,38 @@ from idiff.types import Sampling
 
 @dataclass(slots=True)
 class TaskChoice:
-    """A task, its name and how its pictures are sampled."""
+    """A task, its name, how its pictures are sampled, and the arguments it was made with, defaults included."""
 
     name: str
     task: Task
     sampling: Sampling
+    settings: dict[str, Any]
 
 
-def restore_task(config: dict[str, Any], wanted: str | None, *, data: str) -> TaskChoice:
+def restore_task(config: dict[str, Any], wanted: str | None, *, data: str, changes: dict[str, Any]) -> TaskChoice:
     """Choose a task of a training.
 
     Args:
         config: the training's configuration, as its checkpoint carries it.
-        wanted: a task's name there, or a kind; None: the only task, or the one whose kind the shards are made for.
+        wanted: a task's name there, or a kind; None: the kind the shards are made for. Of several tasks of a kind, the first.
         data: folder of shards.
+        changes: arguments of the task that are set anew.
 
     Raises:
-        ConfigError: no task, or several, fit what was asked.
+        ConfigError: no task fits what was asked, or it does not take an argument.
     """
     entries = _entries(config)
     kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
     if wanted in entries:
-        return _build(str(wanted), entries[str(wanted)])
+        return _build(str(wanted), entries[str(wanted)], changes)
     asked = [wanted] if wanted is not None else _kinds_of(data)
     names = [name for name, kind in kinds.items() if kind in asked]
     if not names:
         raise ConfigError(
-            f"the checkpoint was trained on no task '{' or '.join(asked)}'{suggest(asked[0], [*entries, *kinds.values()])} "
+            f"the checkpoint was trained on no task '{' or '.join(asked)}'{suggest(asked[0], [*entries, *kinds.values()]) or '.'} "
             f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Choose one with --task."
         )
-    return _build(names[0], entries[names[0]])
+    return _build(kinds[names[0]], entries[names[0]], changes)
 
 
 def _entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -81,7 +83,15 @@ def _class(description: dict[str, Any] | str) -> type[Task]:
     return found
 
 
-def _build(name: str, entry: dict[str, Any]) -> TaskChoice:
+def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskChoice:
     description = entry["task"]
+    kind = _class(description)
+    known = inspect.signature(kind).parameters
+    for change in changes:
+        if change not in known:
+            raise ConfigError(
+                f"the task '{name}' takes no '{change}'{suggest(change, known) or '.'} It takes: {', '.join(known)}."
+            )
     arguments = {} if isinstance(description, str) else description.get("init_args") or {}
-    return TaskChoice(name, _class(description)(**arguments), Sampling(**(entry.get("sampling") or {})))
+    settings = {key: value.default for key, value in known.items()} | arguments | changes
+    return TaskChoice(name, kind(**settings), Sampling(**(entry.get("sampling") or {})), settings)

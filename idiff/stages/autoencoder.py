@@ -14,24 +14,30 @@ from idiff.stages.base import Stage
 from idiff.types import Batch, Sampling
 from idiff.utils.seeds import torch_rng
 
+CHANGED = 1e-3
+"""Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
+
 
 class AutoencoderTraining(Stage):
     """Train a small variational autoencoder (AutoencoderKL; Rombach et al., arXiv 2112.10752, section 3.1, without the adversary).
 
-    The loss is mean absolute error + mean squared error + error of horizontal and vertical differences (edges carry the answers)
+    The loss is mean absolute error + mean squared error, painted pixels weighted more, + error of horizontal and vertical differences (edges carry the answers)
     + `kl_weight` times the KL divergence a latent value. At the end of `fit` the autoencoder lies in
     `<run folder>/autoencoder`, diffusers' format, with the scaling factor measured on the last batches.
 
     Args:
         autoencoder: built from a config.
         kl_weight: weight of the KL divergence.
+        painted_weight: weight of pixels that were painted: their colours carry the answers and are few.
         **optim: see `Stage`.
     """
 
-    def __init__(self, *, autoencoder: Autoencoder, kl_weight: float = 1e-4, **optim: Any) -> None:
+    def __init__(
+        self, *, autoencoder: Autoencoder, kl_weight: float = 1e-4, painted_weight: float = 4.0, **optim: Any
+    ) -> None:
         super().__init__(**optim)
         self.autoencoder = autoencoder
-        self.kl_weight = kl_weight
+        self.kl_weight, self.painted_weight = kl_weight, painted_weight
         self.spread: list[float] = []
 
     def describe(self) -> dict[str, object]:
@@ -44,16 +50,19 @@ class AutoencoderTraining(Stage):
         self.spread = list(checkpoint.get("spread", []))
 
     def loss(self, batch: Batch, *, train: bool) -> Tensor:
-        """Reconstruction and KL loss of the batch's pictures, every other row's source and the others' target."""
-        pictures = batch.target
+        """Reconstruction and KL loss of the batch's pictures, each fourth row's source and the others' target."""
+        pictures, weight = batch.target, torch.ones(())
         if batch.source is not None:
-            even = (batch.position % 2 == 0)[:, None, None, None]
-            pictures = torch.where(even, batch.source, batch.target)
+            plain = (batch.position % 4 == 0)[:, None, None, None]
+            pictures = torch.where(plain, batch.source, batch.target)
+            painted = (pictures - batch.source).abs().amax(dim=1, keepdim=True) > CHANGED
+            weight = 1 + (self.painted_weight - 1) * painted.to(pictures)
         mean, std = self.autoencoder.moments(pictures)
         rngs = [torch_rng(self.seed, "noise", int(position)) for position in batch.position]
         noise = torch.stack([torch.randn(mean.shape[1:], generator=rng) for rng in rngs]).to(mean)
         decoded = self.autoencoder.net.decode(mean + std * noise if train else mean).sample
-        error = F.l1_loss(decoded, pictures) + F.mse_loss(decoded, pictures)
+        difference = decoded - pictures
+        error = (weight * (difference.abs() + difference.square())).mean() / weight.mean()
         edges = F.l1_loss(decoded.diff(dim=-1), pictures.diff(dim=-1)) + F.l1_loss(
             decoded.diff(dim=-2), pictures.diff(dim=-2)
         )

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from idiff.errors import CheckpointError, ConfigError, IdiffError
 from idiff.stages.progress import align_loops
@@ -51,6 +52,7 @@ class Stage(pl.LightningModule):
             raise ConfigError(f"decay is '{decay}': expected constant or cosine")
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
         self.warmup_steps, self.decay, self.seed, self.max_skipped = warmup_steps, decay, seed, max_skipped
+        self.total_steps: float = math.inf
         self.skipped = 0
         self.skipped_in_a_row = 0
         self.strict_loading = False  # frozen parts are not stored; on_load_checkpoint checks every other key
@@ -67,6 +69,16 @@ class Stage(pl.LightningModule):
         """Prefixes of state_dict keys that a checkpoint leaves out."""
         return ()
 
+    def on_train_start(self) -> None:
+        """Let the configuration hold: an optimizer that a checkpoint brought has that checkpoint's settings."""
+        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
+            scheduler = config.scheduler
+            assert isinstance(scheduler, LambdaLR)
+            scheduler.base_lrs = [self.lr] * len(optimizer.param_groups)
+            for group in optimizer.param_groups:
+                group |= {"initial_lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
+                group["lr"] = self.lr * self.rate(scheduler.last_epoch)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed what the network itself draws from the step, so that a resumed run draws the same."""
         micro = batch_idx % self.trainer.accumulate_grad_batches
@@ -77,6 +89,7 @@ class Stage(pl.LightningModule):
         """One micro-batch."""
         loss = self.loss(batch, train=True)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
         if batch.bad:
             self.print("\n".join(f"bad sample substituted: {name}" for name in batch.bad))
         return loss
@@ -107,23 +120,23 @@ class Stage(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
         )
-        total = self.trainer.estimated_stepping_batches if self.decay == "cosine" else math.inf
-        if self.decay == "cosine" and not math.isfinite(total):
-            raise ConfigError("decay 'cosine' needs an end: set trainer.max_steps or trainer.max_epochs")
-
-        def rate(step: int) -> float:
-            if step < self.warmup_steps:
-                return (step + 1) / self.warmup_steps
-            if self.decay == "constant":
-                return 1.0
-            share = min(1.0, (step - self.warmup_steps) / max(1.0, total - self.warmup_steps))
-            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        if self.decay == "cosine":
+            self.total_steps = self.trainer.estimated_stepping_batches
+            if not math.isfinite(self.total_steps):
+                raise ConfigError("decay 'cosine' needs an end: set trainer.max_steps or trainer.max_epochs")
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "train/lr"},
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, self.rate), "interval": "step"},
         }
+
+    def rate(self, step: int) -> float:
+        """Share of the peak learning rate at an optimizer step, in (0, 1]."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if self.decay == "constant":
+            return 1.0
+        share = min(1.0, (step - self.warmup_steps) / max(1.0, self.total_steps - self.warmup_steps))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave frozen parts out; add configuration and description."""
@@ -138,13 +151,13 @@ class Stage(pl.LightningModule):
         Raises:
             CheckpointError: the checkpoint is of another model.
         """
-        wanted = {key for key in self.state_dict() if not key.startswith(self.frozen())}
-        given = set(checkpoint["state_dict"])
-        wrong = sorted(wanted ^ given)
+        wanted = {key: value.shape for key, value in self.state_dict().items() if not key.startswith(self.frozen())}
+        given = {key: value.shape for key, value in checkpoint["state_dict"].items()}
+        wrong = sorted(wanted.keys() ^ given.keys()) or sorted(key for key in wanted if wanted[key] != given[key])
         if wrong:
             raise CheckpointError(
-                f"the checkpoint is of another model: {len(wanted - given)} weights missing, {len(given - wanted)} left over "
-                f"({', '.join(wrong[:3])}). Use the configuration it was trained with, or init_from to start a new run from it."
+                f"the checkpoint is of another model: {len(wrong)} weights are missing, left over or of another shape "
+                f"({', '.join(wrong[:3])}). Use the configuration it was trained with."
             )
         if self.trainer.state.fn == TrainerFn.FITTING and "loops" in checkpoint:
             epoch, batches = self.trainer.datamodule.progress_at(checkpoint["global_step"])  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from idiff.errors import CheckpointError
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.checkpoints import assign, load
 from idiff.stages.base import Stage
@@ -50,6 +51,24 @@ class TaskTraining(Stage):
         """The autoencoder, and a text encoder that is not trained."""
         text = () if self.backbone.text.reference is None else ("backbone.text.",)
         return ("backbone.autoencoder.", *text)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that the frozen parts are those the checkpoint was trained with, too.
+
+        Raises:
+            CheckpointError: the checkpoint is of another model or of another autoencoder or text encoder.
+        """
+        super().on_load_checkpoint(checkpoint)
+        there, here = checkpoint["backbone"], self.backbone.describe()
+        parts = {"autoencoder": (here["autoencoder"], there["autoencoder"])}
+        if "weights" in there["text"]:
+            parts["text encoder"] = (here["text"]["weights"], there["text"]["weights"])
+        for name, (got, wanted) in parts.items():
+            if got["sha256"] != wanted["sha256"]:
+                raise CheckpointError(
+                    f"the {name} at {got['path']} is not the one this checkpoint was trained with (SHA-256 "
+                    f"{got['sha256'][:12]}, expected {wanted['sha256'][:12]}, from {wanted['path']}). Put that one back."
+                )
 
     def on_fit_start(self) -> None:
         """Say what was loaded and what is new."""

@@ -26,6 +26,7 @@ from idiff.transforms.frames import frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
+from idiff.utils.seeds import hash64
 
 MOST = 5
 """Most joints of one prompt, and the channels of `Triplet.answer`."""
@@ -245,6 +246,8 @@ class KeypointDetection(Task):
                 "key": sample.key,
                 "group": group,
                 "category": who.category,
+                "category_id": who.category_id,
+                "image_id": _image_id(sample),
                 "joints": [who.names[index] for index in chosen],
                 "indices": chosen,
                 "total": len(who.names),
@@ -263,3 +266,11 @@ class KeypointDetection(Task):
             },
             answer=answer,
         )
+
+
+def _image_id(sample: Sample) -> int:
+    """The picture's number in the set's own files; where it has none, a number made of its key."""
+    number = sample.annotation.get("image_id")
+    return (
+        number if isinstance(number, int) else hash64("image", sample.key) >> 11
+    )  # fits a double, as JSON readers need

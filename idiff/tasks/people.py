@@ -26,6 +26,7 @@ class Person:
         pairs: indices of left and right joints that change places in a mirror.
         box: x, y, width, height in the original's pixels.
         area: pixels squared, where given.
+        category_id: the category's number in the set's own files; 1 (COCO's person) where none is given.
         sigmas: K OKS sigmas.
     """
 
@@ -36,6 +37,7 @@ class Person:
     box: tuple[float, float, float, float]
     area: float | None
     sigmas: tuple[float, ...]
+    category_id: int
 
 
 def person(sample: Sample, item: int) -> Person:
@@ -76,6 +78,7 @@ def person(sample: Sample, item: int) -> Person:
         box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
         area=None if area is None else float(area),
         sigmas=sigmas,
+        category_id=int(entry.get("category_id", 1)),
     )
 
 

@@ -118,14 +118,18 @@ class SemanticSegmentation(Task):
         frame = frame_whole((labels.shape[0], labels.shape[1]), self.size)
         view = look(sample.image, frame, self.size, labels=labels)
         asked = askable(classes)
-        if self.ask == "present" or (self.ask == "auto" and len(asked) > _ALL_CLASSES):
+        ask = self.ask if self.ask != "auto" else "present" if len(asked) > _ALL_CLASSES else "all"
+        if ask == "present":
             wanted = {*np.unique(labels).tolist(), absent_class(sample.key, labels, classes)}
             asked = [index for index in asked if index in wanted]
         color = painting.contrasting(view.source[:, view.seen], self.colors)
         absent, group, template = absent_class(sample.key, labels, classes), f"{sample.key}/{item}", self.bank.first()
-        return [
+        triplets = [
             self._paint(sample, group, view, index, color=color, template=template, absent=absent) for index in asked
         ]
+        for triplet in triplets:
+            triplet.query["asked"] = ask
+        return triplets
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask a query, in the model's pixels. See `Task.decode`."""

@@ -24,7 +24,7 @@ class CocoKeypoints(Source):
     """One sample a picture that has at least one instance with a labelled joint.
 
     Left out and counted: crowds, instances without a labelled joint or without a box.
-    `annotation`: `image_id`, `file_name`, and `instances` with `keypoints`, `box`, `area`, `id`, `category`,
+    `annotation`: `image_id`, `file_name`, and `instances` with `keypoints`, `box`, `area`, `id`, `category`, `category_id`,
     `num_keypoints`; `area_from_box` is true where the set gives no area.
 
     Args:
@@ -197,7 +197,8 @@ def _instances(
             left_out["without a box"] += 1
         else:
             instance = {
-                "category": category, "keypoints": points, "box": box, "id": entry["id"], "num_keypoints": labelled,
+                "category": category, "category_id": entry["category_id"], "id": entry["id"],
+                "keypoints": points, "num_keypoints": labelled, "box": box,
                 "area": float(entry.get("area", 0)) or box[2] * box[3] * AREA_OF_BOX,
             }  # fmt: skip
             instances[entry["image_id"]].append(instance | ({} if entry.get("area") else {"area_from_box": True}))

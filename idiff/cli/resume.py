@@ -1,0 +1,93 @@
+"""Going on with a run: which settings may differ from those the checkpoint was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from idiff.errors import ConfigError
+
+PARTS = ("model", "data", "ema", "trainer")
+"""Parts of a configuration that a checkpoint carries."""
+
+TRAINER = frozenset({"gradient_clip_val", "gradient_clip_algorithm", "precision"})
+"""Trainer settings that what is learned depends on. The others say how long, where and how often it is looked at."""
+
+FREE = frozenset(
+    {
+        # compared elsewhere: global batch and fingerprint by the data module, frozen weights by SHA-256
+        "batch_size", "rebase", "train", "weights",
+        # read when a run begins
+        "init_from", "unet_weights",
+        # nothing is learned from them
+        "val", "val_samples", "val_groups", "num_workers", "max_bad_fraction", "max_rows", "max_skipped",
+        "sampling", "ask", "decoder", "decoder_args",
+    }
+)  # fmt: skip
+"""Names of settings, anywhere under `model` and `data`, that may always differ."""
+
+NOT_SET = "not set"
+SHOWN = 5
+
+
+def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Settings that training depends on and that differ.
+
+    Args:
+        old: the checkpoint's configuration, plain values.
+        new: this run's.
+
+    Returns:
+        dotted path -> (old value, new value), in the order of the new configuration; `not set` where one side lacks it.
+    """
+    changes: dict[str, tuple[Any, Any]] = {}
+    for part in PARTS:
+        before, now = old.get(part, {}), new.get(part, {})
+        if part == "trainer":
+            before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
+        _compare(before, now, part, changes)
+    return changes
+
+
+def refuse_changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, allow: Sequence[str] = (), origin: str = "the checkpoint"
+) -> None:
+    """Check that a run goes on as it began.
+
+    Args:
+        old: the checkpoint's configuration.
+        new: this run's.
+        allow: dotted paths that may differ, with everything under them.
+        origin: names the checkpoint.
+
+    Raises:
+        ConfigError: other settings differ; says from what to what.
+    """
+    changes = {
+        path: values
+        for path, values in config_changes(old, new).items()
+        if not any(path == name or path.startswith(f"{name}.") for name in allow)
+    }
+    if not changes:
+        return
+    shown = [f"{path}: {_short(before)} -> {_short(now)}" for path, (before, now) in list(changes.items())[:SHOWN]]
+    more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    raise ConfigError(
+        f"this run cannot go on from {origin}, its configuration differs: {'; '.join(shown)}{more}. Set the old values, or "
+        f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
+        "model.init_args.init_from."
+    )
+
+
+def _compare(old: Any, new: Any, path: str, changes: dict[str, tuple[Any, Any]]) -> None:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*new, *(key for key in old if key not in new)]:
+            if key not in FREE:
+                _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), f"{path}.{key}", changes)
+    elif old != new:
+        changes[path] = (old, new)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,156 @@
+"""Who may import whom: read from the source of every file, imports inside of functions included."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "idiff").rglob("*.py"))
+EVERYWHERE = {"errors", "types", "utils", "_version"}
+"""What every part may import, besides itself. A part is a package or a module directly under idiff/."""
+
+MAY_IMPORT = {
+    "metrics": set(),
+    "diffusion": set(),
+    "transforms": set(),
+    "decoders": set(),
+    "models": {"diffusion"},
+    "tasks": {"transforms", "metrics", "decoders"},
+    "data": {"tasks", "transforms"},
+    "stages": {"models", "decoders", "diffusion"},
+    "callbacks": {"tasks", "decoders", "metrics"},
+    "pipeline": {"models", "stages", "tasks", "decoders"},
+}
+"""Stages never see a task, tasks never see diffusion; both meet in `types.Batch` and in the callbacks."""
+
+LOWEST = {"errors": set(), "_version": set(), "types": set(), "utils": {"errors", "types"}}
+"""What everything stands on stands on nothing else."""
+
+TOP = {"cli", "apps", "__init__", "__main__"}
+"""These may import all of the above, and nothing imports them, but for each other."""
+
+LIGHTNING = ("stages/", "callbacks/", "cli/", "data/datamodule.py")
+MODULE = re.compile(r"idiff(\.\w+)+(:\w+)?")
+LONGEST = 300
+
+
+def imported(tree, package):
+    """Names of all modules that a file imports: statements at any depth, and modules named by a string.
+
+    `from a import b` gives both a and a.b, because b may be a module.
+    """
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and id(node) not in docstrings and MODULE.fullmatch(str(node.value)):
+            yield node.value.partition(":")[0]
+
+
+def imports_of(path):
+    package = ["idiff", *path.relative_to(ROOT / "idiff").parts[:-1]]
+    return set(imported(ast.parse(path.read_text(encoding="utf-8")), package))
+
+
+def part_of(path):
+    inside = path.relative_to(ROOT / "idiff").parts
+    return inside[0] if len(inside) > 1 else path.stem
+
+
+def parts_in(names):
+    return {name.split(".")[1] for name in names if name.startswith("idiff.")}
+
+
+def name(path):
+    return str(path.relative_to(ROOT / "idiff"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_follow_the_arrows(path):
+    part = part_of(path)
+    if part in TOP:
+        return
+    known = MAY_IMPORT | LOWEST
+    assert part in known, f"idiff.{part} is new: say in MAY_IMPORT what it may import"
+    allowed = LOWEST[part] if part in LOWEST else MAY_IMPORT[part] | EVERYWHERE
+    exist = {part_of(file) for file in FILES}
+    crossed = parts_in(imports_of(path)) & exist - allowed - {part}
+    assert not crossed, f"idiff.{part} must not import {sorted(crossed)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_lightning_stays_where_it_belongs(path):
+    roots = {module.split(".")[0] for module in imports_of(path)}
+    if not name(path).startswith(LIGHTNING):
+        assert not roots & {"lightning", "pytorch_lightning", "lightning_fabric"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_nothing_imports_tools_or_tests(path):
+    roots = {module.split(".")[0] for module in imports_of(path)}
+    beside = {file.stem for folder in ("tools", "tests", "benchmarks") for file in (ROOT / folder).rglob("*.py")}
+    assert not roots & ({"tools", "tests", "benchmarks", "conftest", "pytest", "hypothesis"} | beside)
+
+
+def test_files_are_short():
+    lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST} == {}
+
+
+def test_the_arrows_have_no_cycle():
+    left = dict(MAY_IMPORT)
+    while left:
+        free = [part for part, below in left.items() if not below & left.keys()]
+        assert free, f"a cycle among {sorted(left)}"
+        for part in free:
+            del left[part]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import idiff.models.unet", "idiff.models.unet"),
+        ("def f():\n    from idiff import models", "idiff.models"),
+        ("if True:\n    from ..models import unet", "idiff.models"),
+        ("from .. import models", "idiff.models"),
+        ("importlib.import_module('idiff.models.unet')", "idiff.models.unet"),
+        ("TABLE = {'a': 'idiff.models.unet:build'}", "idiff.models.unet"),
+    ],
+)
+def test_every_way_to_import_is_seen(source, found):
+    assert found in set(imported(ast.parse(source), ["idiff", "tasks"]))
+
+
+def test_words_about_a_module_are_no_import():
+    assert set(imported(ast.parse('"""idiff.models.unet"""\nx = "see idiff.models.unet"'), ["idiff"])) == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-c", "import idiff"],
+        ["--help"],
+        ["--version"],
+        ["data", "--help"],
+        ["evaluate", "--help"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_starts_without_torch_and_lightning(words):
+    run = words[1] if words[0] == "-c" else f"from idiff.cli import main; main({words!r})"
+    heavy = ("torch", "lightning", "diffusers", "transformers", "numpy", "albumentations")
+    script = f"import sys; {run}; sys.exit(','.join(set({heavy!r}) & set(sys.modules)) or 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert done.returncode == 0, f"{' '.join(words)} loads {done.stderr}"
