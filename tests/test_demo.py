@@ -2,8 +2,8 @@ import importlib.util
 import json
 
 import pytest
-from conftest import ROOT
 from PIL import Image
+from small_models import ROOT
 
 
 @pytest.fixture

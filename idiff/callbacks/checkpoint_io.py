@@ -47,8 +47,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             _sync_folder(target.parent)
             _write_check(target, [new])
         except (OSError, RuntimeError) as error:
-            size = temporary.stat().st_size if temporary.exists() else 0
-            temporary.unlink(missing_ok=True)
+            size = 0
+            if temporary.exists():
+                size = temporary.stat().st_size
+                temporary.unlink()
             full = isinstance(error, OSError) and error.errno == errno.ENOSPC
             reason = "the disk is full" if full else str(error).splitlines()[0]
             raise CheckpointError(
@@ -95,8 +97,8 @@ def newest(folder: str | Path) -> tuple[Path | None, list[str]]:
     found: tuple[int, Path] | None = None
     passed: list[str] = []
     for claim, path in sorted(claims, reverse=True):
-        if found is not None and found[0] >= claim:
-            break
+        if found is not None and 0 <= claim <= found[0]:
+            continue
         record = verified(path)
         if record is None:
             check = _check_file(path)

@@ -117,13 +117,15 @@ class Evaluate(pl.Callback):
         }
         figures["val/score"] = sum(known) / len(known) if known else 0.0
         for key, value in figures.items():
-            pl_module.log(key, value)
+            pl_module.log(
+                key, value, logger=False
+            )  # for `best`; the logger gets them below, at the step that was scored
         if trainer.is_global_zero:
             self._record(trainer, figures)
 
     def _record(self, trainer: pl.Trainer, figures: dict[str, float]) -> None:
         step = trainer.global_step
-        if trainer.sanity_checking and trainer.logger is not None:  # Lightning logs nothing before the first step
+        if trainer.logger is not None:
             trainer.logger.log_metrics(figures, step=step)
         if trainer.logger is not None and not getattr(trainer, "fast_dev_run", False):
             if trainer.state.fn == TrainerFn.FITTING:

@@ -16,6 +16,7 @@ from idiff.errors import ConfigError
 from idiff.metrics.results import coco_keypoint_result
 from idiff.types import Batch
 from idiff.utils.images import to_picture, write_png
+from idiff.utils.seeds import hash64
 
 
 class PredictionFiles:
@@ -64,9 +65,8 @@ class PredictionFiles:
             write_png(to_picture(prediction.picture), place / "pictures", key)
         if prediction.keypoints is not None:
             query = answer.queries[0]
-            result = coco_keypoint_result(
-                prediction, image_id=query["image_id"], category_id=query.get("category_id", 1)
-            )
+            number = query.get("image_id", hash64("image", query["key"]) >> 11)  # fits a double, as JSON readers need
+            result = coco_keypoint_result(prediction, image_id=number, category_id=query.get("category_id", 1))
             self.keypoints.setdefault(name, []).append(result)
 
     def close(self) -> None:

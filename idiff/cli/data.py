@@ -8,19 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from idiff.cli.words import WordParser
 from idiff.errors import ConfigError, DataError
 
 MAX_LINES = 200
 """Faults that `check` prints; it counts the rest."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Argparse whose errors are one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {message}. `{self.prog} --help` lists what there is.")
 
 
 def run(argv: list[str]) -> int:
@@ -43,8 +37,8 @@ def run(argv: list[str]) -> int:
     return command(arguments)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="idiff data", description="Raw data sets to shards, and what to do with shards.")
+def _parser() -> WordParser:
+    parser = WordParser(prog="idiff data", description="Raw data sets to shards, and what to do with shards.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:

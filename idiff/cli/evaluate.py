@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
 import platform
 import time
 from dataclasses import asdict
@@ -11,22 +11,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 from idiff._version import __version__
+from idiff.cli.words import WordParser, at_least_one
 from idiff.errors import ConfigError
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> WordParser:
     """Options of `idiff evaluate`."""
-    options = argparse.ArgumentParser(prog="idiff evaluate", description=__doc__)
+    options = WordParser(prog="idiff evaluate", description=__doc__)
     add = options.add_argument
     add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes asked a picture: those present and one absent, or all")
     add("--decoder", metavar="NAME", help="how painted answers are read (color)")
-    add("--steps", type=int, metavar="N", help="sampling steps; default: the task's")
-    add("--limit", type=int, metavar="N", help="items; default: all")
+    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
@@ -41,8 +42,8 @@ def run(words: list[str]) -> int:
     """
     options = parser().parse_args(words)
     out = Path(options.out)
-    if not out.parent.is_dir() or out.is_dir():
-        raise ConfigError(f"--out {out} cannot be written: expected a file in a folder that exists")
+    if not out.parent.is_dir() or out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise ConfigError(f"--out {out} cannot be written: expected a file in a folder that exists and can be written")
 
     import lightning.pytorch as pl
     from rich.console import Console
@@ -61,7 +62,8 @@ def run(words: list[str]) -> int:
     changes = {name: value for name, value in changes.items() if value is not None}
     found = restore_task(loaded.config, options.task, data=options.data, changes=changes)
     task, sampling = found.task, found.sampling
-    sampling.steps = options.steps or sampling.steps
+    if options.steps is not None:
+        sampling.steps = options.steps
     loaded.backbone.sample_seed = options.seed
     data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
     evaluate = Evaluate(pictures=0, table=False)
@@ -89,7 +91,7 @@ def run(words: list[str]) -> int:
         "evaluations_per_query": evaluate.evaluations[found.name],
         "seconds_per_query": evaluate.seconds[found.name] / max(score.queries, 1),
         "minutes": (time.perf_counter() - began) / 60,
-        "decoder": found.settings.get("decoder"),
+        "decoder": found.settings.get("decoder") or "its own",
         "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
         "seed": options.seed,
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import tempfile
 import warnings
@@ -20,21 +19,16 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-import idiff.data.datamodule
-import idiff.stages
 from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, ProgressLines, WeightAverage
 from idiff.callbacks.checkpoint_io import newest
 from idiff.cli.compose import compose
 from idiff.cli.lock import locked
+from idiff.cli.messages import said_by_us, short
 from idiff.cli.resume import PARTS, refuse_changes
-from idiff.errors import CheckpointError, ConfigError, suggest
+from idiff.errors import CheckpointError, ConfigError
 from idiff.models.checkpoints import read
 from idiff.stages.base import Stage
 
-NOISE = ("Given value", "Subtypes", "Errors", "Expected a <class 'NoneType'>", "Does not validate")
-UNKNOWN_KEY = re.compile(
-    r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: (\S+)|not accepted: .*?['\"](\w+)"
-)
 METHODS = LightningCLI.subcommands()
 
 
@@ -180,43 +174,12 @@ def run(words: list[str]) -> int:
                 args=[method, *staged, *rest],
             )
         except ArgumentError as error:
-            raise ConfigError(short(str(error), where=", ".join(files) or "the command line")) from None
+            raise said_by_us(error) or ConfigError(
+                short(str(error), where=", ".join(files) or "the command line")
+            ) from None
+        except ValueError as error:  # what the parser makes of an error in a constructor
+            raise said_by_us(error) or error from None
     return 0
-
-
-def short(message: str, *, where: str) -> str:
-    """The innermost sentence of a parser's error, with a did-you-mean where a key is unknown.
-
-    Args:
-        message: jsonargparse's, often of many lines.
-        where: the configuration files.
-    """
-    kept = [line for line in message.splitlines() if line.strip(" -") and not line.strip(" -").startswith(NOISE)]
-    deepest = max(kept, key=lambda line: len(line) - len(line.lstrip(" -")), default=message)
-    text, lines = deepest.strip(" -"), [line.strip(" -") for line in kept]
-    for line in lines:
-        found = UNKNOWN_KEY.search(line)
-        if found:
-            word = next(group for group in found.groups() if group)
-            text = line + suggest(word.split(".")[-1].lstrip("-"), _known_words())
-            break
-    return f"{where}: {text}"
-
-
-def _known_words() -> set[str]:
-    """Setting names of the project's configurable classes and of the trainer, for did-you-mean."""
-    import inspect
-
-    from idiff.data import datamodule
-    from idiff.models.backbone import LatentDiffusion, Objective
-
-    classes: list[Any] = [Trainer, Stage, LatentDiffusion, Objective, Evaluate, KeepLast, WeightAverage, BestCheckpoint]
-    classes += [getattr(idiff.stages, name) for name in idiff.stages.__all__]
-    classes += [value for name, value in vars(datamodule).items() if name.endswith(("DataModule", "Entry"))]
-    words = {"model", "data", "trainer", "ema", "evaluate", "last", "best", "predictions", "class_path", "init_args"}
-    for item in classes:
-        words |= set(inspect.signature(item).parameters)
-    return words - {"self", "args", "kwargs", "optim"}
 
 
 def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:

@@ -98,7 +98,7 @@ class LatentDiffusion(nn.Module):
             raise ConfigError(
                 "the autoencoder has no weights: a latent diffusion model needs a trained one. Set "
                 "model.init_args.backbone.init_args.autoencoder.init_args.weights to its folder "
-                "(configs/experiment/autoencoder.yaml trains one)."
+                "(configs/experiment/demo_autoencoder.yaml trains one)."
             )
         self.objective = objective or Objective()
         self.with_source = with_source

@@ -21,9 +21,9 @@ CHANGED = 1e-3
 class AutoencoderTraining(Stage):
     """Train a small variational autoencoder (AutoencoderKL; Rombach et al., arXiv 2112.10752, section 3.1, without the adversary).
 
-    The loss is mean absolute error + mean squared error, painted pixels weighted more, + error of horizontal and vertical differences (edges carry the answers)
-    + `kl_weight` times the KL divergence a latent value. At the end of `fit` the autoencoder lies in
-    `<run folder>/autoencoder`, diffusers' format, with the scaling factor measured on the last batches.
+    The loss is mean absolute error + mean squared error, painted pixels weighted more, + error of horizontal and vertical
+    differences (edges carry the answers) + `kl_weight` times the KL divergence a latent value. At the end of `fit` the autoencoder
+    lies in `<run folder>/autoencoder`, diffusers' format, with the scaling factor measured on the last batches.
 
     Args:
         autoencoder: built from a config.
@@ -69,7 +69,8 @@ class AutoencoderTraining(Stage):
         divergence = 0.5 * (mean.square() + std.square() - 1 - 2 * std.log()).mean()
         if train:
             self.spread = [*self.spread[-63:], float(mean.detach().std())]
-        return error + edges + self.kl_weight * divergence
+        total: Tensor = error + edges + self.kl_weight * divergence
+        return total
 
     def render(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) as the autoencoder renders them."""

@@ -80,10 +80,12 @@ class Stage(pl.LightningModule):
                 group["lr"] = self.lr * self.rate(scheduler.last_epoch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed what the network itself draws from the step, so that a resumed run draws the same."""
+        """Seed what the network itself draws from the step, so that a resumed run draws the same, and logs it where it should."""
         micro = batch_idx % self.trainer.accumulate_grad_batches
         place = micro * self.trainer.world_size + self.trainer.global_rank
         torch.manual_seed(hash64(self.seed, "step", self.trainer.global_step, place))
+        # the loop counts log lines by itself, and after a resume it depends on when the checkpoint was written
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One micro-batch."""

@@ -1,9 +1,10 @@
 """A small experiment on synthetic shards, run through `idiff.cli.main` as a user would."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
-import pytest
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
@@ -36,9 +37,6 @@ class TermAt(Callback):
         self.step, self.batches = step, batches
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        import os
-        import signal
-
         if trainer.global_step == self.step and batch_idx % trainer.accumulate_grad_batches == self.batches - 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -61,7 +59,7 @@ def build_shards(folder):
 
 
 def experiment(path, *, shards, autoencoder, **over):
-    """Write the YAML of the experiment: 6 steps of 2 x 2 rows, an epoch of few steps, a validation at steps 3 and 6.
+    """Write the YAML of the experiment: 6 steps of 2 x 2 rows, 5 an epoch, a validation at steps 3 and 6.
 
     Args:
         path: the file to write.
@@ -75,6 +73,7 @@ def experiment(path, *, shards, autoencoder, **over):
             "train": str(shards / name / "train"),
             "val": str(shards / name / "val"),
             "sampling": {"steps": 1},
+            "weight": 0.4,
         }
         for name in ("segmentation", "keypoints")
     }
@@ -105,7 +104,6 @@ def experiment(path, *, shards, autoencoder, **over):
             "default_root_dir": "run",
             "max_steps": 6,
             "accumulate_grad_batches": 2,
-            "limit_train_batches": None,
             "val_check_interval": 6,
             "log_every_n_steps": 1,
             "gradient_clip_val": 1.0,
@@ -123,24 +121,31 @@ def experiment(path, *, shards, autoencoder, **over):
     return str(path)
 
 
-def crash(monkeypatch, words, callback, stop=CutError):
-    """Run with one more callback and expect it to end the run with `stop`."""
+def fit_with(monkeypatch, words, *callbacks):
+    """Run the command with more callbacks than the configuration names."""
     from idiff.cli import lightning as command
 
     built = command.StageCLI.instantiate_trainer
 
-    def with_callback(self, **kwargs):
+    def instantiate(self, **kwargs):
         trainer = built(self, **kwargs)
-        trainer.callbacks.insert(0, callback)
+        trainer.callbacks[:0] = callbacks
         return trainer
 
     with monkeypatch.context() as patch:
-        patch.setattr(command.StageCLI, "instantiate_trainer", with_callback)
-        if stop is None:
-            return main(words)
-        with pytest.raises(stop):
-            main(words)
-    return None
+        patch.setattr(command.StageCLI, "instantiate_trainer", instantiate)
+        return main(words)
+
+
+def events(run):
+    """Scalars of a run folder: tag -> list of (step, value); and the tags of its pictures."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    read = EventAccumulator(str(run))
+    read.Reload()
+    tags = read.Tags()
+    scalars = {tag: [(event.step, event.value) for event in read.Scalars(tag)] for tag in tags["scalars"]}
+    return scalars, set(tags["images"])
 
 
 def state(run):

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import TEXT, UNET
+from small_models import TEXT, UNET
 from torch.nn.utils import parameters_to_vector
 
 from idiff.errors import ConfigError
@@ -159,7 +159,7 @@ def test_widening_keeps_the_text_to_image_model(autoencoder_folder, batch, tmp_p
 
 
 def test_an_untrained_autoencoder_is_refused():
-    from conftest import AUTOENCODER
+    from small_models import AUTOENCODER
 
     with pytest.raises(ConfigError, match="the autoencoder has no weights"):
         LatentDiffusion(autoencoder=Autoencoder(config=AUTOENCODER), text=TextEncoder(config=TEXT), unet=UNET)

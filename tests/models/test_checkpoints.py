@@ -3,8 +3,8 @@ import pickle
 import pytest
 import torch
 import yaml
-from conftest import AUTOENCODER, ROOT, TEXT, UNET
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from small_models import AUTOENCODER, ROOT, TEXT, UNET
 
 from idiff.errors import CheckpointError
 from idiff.models import checkpoints
@@ -78,7 +78,7 @@ def test_another_autoencoder_is_refused(backbone, tmp_path, autoencoder_folder):
     torch.manual_seed(5)
     AutoencoderKL(**AUTOENCODER).save_pretrained(tmp_path / "other")
     description["autoencoder"] = {**description["autoencoder"], "path": str(tmp_path / "other")}
-    with pytest.raises(CheckpointError, match="autoencoder at .* is another one"):
+    with pytest.raises(CheckpointError, match=r"autoencoder at .* is another one"):
         checkpoints.build(description)
     description["autoencoder"]["path"] = str(tmp_path / "gone")
     with pytest.raises(CheckpointError, match="gone does not exist"):

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import TEXT
+from small_models import TEXT
 from transformers import CLIPTokenizer
 
 from idiff.errors import CheckpointError

@@ -1,0 +1,296 @@
+"""`idiff fit | validate | predict` as a user runs them, on a small experiment over synthetic shards."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+import yaml
+from fit_runs import CutAt, CutError, CutInValidation, TermAt, assert_same_state, events, fit_with, lines, state
+from pycocotools.coco import COCO
+
+from idiff.cli import main
+from idiff.cli.resume import config_changes, refuse_changes
+from idiff.errors import ConfigError
+
+TASKS = ("segmentation", "keypoints")
+
+
+@pytest.fixture
+def trained(config, uncut):
+    """The configuration, beside a copy of the finished run."""
+    shutil.copytree(uncut, "run")
+    return config
+
+
+def results(run):
+    with (Path(run) / "results.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def steps_of(run):
+    return sorted({int(row["step"]) for row in results(run)})
+
+
+@pytest.mark.parametrize(
+    ("callback", "saved"),
+    [
+        (CutAt(1), None),
+        (CutAt(3), "best.ckpt, step 3"),  # written by the validation at step 3, later than last.ckpt
+        (CutAt(5, batches=2), "last.ckpt, step 4"),  # inside of an accumulation; epochs end at step 5
+        (CutInValidation(), "last.ckpt, step 2"),
+    ],
+    ids=["before-any-save", "after-validation", "in-accumulation", "in-validation"],
+)
+def test_a_run_that_crashed_goes_on_bit_by_bit(config, uncut, monkeypatch, capsys, callback, saved):
+    with pytest.raises(CutError):
+        fit_with(monkeypatch, ["fit", "--config", config], callback)
+    capsys.readouterr()
+    assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
+    said = capsys.readouterr().err
+    assert ("holds no checkpoint: starting fresh" in said) == (saved is None)
+    assert saved is None or f"resuming from run/checkpoints/{saved} of 6" in said
+    assert_same_state(state("run"), state(uncut))
+    assert results("run") == results(uncut)
+    scalars, _ = events("run")
+    whole, _ = events(uncut)
+    for tag in ("train/loss", "train/lr", "val/score"):
+        assert sorted(set(scalars[tag])) == whole[tag]
+
+
+@pytest.mark.parametrize(
+    ("step", "batches"), [(3, 2), (2, 1)], ids=["in-accumulation", "before-a-step-with-validation"]
+)
+def test_sigterm_finishes_the_step_saves_and_exits_143(config, uncut, monkeypatch, step, batches):
+    assert fit_with(monkeypatch, ["fit", "--config", config], TermAt(step, batches=batches)) == 143
+    assert state("run")["global_step"] == step + 1
+    assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
+    assert_same_state(state("run"), state(uncut))
+    assert steps_of("run") == [3, 6]
+
+
+def test_a_run_leaves_what_people_look_for(uncut):
+    scalars, pictures = events(uncut)
+    assert {"train/loss", "train/lr", "system/samples_per_second", "val/score"} <= scalars.keys()
+    assert {
+        "val/segmentation/miou",
+        "val/segmentation/mciou",
+        "val/keypoints/ap",
+        "val/keypoints/pck",
+    } <= scalars.keys()
+    assert pictures == {f"val/{task}" for task in TASKS}
+    assert [step for step, _ in scalars["train/loss"]] == list(range(6))
+    rates = [value for _, value in scalars["train/lr"]]
+    assert rates == pytest.approx([0.0005, *[0.001] * 5])
+    assert all(value > 0 for _, value in scalars["system/samples_per_second"])
+    assert steps_of(uncut) == [3, 6]
+    assert sorted(path.name for path in (uncut / "samples").iterdir()) == sorted(
+        f"{task}_{step:07d}.png" for task in TASKS for step in (3, 6)
+    )
+    assert yaml.safe_load((uncut / "config.yaml").read_text())["model"]["init_args"]["lr"] == 1e-3
+
+
+def test_best_is_the_averaged_model_with_the_highest_score(uncut):
+    scalars, _ = events(uncut)
+    scores = [value for _, value in scalars["val/score"]]
+    best = torch.load(uncut / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["global_step"] == (3, 6)[scores.index(max(scores))]
+    means = [(row["step"], row["task"], row["metric"], float(row["score"] or 0)) for row in results(uncut)]
+    for step, score in zip((3, 6), scores, strict=True):
+        headline = [
+            m for s, t, k, m in means if s == str(step) and (t, k) in {("segmentation", "miou"), ("keypoints", "ap")}
+        ]
+        assert score == pytest.approx(sum(headline) / 2, abs=1e-3)
+    assert any(not torch.equal(best["raw"][name], best["state_dict"][name]) for name in best["raw"])
+
+
+def test_validate_scores_the_average_and_leaves_the_run_alone(trained, capsys):
+    before = sorted(str(path) for path in Path("run").rglob("*"))
+    stamp = Path("run/config.yaml").read_bytes()
+    logged = [value for _, value in events("run")[0]["val/score"]]
+    assert main(["validate", "--config", trained, "--ckpt_path", "last", "--evaluate.table", "true"]) == 0
+    printed = capsys.readouterr()
+    assert "weights of run/checkpoints/last.ckpt" in printed.err
+    shown = re.search(r"val/score\W+([\d.]+)", printed.out)
+    assert float(shown.group(1)) == pytest.approx(logged[-1])
+    assert sorted(str(path) for path in Path("run").rglob("*")) == before
+    assert Path("run/config.yaml").read_bytes() == stamp
+
+
+def test_predict_writes_what_others_can_score(trained, shards):
+    assert main(["predict", "--config", trained, "--ckpt_path", "last"]) == 0
+    folder = Path("run/predictions")
+    for task in TASKS:
+        asked = lines(folder / task / "queries.jsonl")
+        assert len(asked) == len({json.dumps(line["query"]) + line["key"] + line["prompt"] for line in asked})
+        assert all(line["prompt"] and line["query"]["group"] for line in asked)
+        painted = sorted((folder / task / "painted").glob("*.png"))
+        assert len(painted) == len(asked)
+        assert cv2.imread(str(painted[0])).shape == (64, 64, 3)
+    masks = sorted((folder / "segmentation" / "masks").glob("*.png"))
+    assert len(masks) == 2
+    classes = json.loads((shards / "segmentation/val/manifest.json").read_text())["meta"]["classes"]
+    for file in masks:
+        labels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert labels.shape == (64, 64)
+        assert labels.max() < len(classes)
+    answers = json.loads((folder / "keypoints" / "keypoints.json").read_text())
+    assert len(answers) == 2
+    truth = COCO()
+    joints = len(answers[0]["keypoints"]) // 3
+    truth.dataset = {
+        "images": [{"id": answer["image_id"]} for answer in answers],
+        "categories": [{"id": answers[0]["category_id"], "name": "figure", "keypoints": ["joint"] * joints}],
+        "annotations": [],
+    }
+    truth.createIndex()
+    loaded = truth.loadRes(answers)
+    assert all(
+        entry["area"] >= 0 and len(entry["keypoints"]) == 3 * joints for entry in loaded.loadAnns(loaded.getAnnIds())
+    )
+
+
+def test_a_checkpoint_never_changes_what_the_configuration_says(trained, capsys):
+    words = ["fit", "--config", trained, "--ckpt_path", "run/checkpoints/last.ckpt", "--model.init_args.lr", "0.01"]
+    assert main([*words, "--trainer.max_steps", "8"]) == 2
+    said = capsys.readouterr().err
+    assert "model.init_args.lr: 0.001 -> 0.01" in said
+    assert "--resume.allow model.init_args.lr" in said
+    assert state("run")["global_step"] == 6
+    assert main([*words, "--trainer.max_steps", "8", "--resume.allow", "model.init_args.lr"]) == 0
+    after = state("run")
+    assert after["global_step"] == 8
+    assert after["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01
+    assert after["optimizer_states"][0]["state"][0]["step"] == 8
+    assert after["config"]["model"]["init_args"]["lr"] == 0.01
+
+
+def test_more_steps_are_always_allowed_and_none_left_is_no_error(trained, capsys):
+    words = ["fit", "--config", trained, "--ckpt_path", "last"]
+    assert main(words) == 0
+    assert "step 6 of 6" in capsys.readouterr().err
+    assert main([*words, "--trainer.max_steps", "7", "--data.init_args.val_samples", "1"]) == 0
+    assert state("run")["global_step"] == 7
+
+
+OLD = {
+    "model": {
+        "class_path": "A",
+        "init_args": {"lr": 1e-3, "init_from": None, "backbone": {"unet": {"layers": [1, 2]}}},
+    },
+    "data": {
+        "init_args": {"tasks": {"faces": {"train": "a", "task": {"init_args": {"size": 64, "decoder": "color"}}}}}
+    },
+    "ema": {"decay": 0.9},
+    "trainer": {"max_steps": 6, "gradient_clip_val": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "seen"),
+    [
+        ("model.init_args.lr", 1e-2, True),
+        ("model.class_path", "B", True),
+        ("model.init_args.backbone.unet.layers", [1, 3], True),
+        ("model.init_args.backbone.unet.new", 1, True),
+        ("data.init_args.tasks.faces.task.init_args.size", 32, True),
+        ("data.init_args.tasks.birds", {"train": "b"}, True),
+        ("ema.decay", 0.99, True),
+        ("trainer.gradient_clip_val", None, True),
+        ("trainer.max_steps", 12, False),
+        ("trainer.default_root_dir", "elsewhere", False),
+        ("data.init_args.tasks.faces.train", "moved", False),
+        ("data.init_args.tasks.faces.task.init_args.decoder", "learned", False),
+        ("data.init_args.batch_size", 4, False),
+        ("model.init_args.init_from", "x.ckpt", False),
+        ("evaluate.table", False, False),
+    ],
+)
+def test_what_counts_as_another_configuration(path, value, seen):
+    new = json.loads(json.dumps(OLD))
+    place = new
+    *way, leaf = path.split(".")
+    for part in way:
+        place = place.setdefault(part, {})
+    before = place.get(leaf, "not set")
+    place[leaf] = value
+    assert config_changes(OLD, new) == ({path: (before, value)} if seen else {})
+    refuse_changes(OLD, new, allow=[path])
+    refuse_changes(OLD, new, allow=[path.split(".")[0]])
+    if seen:
+        with pytest.raises(ConfigError, match=re.escape(f"{path}: {before} -> {value}")):
+            refuse_changes(OLD, new, allow=["model.init_args.l", "other"])
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--trainr.max_steps", "3"], "did you mean 'trainer'"),
+        (["--model.init_args.lrr", "0.1"], "did you mean 'lr'"),
+        (["--data.init_args.batchsize", "4"], "did you mean 'batch_size'"),
+        (["--ema.decy", "0.1"], "did you mean 'decay'"),
+        (["--model.init_args.lr", "fast"], "model.lr: expected float, got 'fast'"),
+        (["--ema.decay", "1.5"], "expected a number in [0, 1)"),
+        (["--last.every_n_steps", "0"], "expected 1 or more"),
+        (["--model.init_args.decay", "linear"], "expected constant or cosine"),
+        (["--model.class_path", "idiff.stages.TaskTrainin"], "TaskTrainin"),
+        (["--model.init_args.backbone.init_args.autoencoder.init_args.weights", "nowhere"], "nowhere does not exist"),
+        (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt is missing"),
+        (["--trainer.default_root_dir", "tiny.yaml/run"], "cannot be made"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_is_one_sentence_and_exit_2(config, capsys, words, reason):
+    assert main(["fit", "--config", config, *words]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("idiff:")]
+    assert len(said) == 1
+    assert reason in said[0]
+    assert len(said[0]) < 400
+    assert not Path("run/checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("trainer:", "trainr:", "did you mean 'trainer'"),
+        ("max_steps:", "max_step:", "did you mean 'max_steps'"),
+        ("lr:", "lrr:", "did you mean 'lr'"),
+        ("val_samples:", "val_sample:", "did you mean 'val_samples'"),
+        ("weight: 0.4", "wieght: 0.4", "did you mean 'weight'"),
+        ("max_steps: 6", "max_steps: six", "trainer.max_steps: expected int, got 'six'"),
+        ("data.datamodule.MixtureDataModule", "data.datamodule.MixtureDataModul", "MixtureDataModul"),
+        ("model/tiny.yaml", "model/tyni.yaml", "tyni.yaml is missing"),
+        ("/segmentation/train", "/segmentation/trian", "trian"),
+        ("/keypoints/val", "/keypoints/vla", "vla"),
+        ("trainer:", "trainer: [", "no valid YAML"),
+    ],
+)
+def test_a_typo_in_a_configuration_is_one_sentence_and_exit_2(config, capsys, old, new, reason):
+    text = Path(config).read_text()
+    assert old in text
+    Path(config).write_text(text.replace(old, new, 1))
+    assert main(["fit", "--config", config]) == 2
+    printed = capsys.readouterr().err
+    said = [line for line in printed.splitlines() if line.startswith("idiff:")]
+    assert len(said) == 1
+    assert reason in said[0]
+    assert len(said[0]) < 400
+    assert "Traceback" not in printed
+    assert not Path("run/checkpoints").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "predict"])
+def test_weights_must_be_named_and_be_there(config, capsys, command):
+    assert main([command, "--config", config]) == 2
+    assert "--ckpt_path last, best or FILE" in capsys.readouterr().err
+    assert main([command, "--config", config, "--ckpt_path", "last"]) == 2
+    assert "holds no checkpoint: train first" in capsys.readouterr().err
+
+
+def test_weights_of_another_model_are_refused(trained, capsys):
+    words = ["validate", "--config", trained, "--ckpt_path", "last"]
+    assert main([*words, "--model.init_args.backbone.init_args.unet.block_out_channels", "[16, 32]"]) == 2
+    assert "of another model" in capsys.readouterr().err
