@@ -1,0 +1,106 @@
+import csv
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from idiff.callbacks.records import FIELDS, append_results, draw_grids, read_results, render_table
+from idiff.callbacks.scoring import Score, Scorer, answers
+from idiff.data.collate import collate_groups
+from idiff.data.dataset import Group
+from idiff.tasks import KeypointDetection, SemanticSegmentation
+from idiff.types import Sampling
+
+
+def evaluation_batch(task, count=3):
+    groups = []
+    for number in range(count):
+        sample = task.example(np.random.default_rng(number))
+        sample.key = f"sample{number}"
+        groups.append(Group(task.queries(sample, 0), []))
+    return collate_groups(groups, task="toy", sampling=Sampling())
+
+
+@pytest.fixture(params=[SemanticSegmentation, KeypointDetection])
+def task(request):
+    return request.param()
+
+
+def test_groups_become_one_answer_each(task):
+    batch = evaluation_batch(task)
+    found = answers(task, batch.target, batch.source, batch)
+    assert [answer.truth.key for answer in found] == ["sample0", "sample1", "sample2"]
+    assert [answer.rows.start for answer in found[1:]] == [answer.rows.stop for answer in found[:-1]]
+    assert found[-1].rows.stop == len(batch)
+    assert all(len(answer.queries) == answer.rows.stop - answer.rows.start for answer in found)
+
+
+def test_a_perfect_model_scores_like_its_ceiling_and_nothing_like_its_floors(task):
+    batch = evaluation_batch(task)
+    scorer = Scorer(task, baselines=True)
+    scorer.update(batch, batch.target, lambda pictures: pictures, rendered=batch.source)
+    score = scorer.compute()
+    assert (score.samples, score.queries) == (3, len(batch))
+    assert score.metrics == score.ceiling
+    assert score.metrics[task.headline] > 0.9
+    assert score.identity[task.headline] < 0.5
+    assert score.guess[task.headline] < score.metrics[task.headline]
+    assert score.guess_name in {"mean_pose", "largest_class"}
+
+
+def test_an_untouched_source_scores_like_the_identity(task):
+    batch = evaluation_batch(task)
+    scorer = Scorer(task, baselines=True)
+    scorer.update(batch, batch.source.clone(), lambda pictures: pictures, rendered=batch.source)
+    score = scorer.compute()
+    assert score.metrics == score.identity
+
+
+def test_the_autoencoder_lowers_the_ceiling_not_the_model(task):
+    batch = evaluation_batch(task)
+    scorer = Scorer(task, baselines=True)
+    scorer.update(batch, batch.target, torch.zeros_like, rendered=batch.source)
+    score = scorer.compute()
+    assert score.ceiling[task.headline] < 0.5 < score.metrics[task.headline]
+
+
+def test_results_replace_rows_of_steps_that_are_done_again(tmp_path):
+    score = Score(
+        {"miou": 0.5, "mciou": math.nan}, ceiling={"miou": 0.9}, guess={"miou": 0.1}, guess_name="g", samples=4
+    )
+    for step in (0, 100, 200):
+        append_results(tmp_path, {"a": score}, step=step)
+    append_results(tmp_path, {"a": Score({"miou": 0.6}, samples=4)}, step=100)
+    rows = read_results(tmp_path)
+    assert [(row["step"], row["metric"], row["score"]) for row in rows] == [
+        ("0", "miou", "0.5000"), ("0", "mciou", ""), ("100", "miou", "0.6000"),
+    ]  # fmt: skip
+    with (tmp_path / "results.csv").open() as stream:
+        assert tuple(next(csv.reader(stream))) == FIELDS
+    assert rows[0]["ceiling"] == "0.9000"
+    assert rows[0]["identity"] == ""
+
+
+def test_no_results_yet(tmp_path):
+    assert read_results(tmp_path) == []
+
+
+def test_the_table_shows_every_score_beside_its_ceiling_and_floors(capsys):
+    from rich.console import Console
+
+    table = render_table(
+        {"a": Score({"miou": 0.5}, ceiling={"miou": 0.9}, guess={"miou": 0.125}, guess_name="lc")}, step=7
+    )
+    Console(width=100).print(table)
+    shown = capsys.readouterr().out
+    for text in ("0.5000", "0.9000", "0.1250", "lc", "step 7"):
+        assert text in shown
+
+
+def test_grids_are_written_by_task_and_step(tmp_path):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    drawn = draw_grids(tmp_path, {"a": [[picture] * 4] * 2, "empty": []}, step=12)
+    assert set(drawn) == {"a"}
+    assert drawn["a"].shape[1] > 4 * 64
+    assert (tmp_path / "samples" / "a_0000012.png").is_file()
