@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
+import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import MetricCollection
 
 from idiff.tasks.base import Task
 from idiff.types import Batch, Prediction, Truth
+
+T = TypeVar("T")
 
 GUESS_SAMPLES = 500
 """How many truths the answer that looks at no picture is fitted on."""
@@ -95,6 +99,7 @@ class Scorer:
         self.identity = task.metrics()
         self.truths: list[tuple[dict[str, Any], Truth]] = []
         self.samples = self.queries = 0
+        self.device = torch.device("cpu")
         self.asked: str | None = None
 
     def update(
@@ -111,6 +116,7 @@ class Scorer:
         Returns:
             the model's answers, for pictures and files.
         """
+        self.device = edited.device
         found = answers(self.task, edited, rendered, batch)
         _update(self.model, found, edited.device)
         self.samples += len(found)
@@ -124,18 +130,28 @@ class Scorer:
         return found
 
     def compute(self) -> Score:
-        """All figures as plain numbers."""
-        score = Score(_numbers(self.model), samples=self.samples, queries=self.queries, asked=self.asked)
+        """All figures as plain numbers, over all ranks."""
+        samples, queries = (sum(gathered([count])) for count in (self.samples, self.queries))
+        score = Score(_numbers(self.model), samples=samples, queries=queries, asked=self.asked)
         if self.baselines:
             score.ceiling, score.identity = _numbers(self.ceiling), _numbers(self.identity)
-            guess = self.task.guess([truth for _, truth in self.truths])
+            guess = self.task.guess(gathered([truth for _, truth in self.truths]))
             if guess is not None:
                 score.guess_name, answer = guess
-                metrics = self.task.metrics()
+                metrics = self.task.metrics().to(self.device)
                 for query, truth in self.truths:
                     metrics.update(answer(query), truth)
                 score.guess = _numbers(metrics)
         return score
+
+
+def gathered(values: list[T]) -> list[T]:
+    """The values of all ranks, in their order; every rank must call it."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return values
+    parts: list[list[T]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(parts, values)
+    return [value for part in parts for value in part]
 
 
 def _update(metrics: MetricCollection, found: list[Answer], device: Any) -> None:

@@ -92,12 +92,23 @@ class StreamDataModule(LightningDataModule):
             raise ConfigError("data: ranks take their rows by position. Set trainer.use_distributed_sampler: false.")
         if not self._evaluation:
             self._evaluation = open_evaluation(self.entries)
+            self._refuse_idle_ranks()
         if stage == TrainerFn.FITTING:
             self._training = open_training(self.entries, seed=self.seed, epoch_samples=self.epoch_samples)
             refuse_overlap(self._training, self._evaluation)
             rank_zero_info(self._training.summary)
         elif not self._evaluation:
             raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a validation set. Set its `val`.")
+
+    def _refuse_idle_ranks(self) -> None:
+        """A rank without validation items would leave the others waiting for it for ever."""
+        for part in self._evaluation:
+            items = len(part) if self.val_samples is None else min(self.val_samples, len(part))
+            if items < self.layout.world:
+                raise ConfigError(
+                    f"data: task '{part.name}' validates on {items} items, fewer than the {self.layout.world} ranks. "
+                    "Raise val_samples, give a larger set, or train on fewer ranks."
+                )
 
     def fingerprint(self, name: str) -> str:
         """Fingerprint of a task's validation set, once it is open."""

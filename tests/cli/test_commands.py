@@ -186,7 +186,8 @@ REFUSED = [
     ({"--out": "gone/card.json"}, "--out gone/card.json cannot be written"),
     ({"--out": "empty"}, "--out empty cannot be written"),
     ({"--predictions": "a_file"}, "a_file"),
-    ({"--limit": "0"}, "val_samples is 0"),
+    ({"--limit": "0"}, "got 0, expected 1 or more"),
+    ({"--steps": "0"}, "got 0, expected 1 or more"),
 ]
 
 

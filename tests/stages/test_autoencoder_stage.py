@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
-from small_models import AUTOENCODER
 from lightning.pytorch.callbacks import Callback
+from small_models import AUTOENCODER
 from stage_fakes import Rows, fit, rows
 
 from idiff.models.autoencoder import Autoencoder

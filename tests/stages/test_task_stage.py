@@ -3,8 +3,8 @@ import math
 import lightning.pytorch as pl
 import pytest
 import torch
-from small_models import TEXT, UNET
 from lightning.pytorch.callbacks import Callback
+from small_models import TEXT, UNET
 from stage_fakes import Rows, fit, rows
 from torch import nn
 
@@ -110,7 +110,8 @@ def test_a_checkpoint_leaves_frozen_parts_out_and_is_read_with_the_average(backb
 
 def test_frozen_text_is_left_out_too(backbone, autoencoder_folder, tmp_path):
     backbone.text.net.save_pretrained(tmp_path / "text")
-    text = TextEncoder(weights=str(tmp_path / "text"), tokenizer=backbone.text.tokenizer_folder)
+    backbone.text.tokenizer.save_pretrained(tmp_path / "text")
+    text = TextEncoder(weights=str(tmp_path / "text"))
     frozen = LatentDiffusion(autoencoder=Autoencoder(weights=autoencoder_folder), text=text, unet=UNET)
     stage = TaskTraining(backbone=frozen)
     fit(stage, tmp_path, steps=2)
@@ -142,7 +143,7 @@ def test_another_autoencoder_under_the_same_model_is_refused(autoencoder_folder,
     nn.init.zeros_(other.net.quant_conv.bias)
     other.net.register_to_config(scaling_factor=0.7)
     other.net.save_pretrained(tmp_path / "other")
-    with pytest.raises(CheckpointError, match="the autoencoder at .*other is not the one"):
+    with pytest.raises(CheckpointError, match=r"the autoencoder at .*other is not the one"):
         fit(
             TaskTraining(backbone=small(str(tmp_path / "other"))),
             tmp_path,
