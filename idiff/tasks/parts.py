@@ -141,11 +141,14 @@ def matrix_list(matrix: Matrix) -> list[list[float]]:
 
 
 def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
-    """The original picture as far as the model saw it, at its own size: for drawing answers over.
+    """The original picture as far as the model saw it, grey elsewhere, at its own size: for drawing answers over.
 
     Args:
         source: (3, size, size) in [-1, 1].
         query: names where its pixels lie in the original (`warp`) and the original's (height, width) (`size`).
     """
     size = (int(query["size"][0]), int(query["size"][1]))
-    return to_picture(unwarp(source.cpu(), query["warp"], size))
+    y, x = np.mgrid[: size[0], : size[1]]
+    places = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.asarray(query["warp"], dtype=np.float64).T
+    seen = ((places >= -0.5) & (places <= source.shape[-1] - 0.5)).all(axis=-1)
+    return to_picture(torch.where(torch.from_numpy(seen), unwarp(source.cpu(), query["warp"], size), 0.0))
