@@ -36,7 +36,8 @@ class Sample:
         image: uint8 (H, W, 3) RGB.
         annotation: JSON-able facts about this picture. The lists `instances` and `phrases`, where present, are its items:
             `instances`: `{"category": str, "keypoints": [[x, y, v], ...], "box": [x, y, w, h], "area": float, "id": int}`
-            (v: 0 not labelled, 1 hidden, 2 visible, as COCO); `phrases`: `{"text": str, "instances": [int, ...]}`.
+            (v: 0 not labelled, 1 hidden, 2 visible, as COCO), and `"mask": {"size": [H, W], "counts": str}` (COCO's
+            compressed run-length encoding); `phrases`: `{"text": str, "instances": [int, ...]}`, none: nothing fits.
         meta: facts shared by the whole set, from its manifest. `classes`: class names, the label map's value is the index;
             `skeletons`: category -> `{"joints": [str], "pairs": [[left, right]], "sigmas": [float]}`.
         label: uint8 (H, W) label map, where the set has one.

@@ -33,7 +33,7 @@ CONFIGURED = {
     "idiff.models.text": ("TextEncoder",),
     "idiff.callbacks": ("Evaluate", "KeepLast", "PredictionWriter", "WeightAverage"),
     "idiff.data.datamodule": ("StreamDataModule", "TaskDataModule", "MixtureDataModule", "TaskEntry"),
-    "idiff.tasks": ("SemanticSegmentation", "KeypointDetection"),
+    "idiff.tasks": ("SemanticSegmentation", "KeypointDetection", "ReferringSegmentation"),
     "idiff.types": ("Sampling",),
 }
 """Classes whose settings a configuration names."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from idiff.errors import BadSampleError
+from idiff.utils.masks import check_mask
 
 LISTS = ("instances", "phrases")
 """Annotation lists whose entries are items."""
@@ -120,6 +121,11 @@ def _instance(instance: Any, skeletons: Mapping[str, Any]) -> None:
         raise _Fault(f"'area' is {instance['area']!r}, expected a number of pixels")
     if "id" in instance and type(instance["id"]) is not int:
         raise _Fault(f"'id' is {_kind(instance['id'])}, expected a whole number")
+    if "mask" in instance:
+        try:
+            check_mask(instance["mask"])
+        except ValueError as error:
+            raise _Fault(f"'mask': {error}") from None
     if "keypoints" in instance:
         _keypoints(instance["keypoints"], category, skeletons)
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import colorsys
 import io
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from idiff.data.files import write_atomic
 from idiff.data.shards import ShardSet
+from idiff.utils.masks import decode_mask
+from idiff.utils.seeds import hash64
 
 if TYPE_CHECKING:
     from idiff.types import Sample
 
-COLUMNS, CELL, CAPTION = 6, 200, 14
+COLUMNS, CELL, CAPTION, LINE = 6, 200, 14, 12
+_TINT = np.array([170, 0, 170])
 
 
 def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0) -> list[str]:
@@ -44,8 +48,12 @@ def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0) -> li
         sample = shards.read(int(index))
         left, top = place % COLUMNS * CELL, place // COLUMNS * (CELL + CAPTION)
         cell = _draw_sample(sample)
+        _write_phrase(cell, sample)
         sheet.paste(cell, (left + (CELL - cell.width) // 2, top + CAPTION + (CELL - cell.height) // 2))
         draw.text((left + 2, top + 1), f"{sample.key} {sample.image.shape[1]}x{sample.image.shape[0]}"[:32], "black")
+        lines = textwrap.wrap(str(sample.annotation.get("instruction", "")), 32)
+        for line, words in enumerate(lines[: (CELL - cell.height) // 2 // LINE]):
+            draw.text((left + 2, top + CAPTION + line * LINE), words, "black")
         keys.append(sample.key)
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
@@ -61,6 +69,10 @@ def _draw_sample(sample: Sample) -> Image.Image:
         shown &= sample.label != 255
         painted = _class_colours()[sample.label]
         picture = np.where(shown[..., None], picture // 2 + painted // 2, picture).astype(np.uint8)
+    phrase = _phrase(sample)
+    for index in phrase["instances"] if phrase else ():
+        mask = decode_mask(sample.annotation["instances"][index]["mask"])
+        picture = np.where(mask[..., None], picture // 3 + _TINT, picture).astype(np.uint8)
     if sample.target is not None:
         picture = np.concatenate([picture, sample.target], axis=1)
     height, width = picture.shape[:2]
@@ -79,6 +91,24 @@ def _draw_sample(sample: Sample) -> Image.Image:
                     centre, 3, fill=colour if visibility == 2 else None, outline=colour if visibility == 1 else "black"
                 )
     return cell
+
+
+def _phrase(sample: Sample) -> dict[str, Any] | None:
+    """The phrase that the sheet shows, chosen by the key, of samples whose phrases name masks; None for others."""
+    phrases: list[dict[str, Any]] = sample.annotation.get("phrases", [])
+    masks = [instance.get("mask") for instance in sample.annotation.get("instances", [])]
+    return phrases[hash64("browse", sample.key) % len(phrases)] if phrases and all(masks) else None
+
+
+def _write_phrase(cell: Image.Image, sample: Sample) -> None:
+    """Write the shown phrase on the lower edge of a cell."""
+    phrase = _phrase(sample)
+    lines = textwrap.wrap(phrase["text"], 32)[:3] if phrase else []
+    draw = ImageDraw.Draw(cell)
+    for line, words in enumerate(reversed(lines), start=1):
+        place = (2, cell.height - 2 - line * LINE)
+        draw.rectangle(draw.textbbox(place, words), fill="white")
+        draw.text(place, words, "black")
 
 
 def _class_colours() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:

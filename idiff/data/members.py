@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from idiff.data.annotation import canonical_json, parse_json, validate
 from idiff.data.images import decode_label, decode_picture, encode_png, picture_format
 from idiff.errors import BadSampleError, DataError
+from idiff.utils.masks import mask_size
 
 if TYPE_CHECKING:
     from idiff.data.sources.base import RawSample
@@ -85,10 +86,9 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
     target = decode_picture(parts["target"], where=where, field="target") if "target" in parts else None
     _check_sizes(image, label=label, target=target, where=where)
     _check_values(label, where=where, meta=meta)
-    return Sample(
-        key=key, image=image, annotation=decode_annotation(parts["annotation"], where=where, meta=meta), meta=meta,
-        label=label, target=target,
-    )  # fmt: skip
+    annotation = decode_annotation(parts["annotation"], where=where, meta=meta)
+    _check_masks(annotation, image, where=where)
+    return Sample(key=key, image=image, annotation=annotation, meta=meta, label=label, target=target)
 
 
 def decode_annotation(data: bytes, *, where: str, meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +139,14 @@ def _check_sizes(image: Picture, *, label: Labels | None, target: Picture | None
         if other is not None and other.shape[:2] != image.shape[:2]:
             got, expected = (f"{shape[1]}x{shape[0]}" for shape in (other.shape, image.shape))
             raise BadSampleError(where, role, f"{got} pixels, expected {expected} as the picture has")
+
+
+def _check_masks(annotation: Mapping[str, Any], image: Picture, *, where: str) -> None:
+    """The masks of instances must have the picture's size."""
+    for place, instance in enumerate(annotation.get("instances", [])):
+        if "mask" in instance and mask_size(instance["mask"]) != image.shape[:2]:
+            reason = f"the size is {instance['mask']['size']}, expected {list(image.shape[:2])} as the picture has"
+            raise BadSampleError(where, f"annotation.instances[{place}].mask", reason)
 
 
 def _check_values(label: Labels | None, *, where: str, meta: Mapping[str, Any]) -> None:

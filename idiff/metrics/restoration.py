@@ -75,14 +75,16 @@ class PSNR(RatioMetric):
 
 
 class SSIM(RatioMetric):
-    """`ssim`: mean over pictures of a picture's SSIM."""
+    """`ssim`: mean over pictures of a picture's SSIM; pictures with a side below 11 pixels have none and are left out."""
 
     def __init__(self) -> None:
         super().__init__("ssim")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one picture: `prediction.picture` and `truth.picture`. Errors as in `ssim`."""
-        self.add(ssim(*_pictures(prediction, truth, metric=self)))
+        predicted, true = _pictures(prediction, truth, metric=self)
+        if min(true.shape[-2:]) >= SSIM_WINDOW:
+            self.add(ssim(predicted, true))
 
 
 def _pictures(prediction: Prediction, truth: Truth, *, metric: RatioMetric) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ from idiff.diffusion import (
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder
+from idiff.models.copying import start_as_copy
 from idiff.models.text import TextEncoder
 from idiff.models.unet import build_unet
 from idiff.types import Batch, Sampling
@@ -114,6 +115,10 @@ class LatentDiffusion(nn.Module):
             context=text.width,
             with_source=with_source,
         )
+        if unet is not None and with_source:
+            kind, scale = self.objective.prediction, autoencoder.scale
+            if start_as_copy(self.unet, channels=autoencoder.channels, scale=scale, prediction=kind):
+                self.report.append("U-Net: starts as a copy of its source")
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
 

@@ -1,7 +1,19 @@
 """What each vision task is: how its answer is painted, read back and scored."""
 
 from idiff.tasks.base import Task
+from idiff.tasks.editing import InstructEditing
 from idiff.tasks.keypoints import KeypointDetection
+from idiff.tasks.referring import ReferringSegmentation
+from idiff.tasks.restoration import Deblur, Denoise, Dewatermark
 from idiff.tasks.segmentation import SemanticSegmentation
 
-__all__ = ["KeypointDetection", "SemanticSegmentation", "Task"]
+__all__ = [
+    "Deblur",
+    "Denoise",
+    "Dewatermark",
+    "InstructEditing",
+    "KeypointDetection",
+    "ReferringSegmentation",
+    "SemanticSegmentation",
+    "Task",
+]

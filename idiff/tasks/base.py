@@ -37,11 +37,13 @@ class Task(ABC):
         unit: what one item of a sample is: `picture` (one item), or the annotation list whose entries are items
             (`instances`, `phrases`).
         headline: the metric that stands for the task in `val/score`; larger is better.
+        headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
     """
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "picture"
     headline: ClassVar[str]
+    headline_range: ClassVar[float] = 1.0
 
     @abstractmethod
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from idiff.types import Sample
+from idiff.utils.masks import encode_mask
 
 _JOINTS = {
     "head top": (0.5, 0.02),
@@ -48,6 +49,22 @@ def shapes(rng: np.random.Generator) -> Sample:
         image[shape > 0] = rng.integers(60, 196, 3)
     classes = ["background", "disc", "square", "bar", "wedge"]
     return Sample(key="example", image=image, annotation={}, meta={"classes": classes}, label=labels)
+
+
+def named_shapes(rng: np.random.Generator) -> Sample:
+    """The picture of `shapes` with its shapes as instances, and phrases that name one of them, all, and an absent one."""
+    drawn = shapes(rng)
+    assert drawn.label is not None
+    names: list[str] = list(drawn.meta["classes"])
+    present = [index for index in np.unique(drawn.label).tolist() if index]
+    absent = next(index for index in range(1, len(names)) if index not in present)
+    instances = [{"category": names[index], "mask": encode_mask(drawn.label == index)} for index in present]
+    phrases = [
+        {"text": f"the {names[present[0]]}", "instances": [0]},
+        {"text": " and ".join(f"the {names[index]}" for index in present), "instances": list(range(len(present)))},
+        {"text": f"the {names[absent]}", "instances": []},
+    ]
+    return Sample(key="example", image=drawn.image, annotation={"instances": instances, "phrases": phrases})
 
 
 def figure(rng: np.random.Generator) -> Sample:

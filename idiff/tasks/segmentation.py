@@ -17,6 +17,7 @@ from idiff.tasks.classes import absent_class, askable, background, labels_and_cl
 from idiff.tasks.examples import shapes
 from idiff.tasks.guesses import largest_class
 from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.masks import mask_prediction, original_scores, region_scores, tint
 from idiff.tasks.parts import (
     View,
     build_augment,
@@ -25,10 +26,8 @@ from idiff.tasks.parts import (
     check_size,
     look,
     matrix_list,
-    query_colors,
 )
 from idiff.transforms.frames import frame_crop, frame_whole
-from idiff.transforms.geometry import unwarp
 from idiff.types import VOID, Labels, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.text import name_words
@@ -133,15 +132,13 @@ class SemanticSegmentation(Task):
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask a query, in the model's pixels. See `Task.decode`."""
-        colors = query_colors([[query["rgb"]] for query in queries], edited)
-        scores = self.decoder.scores(edited, rendered, colors, self.transparency)[:, 0]
-        return [_mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
+        scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
+        return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """Merge classes by score into one label map, and keep each class's own mask. See `Task.combine`."""
         query = queries[0]
-        maps = torch.stack([_needed_scores(prediction) for prediction in predictions])
-        scores = unwarp(maps, query["warp"], (int(query["size"][0]), int(query["size"][1])))
+        scores = original_scores(predictions, query)
         indices = [int(other["class"]) for other in queries]
         best, which = scores.max(dim=0)
         labels = torch.tensor(indices, device=scores.device)[which]
@@ -169,16 +166,14 @@ class SemanticSegmentation(Task):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Tint each class in its own colour; a background stays as it is. See `Task.render`."""
+        drawn = picture.copy()
         if prediction.labels is None:
-            return picture.copy()
+            return drawn
         labels = prediction.labels.cpu().numpy()
-        drawn = picture.astype(np.float32)
         for index in np.unique(labels).tolist():
             if index not in {VOID, prediction.query["background"]}:
-                inside = labels == index
-                drawn[inside] = 0.4 * drawn[inside] + 0.6 * np.array(painting.class_color(index), np.float32)
-        result: Picture = drawn.round().astype(np.uint8)
-        return result
+                drawn = tint(drawn, labels == index, painting.class_color(index))
+        return drawn
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
@@ -225,15 +220,3 @@ class SemanticSegmentation(Task):
             annotation={"key": sample.key, "labels": sample.label, "absent": absent},
             answer=mask.float()[None],
         )
-
-
-def _mask_prediction(query: dict[str, Any], scores: Tensor) -> Prediction:
-    mask = scores > 0.5
-    sure = float(scores[mask].mean()) if bool(mask.any()) else 0.0
-    return Prediction(query=query, score=sure, mask=mask, scores=scores)
-
-
-def _needed_scores(prediction: Prediction) -> Tensor:
-    if prediction.scores is None:
-        raise ConfigError("a mask without scores cannot be merged with other classes: combine what decode() returned.")
-    return prediction.scores

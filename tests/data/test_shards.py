@@ -21,6 +21,7 @@ from idiff.data.foreign import index_folder
 from idiff.data.images import encode_png
 from idiff.data.shards import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
+from idiff.utils.masks import encode_mask
 
 COUNT, SHARD = 7, 3
 
@@ -291,6 +292,8 @@ def test_a_key_in_two_foreign_shards_is_refused(tmp_path):
         ({"instances": [instance(0) | {"keypoints": [[1, 2, 3], [1, 2, 2]]}]}, "v 0, 1 or 2"),
         ({"instances": [instance(0) | {"keypoints": [[1, 2, 2]]}]}, "1 keypoints, expected 2"),
         ({"instances": [instance(0) | {"category": "dog"}]}, "no skeleton for the category 'dog'"),
+        ({"instances": [{"mask": [[0, 0], [5, 5]]}]}, r"annotation\.instances\[0\]: 'mask': the size is None"),
+        ({"instances": [{"mask": {"size": [6, 9], "counts": "f0"}}]}, "'mask': the runs do not fill 6 x 9"),
         ({"phrases": [{"text": 3}]}, r"annotation\.phrases\[0\]: expected an object with the string 'text'"),
         ({"phrases": [{"text": "a", "instances": [0]}]}, "indices of the 0 instances"),
     ],
@@ -308,6 +311,10 @@ def test_annotation_fields_are_checked(tmp_path, facts, reason):
         (("a.label.png", encode_png(np.zeros((5, 9), np.uint8))), "a: label: 9x5 pixels, expected 9x6"),
         (("a.label.png", encode_png(np.full((6, 9), 2, np.uint8))), "a: label: value 2, expected 0 to 1"),
         (("a.target.png", encode_png(picture(0, 7, 9))), "a: target: 9x7 pixels, expected 9x6"),
+        (
+            ("a.annotation.json", canonical_json({"instances": [{"mask": encode_mask(np.ones((9, 6), bool))}]})),
+            r"a: annotation.instances\[0\].mask: the size is \[9, 6\], expected \[6, 9\]",
+        ),
     ],
 )
 def test_pictures_are_checked_by_check_and_read(tmp_path, extra, reason):

@@ -80,7 +80,7 @@ def test_coco_annotations_become_facts(tmp_path):
     first, second = sample.annotation["instances"]
     assert first == {
         "category": "face", "keypoints": [[3, 2, 2], [5, 4, 1]], "box": [1, 1, 4, 5], "area": 9, "id": 7,
-        "num_keypoints": 2,
+        "num_keypoints": 2, "category_id": 1,
     }  # fmt: skip
     assert second["area"] == pytest.approx(4 * 5 * 0.53)
     assert second["area_from_box"] is True

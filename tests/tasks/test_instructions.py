@@ -7,7 +7,11 @@ from idiff.utils.seeds import numpy_rng
 
 PARTS = {
     "segmentation": [{"object": "traffic light", "color": "red"}],
+    "referring": [{"object": "the dog to the left of the tree", "color": "red"}],
     "keypoints": [{"joint": "left hand", "color": "red"}, {"joint": "nose", "color": "cyan"}],
+    "denoise": [{}],
+    "deblur": [{}],
+    "dewatermark": [{}],
 }
 
 

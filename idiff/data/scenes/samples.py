@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idiff.data.scenes.body import JOINTS, PAIRS, SIGMA
+from idiff.data.scenes.degrade import DEGRADATIONS
 from idiff.data.scenes.description import Figure, Scene, SceneObject
 from idiff.data.scenes.layout import draw_objects_scene
+from idiff.data.scenes.pairs import Pair, damaged, edited
 from idiff.data.scenes.people import draw_figures_scene
+from idiff.data.scenes.phrases import tell_phrases
 from idiff.data.scenes.render import Rendered
 from idiff.data.scenes.shapes import KINDS
 from idiff.utils.seeds import numpy_rng
@@ -41,6 +44,8 @@ class SceneTask:
         meta: facts shared by the whole set, as in `Sample.meta`.
         annotate: adds what this task tells to the facts about a scene: (scene, drawn scene) -> annotation.
         label: the label map of a drawn scene, for tasks that have one.
+        tell: adds facts that are drawn by chance: (facts, drawn scene, rng, split) -> further facts.
+        pair: draws picture and target, for tasks whose answer is a picture: (scene, side in pixels, rng) -> pair.
     """
 
     layout: str
@@ -49,6 +54,8 @@ class SceneTask:
     meta: Mapping[str, Any]
     annotate: Callable[[Scene, Rendered], dict[str, Any]]
     label: Callable[[Scene, Rendered], NDArray[np.uint8]] | None = None
+    tell: Callable[[dict[str, Any], Rendered, np.random.Generator, str], dict[str, Any]] | None = None
+    pair: Callable[[Scene, int, np.random.Generator], Pair] | None = None
 
 
 def draw_scene(task: SceneTask, split: str, *, seed: int, index: int) -> Scene:
@@ -141,12 +148,39 @@ SCENE_TASKS: Mapping[str, SceneTask] = {
         annotate=scene_facts,
         label=label_map,
     ),
+    "referring": SceneTask(
+        layout="objects",
+        draw=draw_objects_scene,
+        unit="phrases",
+        meta={},
+        annotate=scene_facts,
+        tell=tell_phrases,
+    ),
     "keypoints": SceneTask(
         layout="figures",
         draw=draw_figures_scene,
         unit="instances",
         meta={"skeletons": {CATEGORY: _SKELETON}},
         annotate=figure_facts,
+    ),
+    **{
+        task: SceneTask(
+            layout="objects",
+            draw=draw_objects_scene,
+            unit="picture",
+            meta={},
+            annotate=scene_facts,
+            pair=damaged(task),
+        )
+        for task in DEGRADATIONS
+    },
+    "editing": SceneTask(
+        layout="objects",
+        draw=draw_objects_scene,
+        unit="picture",
+        meta={},
+        annotate=scene_facts,
+        pair=edited,
     ),
 }
 """Task -> its scenes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,12 @@ def difficulty(samples: Iterable[Sample]) -> dict[str, Any]:
         `objects_per_picture` [least, most]; `occlusion_max`: the largest hidden share of an object;
         `median_object_percent`: the median of the objects' visible area, in per cent of the picture. Where there are
         figures, also `figures_per_picture` [least, most], `joints` a figure, `figure_height` [least, most] as a share
-        of the picture's height, and `hidden_joints`, the share of joints that are hidden. What has nothing to be
-        measured on is None.
+        of the picture's height, and `hidden_joints`, the share of joints that are hidden. Where there are phrases, also
+        `phrases_per_picture` on average, the shares `no_target_phrases`, `several_target_phrases` and
+        `held_out_phrases` of all phrases, and `phrase_forms`: form -> its share. Where there are targets, also
+        `identity_psnr`, the mean over the set of the untouched picture's PSNR in dB; for damaged pictures `degradations`:
+        kind -> its share, and the spans [least, most] of what they tell: `sigma`, `opacity`, `share`; for edits
+        `operations`: operation -> its share. What has nothing to be measured on is None.
 
     Raises:
         BadSampleError: a sample carries no facts about a scene.
@@ -38,6 +43,9 @@ def difficulty(samples: Iterable[Sample]) -> dict[str, Any]:
     heights: list[float] = []
     joints: list[list[list[float]]] = []
     figure_counts: list[int] = []
+    phrases: list[dict[str, Any]] = []
+    damages: list[dict[str, Any]] = []
+    edits: list[dict[str, Any]] = []
     for sample in samples:
         scene = sample.annotation.get("scene")
         if not isinstance(scene, dict):
@@ -54,7 +62,11 @@ def difficulty(samples: Iterable[Sample]) -> dict[str, Any]:
         percents += [100 * thing["area"] / pixels for thing in scene["objects"]]
         heights += [figure["height"] for figure in scene["figures"]]
         figure_counts.append(len(scene["figures"]))
-        joints += [instance["keypoints"] for instance in sample.annotation.get("instances", [])]
+        instances = sample.annotation.get("instances", [])
+        joints += [instance["keypoints"] for instance in instances if "keypoints" in instance]
+        phrases += sample.annotation.get("phrases", [])
+        damages += [sample.annotation["degradation"]] if "degradation" in sample.annotation else []
+        edits += [sample.annotation["edit"]] if "edit" in sample.annotation else []
 
     found: dict[str, Any] = {
         "version": version,
@@ -71,7 +83,32 @@ def difficulty(samples: Iterable[Sample]) -> dict[str, Any]:
         found["joints"] = min(len(figure) for figure in joints)
         found["figure_height"] = _span(heights)
         found["hidden_joints"] = round(float(np.mean(hidden)), 4)
+    if phrases:
+        forms = Counter(phrase["form"] for phrase in phrases)
+        found["phrases_per_picture"] = round(len(phrases) / len(object_counts), 3)
+        found["no_target_phrases"] = _share([not phrase["instances"] for phrase in phrases])
+        found["several_target_phrases"] = _share([len(phrase["instances"]) > 1 for phrase in phrases])
+        found["held_out_phrases"] = _share([phrase["held_out"] for phrase in phrases])
+        found["phrase_forms"] = {form: round(count / len(phrases), 4) for form, count in sorted(forms.items())}
+    if damages or edits:
+        found["identity_psnr"] = round(float(np.mean([facts["identity_psnr"] for facts in (*damages, *edits)])), 3)
+    if damages:
+        found["degradations"] = _shares([facts["kind"] for facts in damages])
+        for name in ("sigma", "opacity", "share"):
+            values = [facts[name] for facts in damages if name in facts]
+            found |= {name: _span(values)} if values else {}
+    if edits:
+        found["operations"] = _shares([facts["operation"] for facts in edits])
     return found
+
+
+def _shares(names: list[str]) -> dict[str, float]:
+    """Name -> how often it occurs, as a share."""
+    return {name: round(count / len(names), 4) for name, count in sorted(Counter(names).items())}
+
+
+def _share(values: list[bool]) -> float:
+    return round(float(np.mean(values)), 4)
 
 
 def _span(values: list[Any]) -> list[Any] | None:

@@ -53,7 +53,8 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "synthetic": SourceEntry(
         "idiff.data.sources.synthetic:SyntheticSource",
-        "no files: scenes are drawn; --task segmentation or keypoints, --size pixels a side (64)",
+        "no files: scenes are drawn; --size pixels a side (64)\n"
+        "--task segmentation, referring, keypoints, denoise, deblur, dewatermark or editing",
         ("task", "split", "count", "seed"),
         ("size",),
     ),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from idiff.data.scenes.render import render
-from idiff.data.scenes.samples import SCENE_TASKS, draw_scene
+from idiff.data.scenes.samples import SCENE_TASKS, VERSION, draw_scene
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, unknown
 from idiff.types import Sample
+from idiff.utils.seeds import numpy_rng
 
 SIZES = (32, 1024)
 """Smallest and largest side of a picture in pixels."""
@@ -21,7 +22,10 @@ class SyntheticSource(Source):
     share no scene; a shorter set is the beginning of a longer one.
 
     Args:
-        task: `segmentation` (label maps of the kinds of object) or `keypoints` (figures with 14 joints).
+        task: `segmentation` (label maps of the kinds of object), `referring` (phrases about the same scenes; splits whose
+            names begin with `val` or `test` also name pairs of kind and colour that others never name), `keypoints`
+            (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean picture) or `editing` (a
+            sentence, the picture before and after it).
         split: any name, such as `train` or `val`.
         count: number of samples.
         seed: of the whole set.
@@ -60,10 +64,19 @@ class SyntheticSource(Source):
         task = SCENE_TASKS[self.tasks[0]]
         scene = draw_scene(task, self.split, seed=self.seed, index=index)
         rendered = render(scene, self.size)
+        annotation = task.annotate(scene, rendered)
+        if task.tell is not None:
+            rng = numpy_rng(self.seed, "tell", VERSION, self.tasks[0], self.split, index)
+            annotation |= task.tell(annotation, rendered, rng, self.split)
+        image, target = rendered.picture, None
+        if task.pair is not None:
+            pair = task.pair(scene, self.size, numpy_rng(self.seed, "pair", VERSION, self.tasks[0], self.split, index))
+            image, target, annotation = pair.picture, pair.target, annotation | pair.facts
         return Sample(
             key=f"{index:08d}",
-            image=rendered.picture,
-            annotation=task.annotate(scene, rendered),
+            image=image,
+            annotation=annotation,
             meta=self.meta(),
             label=None if task.label is None else task.label(scene, rendered),
+            target=target,
         )

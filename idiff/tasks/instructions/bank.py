@@ -21,7 +21,11 @@ from idiff.utils.text import join_words, normalise_prompt
 
 SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "segmentation": (frozenset({"object", "color"}), frozenset()),
+    "referring": (frozenset({"object", "color"}), frozenset()),
     "keypoints": (frozenset({"joints"}), frozenset({"joint", "color"})),
+    "denoise": (frozenset(), frozenset()),
+    "deblur": (frozenset(), frozenset()),
+    "dewatermark": (frozenset(), frozenset()),
 }
 """Kind of task -> the slots of a sentence and those of its clause (none: no clause)."""
 

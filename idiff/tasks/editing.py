@@ -1,0 +1,159 @@
+"""Editing by instruction: a picture and a sentence in, the edited picture out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.errors import BadSampleError, ConfigError
+from idiff.metrics import MSERatio, PSNRInside, PSNROutside
+from idiff.tasks.base import Task
+from idiff.tasks.given import given_target, needed_picture, painted_pictures
+from idiff.tasks.parts import check_size, look, matrix_list
+from idiff.transforms.frames import frame_whole
+from idiff.transforms.geometry import unwarp
+from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils.images import to_picture, to_tensor
+from idiff.utils.masks import decode_mask, mask_size
+from idiff.utils.text import normalise_prompt
+
+
+class InstructEditing(Task):
+    """Change a picture as a sentence says. The sentence and the edited picture are given; nothing is painted here.
+
+    Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
+    et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its picture's size. The
+    whole picture is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left
+    and right, and no colour is changed, since they name colours: training and evaluation see the same.
+
+    The metrics tell the edited region from the rest: `annotation["region"]`, COCO's run-length encoding, where it is
+    given; otherwise the pixels where a channel of the target differs from the source by more than `threshold`.
+
+    Args:
+        size: side of the model's picture in pixels.
+        threshold: 0 to 254, in grey levels of 255; above the traces of JPEG.
+
+    Raises:
+        ConfigError: an argument that cannot be used.
+    """
+
+    kind = "editing"
+    unit = "picture"
+    headline = "psnr_inside"
+    headline_range = 50.0
+
+    def __init__(self, size: int = 64, threshold: int = 20) -> None:
+        if not 0 <= threshold <= 254:
+            raise ConfigError(f"{threshold=} must lie in 0 to 254 grey levels.")
+        self.size = check_size(size)
+        self.threshold = threshold
+
+    def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
+        """Both pictures whole, and the given sentence. Nothing is drawn. See `Task.encode`."""
+        target, instruction = given_target(sample), _sentence(sample)
+        original = (sample.image.shape[0], sample.image.shape[1])
+        matrix = frame_whole(original, self.size)
+        group = f"{sample.key}/{item}"
+        return Triplet(
+            key=f"{group}/0",
+            source=look(sample.image, matrix, self.size).source,
+            instruction=instruction,
+            target=look(target, matrix, self.size).source,
+            query={
+                "task": self.kind,
+                "key": sample.key,
+                "group": group,
+                "warp": matrix_list(matrix),
+                "size": list(original),
+            },
+            annotation={
+                "key": sample.key,
+                "source": sample.image,
+                "target": target,
+                "region": self._region(sample, target),
+            },
+        )
+
+    def queries(self, sample: Sample, item: int) -> list[Triplet]:
+        """One: the given sentence. See `Task.queries`."""
+        return [self.encode(sample, item, np.random.default_rng(0), train=False)]
+
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """The painted pictures themselves. See `Task.decode`."""
+        return painted_pictures(edited, queries)
+
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """The one picture at the original's size. See `Task.combine`."""
+        query = queries[0]
+        size = (int(query["size"][0]), int(query["size"][1]))
+        picture = unwarp(needed_picture(predictions[0]), query["warp"], size)
+        return Prediction(query=query, score=predictions[0].score, picture=picture)
+
+    def truth(self, annotation: dict[str, Any]) -> Truth:
+        """The given target, the source, and the edited region as `mask`. See `Task.truth`."""
+        return Truth(
+            key=annotation["key"],
+            picture=to_tensor(annotation["target"]),
+            source=to_tensor(annotation["source"]),
+            mask=torch.from_numpy(np.ascontiguousarray(annotation["region"])),
+        )
+
+    def metrics(self) -> MetricCollection:
+        """`psnr_inside`, `psnr_outside` and `mse_ratio` (lower is better). See `Task.metrics`."""
+        return MetricCollection({"psnr_inside": PSNRInside(), "psnr_outside": PSNROutside(), "mse_ratio": MSERatio()})
+
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+        """None: no picture fits all. See `Task.guess`."""
+        return None
+
+    def render(self, prediction: Prediction, picture: Picture) -> Picture:
+        """The edited picture. See `Task.render`."""
+        return to_picture(needed_picture(prediction))
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """A square that changes its colour. See `Task.example`."""
+        names = {"red": (200, 60, 60), "green": (70, 160, 80), "blue": (60, 80, 200), "yellow": (220, 200, 70)}
+        one, other = (list(names)[index] for index in rng.permutation(len(names))[:2])
+        height, width = (48, 64) if rng.random() < 0.5 else (64, 48)
+        ground = rng.integers(90, 166, (height, width, 3)).astype(np.uint8)
+        x, y, side = (int(value) for value in rng.integers((4, 4, 14), (20, 20, 24)))
+        image, target = (
+            cv2.rectangle(ground.copy(), (x, y), (x + side, y + side), names[name], -1) for name in (one, other)
+        )
+        return Sample(
+            key="example",
+            image=np.asarray(image, np.uint8),
+            annotation={"instruction": f"Make the {one} square {other}."},
+            target=np.asarray(target, np.uint8),
+        )
+
+    def _region(self, sample: Sample, target: Picture) -> NDArray[np.bool_]:
+        """The edited pixels of the original: bool (H, W)."""
+        given, shape = sample.annotation.get("region"), sample.image.shape[:2]
+        if given is None:
+            change = np.abs(target.astype(np.int16) - sample.image.astype(np.int16))
+            return np.asarray(change.max(axis=2) > self.threshold)
+        field = "annotation.region"
+        try:
+            if mask_size(given) != shape:
+                raise BadSampleError(sample.key, field, f"got {mask_size(given)}, expected {shape} as the picture")
+            return decode_mask(given)
+        except ValueError as error:
+            raise BadSampleError(sample.key, field, str(error)) from error
+
+
+def _sentence(sample: Sample) -> str:
+    """The given instruction, as the tokenizer should see it."""
+    given = sample.annotation.get("instruction")
+    words = normalise_prompt(given) if isinstance(given, str) else ""
+    if not words:
+        raise BadSampleError(sample.key, "annotation.instruction", f"got {given!r}, expected a sentence")
+    return words

@@ -1,0 +1,160 @@
+"""Restoration as painting: a damaged picture in, the clean one out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.metrics import PSNR, SSIM
+from idiff.tasks.base import Task
+from idiff.tasks.examples import shapes
+from idiff.tasks.given import given_target, needed_picture, painted_pictures
+from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.parts import check_share, check_size, look, matrix_list
+from idiff.transforms.geometry import Matrix
+from idiff.transforms.windows import frame_window, window_slices
+from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils.images import to_picture, to_tensor
+
+
+class Restoration(Task):
+    """Base of the tasks whose target is given: the sample's picture is damaged, its target is clean. Nothing is painted.
+
+    Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, "image enhancement". The
+    model sees a square of the picture pixel on pixel: shrinking first, as released for GoPro and REDS, would shrink
+    the blur as well. A side that is not longer than the square is seen whole, with padding around it. Training draws
+    the square's place and mirrors; evaluation asks for the middle of the picture, one query a picture, and answer and
+    truth are that part of it; `query["warp"]` says which. Light and colour are left alone.
+
+    Args:
+        size: side of the model's picture in pixels.
+        flip: how often training mirrors the picture.
+        instructions: file of sentences, without slots; None: the built-in ones.
+
+    Raises:
+        ConfigError: an argument that cannot be used.
+    """
+
+    unit = "picture"
+    headline = "psnr"
+    headline_range = 50.0
+
+    def __init__(self, size: int = 64, flip: float = 0.5, instructions: str | None = None) -> None:
+        self.size = check_size(size)
+        self.flip = check_share("flip", flip)
+        self.bank = InstructionBank(self.kind, instructions)
+
+    def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
+        """Cut the same square out of both pictures. See `Task.encode`."""
+        given_target(sample)
+        original = (sample.image.shape[0], sample.image.shape[1])
+        mirror = train and rng.random() < self.flip
+        matrix = frame_window(original, self.size, rng if train else None, mirror=mirror)
+        return self._pair(sample, item, matrix, template=self.bank.draw(rng))
+
+    def queries(self, sample: Sample, item: int) -> list[Triplet]:
+        """One: the middle of the picture. See `Task.queries`."""
+        given_target(sample)
+        matrix = frame_window((sample.image.shape[0], sample.image.shape[1]), self.size)
+        return [self._pair(sample, item, matrix, template=self.bank.first())]
+
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """The painted pictures themselves. See `Task.decode`."""
+        return painted_pictures(edited, queries)
+
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """The one picture without its padding: the part of the original that was seen. See `Task.combine`."""
+        query = queries[0]
+        _, (rows, columns) = window_slices(query["warp"], tuple(query["size"]), self.size)
+        picture = needed_picture(predictions[0])[:, rows, columns]
+        return Prediction(query=query, score=predictions[0].score, picture=picture)
+
+    def truth(self, annotation: dict[str, Any]) -> Truth:
+        """The same part of the clean picture and of the damaged one. See `Task.truth`."""
+        picture, source = to_tensor(annotation["target"]), to_tensor(annotation["source"])
+        return Truth(key=annotation["key"], picture=picture, source=source)
+
+    def metrics(self) -> MetricCollection:
+        """`psnr` and `ssim`. See `Task.metrics`."""
+        return MetricCollection({"psnr": PSNR(), "ssim": SSIM()})
+
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+        """None: no picture fits all. See `Task.guess`."""
+        return None
+
+    def render(self, prediction: Prediction, picture: Picture) -> Picture:
+        """The picture with the part that was seen restored. See `Task.render`."""
+        query, drawn = prediction.query, picture.copy()
+        here, _ = window_slices(query["warp"], tuple(query["size"]), self.size)
+        drawn[here] = to_picture(needed_picture(prediction))
+        return drawn
+
+    def _pair(self, sample: Sample, item: int, matrix: Matrix, *, template: Template) -> Triplet:
+        """Look at both pictures through one window."""
+        target = given_target(sample)
+        original = (sample.image.shape[0], sample.image.shape[1])
+        group = f"{sample.key}/{item}"
+        here, _ = window_slices(matrix, original, self.size)
+        return Triplet(
+            key=f"{group}/0",
+            source=look(sample.image, matrix, self.size).source,
+            instruction=template.fill([{}]),
+            target=look(target, matrix, self.size).source,
+            query={
+                "task": self.kind,
+                "key": sample.key,
+                "group": group,
+                "warp": matrix_list(matrix),
+                "size": list(original),
+            },
+            annotation={"key": sample.key, "source": sample.image[here], "target": target[here]},
+        )
+
+
+class Denoise(Restoration):
+    """Take the noise of a sensor out of a picture. See `Restoration`."""
+
+    kind = "denoise"
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """Shapes under strong grain. See `Task.example`."""
+        clean = shapes(rng).image
+        grain = np.rint(rng.normal(0, 35, clean.shape))
+        return _example(np.clip(clean + grain, 0, 255).astype(np.uint8), clean)
+
+
+class Deblur(Restoration):
+    """Make a picture sharp that was out of focus or shaken. See `Restoration`."""
+
+    kind = "deblur"
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """Shapes out of focus. See `Task.example`."""
+        clean = shapes(rng).image
+        return _example(cv2.GaussianBlur(clean, (0, 0), float(rng.uniform(1.0, 2.5))), clean)
+
+
+class Dewatermark(Restoration):
+    """Take a see-through mark off a picture. See `Restoration`."""
+
+    kind = "dewatermark"
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """Shapes under a half-transparent word. See `Task.example`."""
+        clean = shapes(rng).image
+        mark = clean.copy()
+        colour = tuple(int(channel) for channel in rng.choice([0, 255], 3))
+        cv2.putText(mark, "mark", (10, clean.shape[0] // 2 + 8), cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, 3)
+        return _example(cv2.addWeighted(clean, 0.5, mark, 0.5, 0), clean)
+
+
+def _example(damaged: Picture, clean: Picture) -> Sample:
+    return Sample(key="example", image=damaged, annotation={}, target=clean)
