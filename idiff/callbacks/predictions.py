@@ -82,6 +82,15 @@ def _name(query: dict[str, Any]) -> str:
     return f"{key}_{item}" if key else item
 
 
+@torch.no_grad()
+def _write(
+    files: PredictionFiles, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, edited: Tensor
+) -> None:
+    """Decode one batch by the path that scores it, and write it."""
+    rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
+    files.write(batch, edited, answers(task_of(trainer, batch.task[0]), edited, rendered, batch))
+
+
 class PredictionWriter(pl.Callback):
     """Write what `predict` paints and reads back; see `PredictionFiles`.
 
@@ -108,10 +117,7 @@ class PredictionWriter(pl.Callback):
     ) -> None:
         """Decode and write one batch."""
         assert self._files is not None
-        task = task_of(trainer, batch.task[0])
-        with torch.no_grad():
-            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
-            self._files.write(batch, outputs, answers(task, outputs, rendered, batch))
+        _write(self._files, trainer, pl_module, batch, outputs)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is written at the end, and say where."""
@@ -141,10 +147,7 @@ class ValidationPredictions(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Decode and write one batch."""
-        task = task_of(trainer, batch.task[0])
-        with torch.no_grad():
-            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
-            self._files.write(batch, outputs, answers(task, outputs, rendered, batch))
+        _write(self._files, trainer, pl_module, batch, outputs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is written at the end."""
