@@ -16,6 +16,7 @@ COMMANDS = {
     "test": ("idiff.cli.lightning", "as validate, on the test loop"),
     "predict": ("idiff.cli.lightning", "write masks, keypoints and painted pictures"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
+    "export": ("idiff.cli.exchange", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
     "data": ("idiff.cli.data", "build, check and look at shards"),
 }
 

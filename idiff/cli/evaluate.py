@@ -51,10 +51,10 @@ def run(words: list[str]) -> int:
     from idiff.callbacks.evaluate import Evaluate
     from idiff.callbacks.records import render_table
     from idiff.cli.lightning import _quiet
-    from idiff.cli.restore import restore_task
     from idiff.data.datamodule import TaskDataModule
     from idiff.models.checkpoints import load
     from idiff.stages import TaskTraining
+    from idiff.tasks.saved import restore_task
 
     _quiet()
     loaded = load(options.checkpoint)

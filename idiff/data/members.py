@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from idiff.data.annotation import canonical_json, parse_json, validate
-from idiff.data.images import decode_label, decode_picture, encode_png, picture_format
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.masks import mask_size
+from idiff.utils.picture_files import decode_label, decode_picture, encode_png, picture_format
 
 if TYPE_CHECKING:
     from idiff.data.sources.base import RawSample

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from idiff.data.images import decode_label, picture_size
 from idiff.data.members import decode_annotation
 from idiff.data.shards import ShardSet
+from idiff.utils.picture_files import decode_label, picture_size
 
 VOID = 255
 

@@ -27,7 +27,6 @@ from idiff.diffusion import (
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder
-from idiff.models.copying import start_as_copy
 from idiff.models.text import TextEncoder
 from idiff.models.unet import build_unet
 from idiff.types import Batch, Sampling
@@ -49,6 +48,8 @@ class Objective:
         changed_weight: weight of latent cells where the target differs from the source; 1 weighs all alike.
         min_snr_gamma: min-SNR weighting (arXiv 2303.09556); None weighs all timesteps alike.
         dropout_text, dropout_image, dropout_both: shares of rows whose condition is dropped: text alone, source alone, both.
+        residual: the U-Net's output is added to the scaled source latent, so that what stays as it is need not be learnt; a new
+            U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
         rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
     """
 
@@ -61,7 +62,14 @@ class Objective:
     dropout_text: float = 0.075
     dropout_image: float = 0.075
     dropout_both: float = 0.0
+    residual: bool = False
     rule: str = "instructdiffusion"
+
+    def __post_init__(self) -> None:
+        if self.residual and self.prediction != "sample":
+            raise ConfigError(
+                f"objective.residual adds the source to a clean latent: prediction is '{self.prediction}', expected 'sample'"
+            )
 
 
 class LatentDiffusion(nn.Module):
@@ -115,10 +123,11 @@ class LatentDiffusion(nn.Module):
             context=text.width,
             with_source=with_source,
         )
-        if unet is not None and with_source:
-            kind, scale = self.objective.prediction, autoencoder.scale
-            if start_as_copy(self.unet, channels=autoencoder.channels, scale=scale, prediction=kind):
-                self.report.append("U-Net: starts as a copy of its source")
+        fresh = unet is not None or (with_source and any("widened" in line for line in self.report))
+        if self.objective.residual and with_source and fresh:
+            nn.init.zeros_(self.unet.conv_out.weight)
+            nn.init.zeros_(self.unet.conv_out.bias)
+            self.report.append("U-Net: last convolution is zero: it starts as a copy of its source")
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
 
@@ -191,6 +200,8 @@ class LatentDiffusion(nn.Module):
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
         prediction: Tensor = self.unet(inputs, t, encoder_hidden_states=states).sample
+        if self.objective.residual and condition is not None:
+            prediction = prediction + self.autoencoder.scale * condition
         return prediction
 
     @torch.no_grad()

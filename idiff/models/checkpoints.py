@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
+from idiff.models.embedded import located, names
+from idiff.models.exports import read_folder
 from idiff.models.folders import file_sha256
 from idiff.models.text import TextEncoder
 
@@ -44,7 +47,8 @@ def read(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     if not file.is_file():
         raise CheckpointError(
-            f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/)"
+            f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/), a folder that "
+            f"`idiff export` wrote, or the name of an embedded model ({', '.join(names()) or 'this package has none'})"
         )
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
@@ -84,11 +88,21 @@ def build(description: dict[str, Any]) -> LatentDiffusion:
 
 
 def load(path: str | Path) -> Loaded:
-    """Load the backbone of a training checkpoint, with its averaged weights.
+    """Load the backbone of a training checkpoint with its averaged weights, of an exported folder, or of an embedded model.
+
+    Args:
+        path: a `.ckpt` file, a folder that `idiff export` wrote, or a name such as `tiny`.
 
     Raises:
-        CheckpointError: as `read` and `build`; or the checkpoint is of a stage without a backbone, or weights are missing.
+        CheckpointError: as `read`, `build` and `read_folder`; or the checkpoint is of a stage without a backbone, or weights are
+            missing.
     """
+    place = located(path)
+    if place.is_dir():
+        backbone, description = read_folder(place)
+        digest = hashlib.sha256("".join(description["sha256"].values()).encode()).hexdigest()
+        step = int(description.get("step", 0))
+        return Loaded(backbone=backbone, config=description["config"], name=Path(path).name, sha256=digest, step=step)
     content = read(path)
     if "backbone" not in content:
         raise CheckpointError(f"{path} holds no diffusion model: expected a checkpoint of a stage that trains one")

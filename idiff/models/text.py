@@ -93,6 +93,11 @@ class TextEncoder(nn.Module):
         config = {key: getattr(self.net.config, key) for key in keys}
         return {"config": {**config, "hidden_act": self.net.config.hidden_act}, "tokenizer": self.tokenizer_folder}
 
+    def save(self, folder: str | Path) -> None:
+        """Write encoder and tokenizer in the hub's layout: `text_encoder/` and `tokenizer/` in the folder."""
+        self.net.save_pretrained(Path(folder) / "text_encoder")
+        self.tokenizer.save_pretrained(Path(folder) / "tokenizer")
+
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
         """Token ids (B, 77). Prompts that are too long are cut; `truncated` counts them and the first one is logged."""
         full = self.tokenizer(list(prompts), padding="max_length", max_length=self.length)["input_ids"]

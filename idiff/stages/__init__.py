@@ -2,5 +2,6 @@
 
 from idiff.stages.autoencoder import AutoencoderTraining
 from idiff.stages.tasks import TaskTraining
+from idiff.stages.text import TextTraining
 
-__all__ = ["AutoencoderTraining", "TaskTraining"]
+__all__ = ["AutoencoderTraining", "TaskTraining", "TextTraining"]

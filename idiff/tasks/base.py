@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.errors import ConfigError
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 
 
@@ -62,6 +63,18 @@ class Task(ABC):
     @abstractmethod
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """All evaluation prompts of one item, in order. Same errors as `encode`."""
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """A sample that asks something in a person's own words, without any truth: `queries` of it are what they mean.
+
+        Args:
+            picture: uint8 (H, W, 3).
+            text: what is asked: a class, a phrase, joints, a sentence.
+
+        Raises:
+            ConfigError: the text cannot be used, or the task takes no words (this base).
+        """
+        raise ConfigError(f"the task '{self.kind}' cannot be asked in words: its class has no `asked`.")
 
     @abstractmethod
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:

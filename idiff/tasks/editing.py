@@ -16,7 +16,7 @@ from idiff.errors import BadSampleError, ConfigError
 from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.tasks.base import Task
 from idiff.tasks.given import given_target, needed_picture, painted_pictures
-from idiff.tasks.parts import check_size, look, matrix_list
+from idiff.tasks.parts import ASKED, check_size, look, matrix_list, needed_words
 from idiff.transforms.frames import frame_whole
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -84,6 +84,10 @@ class InstructEditing(Task):
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One: the given sentence. See `Task.queries`."""
         return [self.encode(sample, item, np.random.default_rng(0), train=False)]
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask for an edit in a sentence. See `Task.asked`."""
+        return Sample(ASKED, picture, {"instruction": needed_words(text)}, target=picture)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """The painted pictures themselves. See `Task.decode`."""

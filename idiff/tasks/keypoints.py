@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,13 +21,27 @@ from idiff.tasks.base import Task
 from idiff.tasks.examples import figure
 from idiff.tasks.guesses import mean_pose
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list, query_colors
+from idiff.tasks.parts import (
+    ASKED,
+    View,
+    build_augment,
+    build_decoder,
+    check_size,
+    look,
+    matrix_list,
+    needed_words,
+    query_colors,
+)
 from idiff.tasks.people import Person, person, swap_sides
 from idiff.transforms.frames import frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
+from idiff.utils.text import name_words
+
+_OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
+"""What people say, and the joint that stands for it."""
 
 MOST = 5
 """Most joints of one prompt, and the channels of `Triplet.answer`."""
@@ -141,6 +156,18 @@ class KeypointDetection(Task):
                 self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=self.bank.first())
             )
         return triplets
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask for joints, commas between their names, of the one person that fills the picture. See `Task.asked`."""
+        names = [name_words(name) for name in re.split(r",|;|\band\b", needed_words(text)) if name.strip()]
+        joints = [_OTHER_NAMES.get(name.split()[-1], name.split()[-1]) for name in names]
+        words = [" ".join([*name.split()[:-1], joint]) for name, joint in zip(names, joints, strict=True)]
+        if not words:
+            raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
+        skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
+        height, width = picture.shape[:2]
+        one = {"category": "person", "keypoints": [[0, 0, 0]] * len(words), "box": [0, 0, width, height]}
+        return Sample(ASKED, picture, {"instances": [one]}, meta={"skeletons": {"person": skeleton}})
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """The asked joints, in the model's pixels. See `Task.decode`."""

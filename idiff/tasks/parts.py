@@ -18,6 +18,10 @@ from idiff.transforms.geometry import Matrix, chain, inside, unwarp, warp_labels
 from idiff.types import Labels, Picture, Sample
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.painting import rgb_values
+from idiff.utils.text import normalise_prompt
+
+ASKED = "picture"
+"""The key of a sample that a person asks about."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,18 @@ def build_decoder(name: str, arguments: Mapping[str, Any] | None, *, default: Ma
     if arguments is None:
         arguments = default if name == "color" else {}
     return build(name, **arguments)
+
+
+def needed_words(text: str) -> str:
+    """What a person asks, as the tokenizer should see it.
+
+    Raises:
+        ConfigError: nothing is left of it.
+    """
+    words = normalise_prompt(text)
+    if not words:
+        raise ConfigError(f"the text is {text!r}: expected words that say what is asked.")
+    return words
 
 
 def check_size(size: int) -> int:

@@ -18,7 +18,17 @@ from idiff.tasks.examples import named_shapes
 from idiff.tasks.guesses import everything
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.masks import mask_prediction, original_scores, region_scores, tint
-from idiff.tasks.parts import View, build_augment, build_decoder, check_picture, check_size, look, matrix_list
+from idiff.tasks.parts import (
+    ASKED,
+    View,
+    build_augment,
+    build_decoder,
+    check_picture,
+    check_size,
+    look,
+    matrix_list,
+    needed_words,
+)
 from idiff.transforms.frames import frame_whole
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
@@ -91,6 +101,10 @@ class ReferringSegmentation(Task):
         view = self._look(sample, mask, rng=None)
         color = painting.contrasting(view.source[:, view.seen], self.colors)
         return [self._paint(sample, item, view, text, mask, color=color, template=self.bank.first())]
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask for what a phrase names. See `Task.asked`."""
+        return Sample(ASKED, picture, {"phrases": [{"text": needed_words(text), "instances": []}], "instances": []})
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask a query, in the model's pixels; empty where only specks are painted. See `Task.decode`."""

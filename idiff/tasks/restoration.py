@@ -15,7 +15,7 @@ from idiff.tasks.base import Task
 from idiff.tasks.examples import shapes
 from idiff.tasks.given import given_target, needed_picture, painted_pictures
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.parts import check_share, check_size, look, matrix_list
+from idiff.tasks.parts import ASKED, check_share, check_size, look, matrix_list
 from idiff.transforms.geometry import Matrix
 from idiff.transforms.windows import frame_window, window_slices
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -62,6 +62,10 @@ class Restoration(Task):
         given_target(sample)
         matrix = frame_window((sample.image.shape[0], sample.image.shape[1]), self.size)
         return [self._pair(sample, item, matrix, template=self.bank.first())]
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask for the picture as the task's own sentence does: words are not needed. See `Task.asked`."""
+        return Sample(ASKED, picture, {}, target=picture)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """The painted pictures themselves. See `Task.decode`."""

@@ -19,6 +19,7 @@ from idiff.tasks.guesses import largest_class
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.masks import mask_prediction, original_scores, region_scores, tint
 from idiff.tasks.parts import (
+    ASKED,
     View,
     build_augment,
     build_decoder,
@@ -26,6 +27,7 @@ from idiff.tasks.parts import (
     check_size,
     look,
     matrix_list,
+    needed_words,
 )
 from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import VOID, Labels, Picture, Prediction, Sample, Triplet, Truth
@@ -129,6 +131,11 @@ class SemanticSegmentation(Task):
         for triplet in triplets:
             triplet.query["asked"] = ask
         return triplets
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask for one class by its name. See `Task.asked`."""
+        empty = np.zeros(picture.shape[:2], np.uint8)
+        return Sample(ASKED, picture, {}, meta={"classes": ["background", needed_words(text)]}, label=empty)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask a query, in the model's pixels. See `Task.decode`."""

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from idiff.data.annotation import canonical_json
-from idiff.data.images import encode_png
+from idiff.utils.picture_files import encode_png
 from idiff.data.sources.base import RawSample, Source
 from idiff.errors import BadSampleError
 

@@ -18,7 +18,7 @@ from idiff.data.annotation import canonical_json
 from idiff.data.build import build
 from idiff.data.check import check
 from idiff.data.foreign import index_folder
-from idiff.data.images import encode_png
+from idiff.utils.picture_files import encode_png
 from idiff.data.shards import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.masks import encode_mask

@@ -9,7 +9,7 @@ import pytest
 from shard_making import file_bytes, picture
 
 from idiff.data.build import build
-from idiff.data.images import decode_label, encode_png
+from idiff.utils.picture_files import decode_label, encode_png
 from idiff.data.shards import ShardSet
 from idiff.data.sources import SOURCES, create
 from idiff.data.sources.coco_keypoints import CocoKeypoints

@@ -23,7 +23,7 @@ from idiff.data.scenes.render import Rendered
 from idiff.data.scenes.shapes import KINDS
 from idiff.utils.seeds import numpy_rng
 
-VERSION = 1
+VERSION = 2
 """Of the generator. Any change of what is drawn for a seed raises it."""
 
 CLASSES = ("background", *KINDS)

@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from idiff.data.annotation import parse_json
-from idiff.data.images import picture_size
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
 from idiff.data.sources.skeleton import skeleton
 from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.picture_files import picture_size
 
 AREA_OF_BOX = 0.53
 """Share of its box that a person fills, where a set has no areas (the convention of CrowdPose's evaluation)."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from idiff.data.images import decode_label
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
 from idiff.errors import BadSampleError, DataError, missing, suggest
+from idiff.utils.picture_files import decode_label
 
 VOID = 255
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp"}

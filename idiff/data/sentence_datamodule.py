@@ -1,0 +1,139 @@
+"""The data module of the text encoder's training: sentences drawn as they are read, resumable from the step number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from idiff.data.loaders import start_worker
+from idiff.data.sentences import Sentences
+from idiff.errors import ConfigError, missing
+from idiff.types import Batch
+
+
+class _Batches(Dataset[Batch]):
+    """Batches by number, each of `rows` sentences of this rank."""
+
+    def __init__(self, sentences: Sentences, *, steps: int, first: int, rows: int, world: int, rank: int) -> None:
+        self.sentences, self.steps, self.first, self.rows = sentences, steps, first, rows
+        self.world, self.rank = world, rank
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> Batch:
+        begin = ((self.first + index) * self.world + self.rank) * self.rows
+        positions = list(range(begin, begin + self.rows))
+        drawn = [self.sentences[position] for position in positions]
+        return Batch(
+            keys=[str(position) for position in positions],
+            instruction=[sentence.text for sentence in drawn],
+            source=None,
+            target=torch.zeros(self.rows, 0),
+            query=[{"facts": sentence.facts} for sentence in drawn],
+            annotation=[{}] * self.rows,
+            position=torch.tensor(positions),
+            task=["text"] * self.rows,
+        )
+
+
+class _Rest(Sampler[int]):
+    """What is left of an epoch. Its length is the whole epoch: the trainer counts from the epoch's beginning."""
+
+    def __init__(self, batches: int, *, first: int) -> None:
+        self.batches, self.first = batches, first
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.batches))
+
+
+class SentenceDataModule(LightningDataModule):
+    """Sentences that ask for something, and what they ask; no pictures, no validation set: no sentence is read twice.
+
+    Args:
+        batch_size: sentences of a micro-batch on one rank.
+        num_workers: worker processes.
+        seed: of the sentences.
+        words: a text file of further object names, one word or `_`-joined name each.
+        epoch_steps: optimizer steps that count as an epoch.
+
+    Raises:
+        ConfigError: a number below 1.
+        DataError: the file of names is missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 128,
+        num_workers: int = 0,
+        seed: int = 0,
+        words: str | None = None,
+        epoch_steps: int = 1_000_000,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or epoch_steps < 1:
+            raise ConfigError(f"data: {batch_size=}, {epoch_steps=}: expected at least 1 each.")
+        if words is not None and not Path(words).is_file():
+            raise missing(
+                words, what="a text file of object names", remedy="Correct data.init_args.words, or leave it out."
+            )
+        names = (
+            []
+            if words is None
+            else sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8").split()})
+        )
+        self.sentences = Sentences(seed=seed, names=names)
+        self.batch_size, self.num_workers, self.seed, self.epoch_steps = batch_size, num_workers, seed, epoch_steps
+        self.tasks: dict[str, Any] = {}
+
+    def progress_at(self, global_step: int) -> tuple[int, int]:
+        """Where the trainer's loops stand after whole steps: (epochs done, micro-batches done in the next)."""
+        epoch, step = divmod(global_step, self.epoch_steps)
+        return epoch, step * self._accumulation
+
+    @property
+    def _accumulation(self) -> int:
+        return 1 if self.trainer is None else int(self.trainer.accumulate_grad_batches)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches from the trainer's current step on. Its length is a full epoch, also inside of one."""
+        step, world, rank = (
+            (self.trainer.global_step, self.trainer.world_size, self.trainer.global_rank) if self.trainer else (0, 1, 0)
+        )
+        first = step - step % self.epoch_steps
+        batches = _Batches(
+            self.sentences, steps=self.epoch_steps * self._accumulation, first=first * self._accumulation, rows=self.batch_size, world=world, rank=rank
+        )  # fmt: skip
+        rest = _Rest(len(batches), first=(step - first) * self._accumulation)
+        return DataLoader(
+            batches, batch_size=None, sampler=rest, num_workers=self.num_workers, worker_init_fn=start_worker,
+            generator=torch.Generator().manual_seed(0),
+        )  # fmt: skip
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move the tensors of a batch."""
+        return batch.to(device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the step and the seed."""
+        return {"global_step": 0 if self.trainer is None else self.trainer.global_step, "seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse other sentences than those the run began with.
+
+        Raises:
+            ConfigError: the seed differs.
+        """
+        if state_dict.get("seed", self.seed) != self.seed:
+            raise ConfigError(
+                f"data.seed is {self.seed}, the checkpoint's {state_dict['seed']}: sentences would differ. Set it back."
+            )
