@@ -16,6 +16,10 @@ COMMANDS = {
     "test": ("idiff.cli.lightning", "as validate, on the test loop"),
     "predict": ("idiff.cli.lightning", "write masks, keypoints and painted pictures"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
+    "segment": ("idiff.cli.answer", 'find what a phrase names: idiff segment PHOTO "the red star"'),
+    "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
+    "edit": ("idiff.cli.answer", "change a picture as a sentence says"),
+    "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
     "export": ("idiff.cli.exchange", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
     "data": ("idiff.cli.data", "build, check and look at shards"),
 }
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], COMMANDS)
         part = importlib.import_module(COMMANDS[words[0]][0])
         # the parts that serve several commands need the word itself
-        code: int = part.run(words if COMMANDS[words[0]][0].endswith("lightning") else words[1:])
+        code: int = part.run(words if COMMANDS[words[0]][0].endswith(("lightning", "answer")) else words[1:])
         return code
     except IdiffError as error:
         print(f"idiff: {error}", file=sys.stderr)  # noqa: T201

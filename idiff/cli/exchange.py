@@ -41,6 +41,8 @@ def run(words: list[str]) -> int:
     if options.format == "diffusers":
         folder = write_pipeline(loaded.backbone, options.out)
     else:
-        folder = write_folder(loaded.backbone, options.out, config=loaded.config, step=loaded.step)
+        folder = write_folder(
+            loaded.backbone, options.out, config=loaded.config, step=loaded.step, familiarity=loaded.familiarity
+        )
     sys.stderr.write(f"idiff: {loaded.name}, step {loaded.step:,}, written to {folder}\n")
     return 0

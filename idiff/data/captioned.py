@@ -27,8 +27,8 @@ from idiff.utils.text import join_words, name_words, normalise_prompt
 class Captioned(Task):
     """Paint a picture from words: text-to-image training of the base model.
 
-    The caption is `annotation["captions"]` (one is drawn) or `annotation["caption"]` where the data gives one; else a drawn scene is
-    described; else the labels that are seen are named. Pictures float32 (3, size, size) in [-1, 1].
+    The caption is `annotation["captions"]` (one is drawn) or `annotation["caption"]` where the data gives one; else a drawn
+    scene is described; else the labels that are seen are named. Pictures float32 (3, size, size) in [-1, 1].
 
     Args:
         size: side of the model's picture in pixels; the whole picture is fitted into it.
@@ -83,7 +83,7 @@ class Captioned(Task):
         return Truth(key=annotation["key"], picture=annotation["picture"])
 
     def metrics(self) -> MetricCollection:
-        """`psnr` against the described picture: low by nature, words leave much open; for following a training. See `Task.metrics`."""
+        """`psnr` against the described picture, for following a training: low by nature. See `Task.metrics`."""
         return MetricCollection({"psnr": PSNR()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

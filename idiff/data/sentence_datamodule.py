@@ -86,11 +86,9 @@ class SentenceDataModule(LightningDataModule):
             raise missing(
                 words, what="a text file of object names", remedy="Correct data.init_args.words, or leave it out."
             )
-        names = (
-            []
-            if words is None
-            else sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8").split()})
-        )
+        names: list[str] = []
+        if words is not None:
+            names = sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8").split()})
         self.sentences = Sentences(seed=seed, names=names)
         self.batch_size, self.num_workers, self.seed, self.epoch_steps = batch_size, num_workers, seed, epoch_steps
         self.tasks: dict[str, Any] = {}
@@ -111,7 +109,8 @@ class SentenceDataModule(LightningDataModule):
         )
         first = step - step % self.epoch_steps
         batches = _Batches(
-            self.sentences, steps=self.epoch_steps * self._accumulation, first=first * self._accumulation, rows=self.batch_size, world=world, rank=rank
+            self.sentences, steps=self.epoch_steps * self._accumulation, first=first * self._accumulation,
+            rows=self.batch_size, world=world, rank=rank,
         )  # fmt: skip
         rest = _Rest(len(batches), first=(step - first) * self._accumulation)
         return DataLoader(

@@ -68,7 +68,7 @@ class Objective:
     def __post_init__(self) -> None:
         if self.residual and self.prediction != "sample":
             raise ConfigError(
-                f"objective.residual adds the source to a clean latent: prediction is '{self.prediction}', expected 'sample'"
+                f"objective.residual needs the prediction 'sample', got '{self.prediction}': the source is added to a clean latent"
             )
 
 

@@ -29,6 +29,7 @@ class Loaded:
         backbone: in evaluation mode.
         config: the run's configuration as plain values; empty where the checkpoint carries none.
         name: file name. sha256: of the file's bytes. step: optimizer steps taken.
+        familiarity: what `Familiarity.describe` wrote, where the model was exported with it.
     """
 
     backbone: LatentDiffusion
@@ -36,6 +37,7 @@ class Loaded:
     name: str
     sha256: str
     step: int
+    familiarity: dict[str, Any] | None = None
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -102,7 +104,14 @@ def load(path: str | Path) -> Loaded:
         backbone, description = read_folder(place)
         digest = hashlib.sha256("".join(description["sha256"].values()).encode()).hexdigest()
         step = int(description.get("step", 0))
-        return Loaded(backbone=backbone, config=description["config"], name=Path(path).name, sha256=digest, step=step)
+        return Loaded(
+            backbone=backbone,
+            config=description["config"],
+            name=Path(path).name,
+            sha256=digest,
+            step=step,
+            familiarity=description.get("familiarity"),
+        )
     content = read(path)
     if "backbone" not in content:
         raise CheckpointError(f"{path} holds no diffusion model: expected a checkpoint of a stage that trains one")

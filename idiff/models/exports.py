@@ -35,6 +35,7 @@ def write_folder(
     step: int,
     half: bool = True,
     shared: dict[str, str] | None = None,
+    familiarity: dict[str, Any] | None = None,
 ) -> Path:
     """Write a model. The folder appears whole or not at all.
 
@@ -44,6 +45,7 @@ def write_folder(
         config: the training's configuration as plain values: tasks can be restored from it.
         step: optimizer steps taken.
         half: weights in float16 on disk.
+        familiarity: what `Familiarity.describe` wrote of the training pictures.
         shared: part -> folder it lies in already, relative to this one; such parts are not written.
 
     Returns:
@@ -71,6 +73,7 @@ def write_folder(
         "step": step,
         "parts": shared,
         "config": config,
+        "familiarity": familiarity,
         "sha256": {str(path.relative_to(staged)): file_sha256(path) for path in weights}
         | {
             f"{place}/{file.name}": file_sha256(file)
@@ -88,7 +91,8 @@ def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
     Guidance there is InstructPix2Pix's; the scheduler is Euler-ancestral, as InstructDiffusion samples.
 
     Raises:
-        CheckpointError: the folder cannot be written, or the model adds its source to what the U-Net says, which no such pipeline does.
+        CheckpointError: the folder cannot be written, or the model adds its source to what the U-Net says, which no such
+            pipeline does.
     """
     if backbone.objective.residual:
         raise CheckpointError(
@@ -134,8 +138,7 @@ def _finished(staged: Path, target: Path) -> Path:
     staged.chmod(0o755)
     if target.exists():
         target.rmdir()
-    os.replace(staged, target)
-    return target
+    return staged.replace(target)
 
 
 def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:

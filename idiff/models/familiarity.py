@@ -80,7 +80,9 @@ class Familiarity:
                 raise ValueError(f"precision has the shape {tuple(precision.shape)}")
             return cls(mean, precision, float(plain["usual"]), float(plain["far"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the model's `familiarity` cannot be read ({error}): export the model again") from None
+            raise CheckpointError(
+                f"the model's `familiarity` cannot be read ({error}): export the model again"
+            ) from None
 
 
 def features(latents: Tensor) -> Tensor:

@@ -26,19 +26,30 @@ class AutoencoderTraining(Stage):
     lies in `<run folder>/autoencoder`, diffusers' format, with the scaling factor measured on the last batches.
 
     Args:
-        autoencoder: built from a config.
+        autoencoder: built from a config, or with weights where training goes on from another run's.
         kl_weight: weight of the KL divergence.
         painted_weight: weight of pixels that were painted: their colours carry the answers and are few.
+        decoder_only: leave the encoder as it is: latents keep their meaning, so that models trained on them stay valid.
         **optim: see `Stage`.
     """
 
     def __init__(
-        self, *, autoencoder: Autoencoder, kl_weight: float = 1e-4, painted_weight: float = 4.0, **optim: Any
+        self,
+        *,
+        autoencoder: Autoencoder,
+        kl_weight: float = 1e-4,
+        painted_weight: float = 4.0,
+        decoder_only: bool = False,
+        **optim: Any,
     ) -> None:
         super().__init__(**optim)
         self.autoencoder = autoencoder
         self.kl_weight, self.painted_weight = kl_weight, painted_weight
         self.spread: list[float] = []
+        self.decoder_only = decoder_only
+        if decoder_only:
+            for part in (autoencoder.net.encoder, autoencoder.net.quant_conv):
+                part.requires_grad_(False)
 
     def describe(self) -> dict[str, object]:
         """The latest latent spreads, for the scaling factor."""
@@ -93,7 +104,7 @@ class AutoencoderTraining(Stage):
         """Write the autoencoder with its measured scaling factor."""
         if not self.trainer.is_global_zero or getattr(self.trainer, "fast_dev_run", False) or not self.spread:
             return
-        scale = 1 / (sum(self.spread) / len(self.spread))
+        scale = self.autoencoder.scale if self.decoder_only else 1 / (sum(self.spread) / len(self.spread))
         self.autoencoder.net.register_to_config(scaling_factor=scale)
         folder = Path(self.trainer.default_root_dir) / "autoencoder"
         self.autoencoder.net.save_pretrained(folder)

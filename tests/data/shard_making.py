@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from idiff.data.annotation import canonical_json
-from idiff.utils.picture_files import encode_png
 from idiff.data.sources.base import RawSample, Source
 from idiff.errors import BadSampleError
+from idiff.utils.picture_files import encode_png
 
 SKELETONS = {"face": {"joints": ["nose", "chin"], "pairs": [], "sigmas": [0.05, 0.05]}}
 

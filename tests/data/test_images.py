@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from shard_making import file_bytes, picture
 
-from idiff.utils.picture_files import decode_label, decode_picture, encode_png, picture_format, picture_size
 from idiff.errors import BadSampleError
+from idiff.utils.picture_files import decode_label, decode_picture, encode_png, picture_format, picture_size
 
 
 def smooth(height=24, width=40):

@@ -18,10 +18,10 @@ from idiff.data.annotation import canonical_json
 from idiff.data.build import build
 from idiff.data.check import check
 from idiff.data.foreign import index_folder
-from idiff.utils.picture_files import encode_png
 from idiff.data.shards import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.masks import encode_mask
+from idiff.utils.picture_files import encode_png
 
 COUNT, SHARD = 7, 3
 

@@ -9,13 +9,13 @@ import pytest
 from shard_making import file_bytes, picture
 
 from idiff.data.build import build
-from idiff.utils.picture_files import decode_label, encode_png
 from idiff.data.shards import ShardSet
 from idiff.data.sources import SOURCES, create
 from idiff.data.sources.coco_keypoints import CocoKeypoints
 from idiff.data.sources.coco_stuff import CocoStuff, read_fold, read_labels
 from idiff.data.sources.skeleton import mirror_pairs, skeleton
 from idiff.errors import BadSampleError, ConfigError, DataError
+from idiff.utils.picture_files import decode_label, encode_png
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 

@@ -1,0 +1,80 @@
+"""`idiff segment | keypoints | edit | restore`: ask a model about one picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from idiff.cli.words import WordParser, at_least_one
+from idiff.errors import ConfigError
+
+ASKS = {
+    "segment": ("find what a phrase names and tint it", 'a phrase, such as "the red star"'),
+    "keypoints": ("find joints of the person that fills the picture", 'joints, such as "left hand, right hand"'),
+    "edit": ("change the picture as a sentence says", 'a sentence, such as "Make the red star blue."'),
+    "restore": ("take noise, blur or a watermark out", "denoise, deblur or dewatermark"),
+}
+
+
+def parser(command: str) -> WordParser:
+    """Options of one of the commands."""
+    does, text = ASKS[command]
+    options = WordParser(prog=f"idiff {command}", description=f"{does.capitalize()}.")
+    add = options.add_argument
+    add("image", metavar="IMAGE", help="a JPEG, PNG or WebP file")
+    add("text", metavar="TEXT", help=text)
+    add(
+        "--checkpoint",
+        default="tiny",
+        metavar="CKPT",
+        help="a .ckpt file, an exported folder, or an embedded model (tiny)",
+    )
+    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled picture")
+    add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
+    return options
+
+
+def run(words: list[str]) -> int:
+    """Answer, write the files, and say where they are.
+
+    `NAME_segment.png` shows the answer; beside it lie `NAME_segment_mask.png` (0 and 255) or `NAME_keypoints.json` (COCO's results
+    format).
+
+    Raises:
+        IdiffError: an input that cannot be used.
+    """
+    command = words[0]
+    options = parser(command).parse_args(words[1:])
+    out = Path(options.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out} cannot be made: {error.strerror}. Name another folder.") from None
+    if not os.access(out, os.W_OK):
+        raise ConfigError(f"--out {out} cannot be written. Name another folder.")
+
+    from idiff.pipeline import Pipeline, to_coco
+    from idiff.utils.images import write_png
+
+    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed)
+    answer = getattr(pipe, command)(options.image, options.text)
+    name = f"{Path(options.image).stem}_{command}"
+    written = [write_png(answer.overlay, out, name)]
+    if answer.mask is not None:
+        written.append(write_png(answer.mask, out, f"{name}_mask"))
+    if answer.keypoints is not None:
+        file = written[0].with_suffix(".json")
+        file.write_text(json.dumps(to_coco(answer, image_id=0), indent=1) + "\n", encoding="utf-8")
+        written.append(file)
+    lines = [f"score {answer.score:.2f}", *[f"wrote {path}" for path in written]]
+    if answer.mask is not None and not answer.mask.any():
+        lines.insert(0, f"nothing in the picture fits '{options.text}'")
+    for joint, (x, y, score) in (answer.keypoints or {}).items():
+        lines.insert(-len(written) - 1, f"{joint}: x {x:.1f}, y {y:.1f}, score {score:.2f}")
+    print("\n".join(lines))  # noqa: T201
+    if answer.notice:
+        sys.stderr.write(f"idiff: {answer.notice}\n")
+    return 0

@@ -1,0 +1,162 @@
+"""Train the models that ship, from nothing: shards, autoencoder, text encoder, text-to-image, stage 2.
+
+    python tools/make_base.py              train, go on where it was cut, then write runs/base/tiny-base and runs/base/tiny-tasks
+    python tools/make_base.py --ship       then put both under idiff/assets/models, score them, and write their model cards
+
+Every step runs a command that a user could run, each seeded and resumable. Nothing but drawn scenes is trained on.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from idiff.cli import main as run
+from idiff.cli.compose import compose
+from idiff.data.shards import ShardSet
+from idiff.models.checkpoints import Loaded, load
+from idiff.models.exports import write_folder
+from idiff.models.familiarity import Familiarity
+from idiff.utils.images import to_tensor
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = ROOT / "configs" / "experiment"
+DATA, RUNS = Path("data/base"), Path("runs/base")
+ASSETS = ROOT / "idiff" / "assets" / "models"
+SCENES = {
+    "segmentation": 10_000, "keypoints": 10_000, "referring": 10_000, "editing": 10_000,
+    "denoise": 5_000, "deblur": 5_000, "dewatermark": 5_000,
+}  # fmt: skip
+"""Task -> training scenes."""
+SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
+COUNT = {"val": 200, "test": 500}
+STEPS = 4
+SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
+"""Part -> where it lies once for all variants, seen from a variant's folder."""
+
+
+def idiff(*words: str) -> None:
+    """Run one command of the package and show it."""
+    print(f"\n$ idiff {' '.join(words)}", flush=True)
+    code = run(words)
+    if code:
+        sys.exit(code)
+
+
+def fit(name: str, done: Path) -> None:
+    """Train one experiment, or go on with it, unless what it leaves behind is there."""
+    if not done.exists():
+        began = time.time()
+        idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last")
+        print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
+
+
+def trained(name: str) -> bool:
+    """Whether an experiment has reached its last step."""
+    trainer = compose([str(EXPERIMENTS / f"{name}.yaml")])["trainer"]
+    last = Path(trainer["default_root_dir"]) / "checkpoints" / "last.ckpt"
+    return last.exists() and load(last).step >= int(trainer["max_steps"])
+
+
+def build_data() -> None:
+    """Draw the scenes of every task."""
+    for task, scenes in SCENES.items():
+        for split, seed in SEED.items():
+            idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(COUNT.get(split, scenes)),
+                  "--seed", str(seed), "--out", str(DATA / task / split), "--workers", "2")  # fmt: skip
+
+
+def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
+    """Print how far the autoencoder can restore, beside the damaged pictures as they are."""
+    for task in ("denoise", "deblur", "dewatermark"):
+        shards = ShardSet.open(DATA / task / "val")
+        samples = [shards.read(index) for index in range(min(pictures, len(shards)))]
+        clean = torch.stack([to_tensor(sample.target) for sample in samples if sample.target is not None])
+        damaged = torch.stack([to_tensor(sample.image) for sample in samples])
+        with torch.no_grad():
+            rendered = loaded.backbone.autoencoder.render(clean)
+        above, below = (psnr(one, clean) for one in (rendered, damaged))
+        print(f"{task}: input {below:.2f} dB, ceiling {above:.2f} dB, {above - below:+.2f} dB")
+
+
+def psnr(pictures: torch.Tensor, clean: torch.Tensor) -> float:
+    """Mean over pictures, in dB."""
+    error = (pictures - clean).square().mean(dim=(1, 2, 3)) / 4
+    return float(-10 * error.log10().mean())
+
+
+def familiarity(loaded: Loaded, *, pictures: int = 1000) -> Familiarity:
+    """What training pictures look like to the autoencoder: clean and damaged ones."""
+    sources = []
+    for task in SCENES:
+        shards = ShardSet.open(DATA / task / "train")
+        sources += [to_tensor(shards.read(index).image) for index in range(min(pictures, len(shards)))]
+    with torch.no_grad():
+        latents = [loaded.backbone.autoencoder.encode_source(part) for part in torch.stack(sources).split(64)]
+    return Familiarity.fit(torch.cat(latents))
+
+
+def export(checkpoint: Path, name: str) -> Path:
+    """Write a variant on its own, with everything in it."""
+    folder = RUNS / name
+    if not folder.exists():
+        loaded = load(checkpoint)
+        known = familiarity(loaded).describe()
+        write_folder(loaded.backbone, folder, config=loaded.config, step=loaded.step, familiarity=known, half=False)
+    return folder
+
+
+def ship(variants: dict[str, Path], best: str) -> None:
+    """Put variants under the package's assets: what they share once, half precision, and score the best one."""
+    shutil.rmtree(ASSETS, ignore_errors=True)
+    ASSETS.mkdir(parents=True)
+    first = load(next(iter(variants.values())))
+    first.backbone.text.save(ASSETS / "shared")
+    shutil.rmtree(ASSETS / "shared" / "tokenizer")
+    for part, net in {"vae": first.backbone.autoencoder.net, "text_encoder": first.backbone.text.net}.items():
+        net.half().save_pretrained(ASSETS / "shared" / part)
+    for name, folder in variants.items():
+        loaded = load(folder)
+        write_folder(loaded.backbone, ASSETS / name, config=loaded.config, step=loaded.step,
+                     familiarity=loaded.familiarity, shared=SHARED)  # fmt: skip
+    index = {name: name for name in variants} | {"tiny": best}
+    (ASSETS / "index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+
+def score(name: str) -> None:
+    """Evaluate a variant on the held-out scenes of every task: one card a task under runs/base/cards."""
+    cards = RUNS / "cards"
+    cards.mkdir(parents=True, exist_ok=True)
+    for task in SCENES:
+        idiff("evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task,
+              "--steps", str(STEPS), "--out", str(cards / f"{task}.json"))  # fmt: skip
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--ship", action="store_true", help="write idiff/assets/models from what was trained, and score it"
+    )
+    options = parser.parse_args(words)
+    build_data()
+    fit("base_autoencoder", RUNS / "autoencoder" / "autoencoder")
+    fit("base_decoder", RUNS / "decoder" / "autoencoder")
+    fit("base_text", RUNS / "text" / "text_encoder")
+    if not trained("base_pictures"):
+        fit("base_pictures", RUNS / "tiny-base")
+    base = export(RUNS / "pictures" / "checkpoints" / "last.ckpt", "tiny-base")
+    ceilings(load(base))
+    if not trained("base_tasks"):
+        fit("base_tasks", RUNS / "tiny-tasks")
+    tasks = export(RUNS / "tasks" / "checkpoints" / "last.ckpt", "tiny-tasks")
+    if options.ship:
+        ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
+        score("tiny")
+
+
+if __name__ == "__main__":
+    main()
