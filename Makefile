@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow test-faults lint format clean
+.PHONY: setup demo base test test-slow test-faults lint format clean
 
 setup: $(STAMP)
 
@@ -16,6 +16,9 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/python tools/demo.py --out runs/demo
+
+base: setup
+	$(BIN)/python tools/make_base.py
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not faults" -n 2

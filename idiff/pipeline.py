@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.errors import BadSampleError, ConfigError, missing
+from idiff.errors import BadSampleError, ConfigError, missing, unknown
 from idiff.models.checkpoints import load
 from idiff.models.familiarity import Familiarity
 from idiff.tasks.base import Task
@@ -25,6 +26,12 @@ from idiff.tasks.parts import original_view
 from idiff.tasks.saved import TaskChoice, restore_task
 from idiff.types import Picture, Prediction, Triplet
 from idiff.utils.picture_files import decode_picture
+
+RESTORATIONS = ("denoise", "deblur", "dewatermark")
+"""What `restore` can be asked for, and the kinds of the tasks that do it."""
+
+EXAMPLE = "example:"
+"""What the name of a picture begins with that comes with the package."""
 
 UNFAMILIAR = 0.5
 """Below this familiarity an answer comes with a warning."""
@@ -95,22 +102,24 @@ class Pipeline:
 
     def restore(self, picture: Picture | str | Path, text: str) -> Answer:
         """Restore a picture: `denoise`, `deblur` or `dewatermark`. A picture larger than the model's is done in tiles."""
-        kinds = ("denoise", "deblur", "dewatermark")
-        if text not in kinds:
-            raise ConfigError(f"restore knows no '{text}': expected {', '.join(kinds[:-1])} or {kinds[-1]}.")
+        if text not in RESTORATIONS:
+            raise ConfigError(
+                f"restore knows no '{text}': expected {', '.join(RESTORATIONS[:-1])} or {RESTORATIONS[-1]}."
+            )
         choice, pixels = self._first(text), _read(picture)
         size, (height, width) = int(choice.settings["size"]), pixels.shape[:2]
         restored = pixels.copy()
-        answer = None
+        answers = []
         for top in _tiles(height, size):
             for left in _tiles(width, size):
                 place = (slice(top, min(top + size, height)), slice(left, min(left + size, width)))
-                answer = self.ask(choice, np.ascontiguousarray(pixels[place]), text)
-                restored[place] = answer.overlay
-        assert answer is not None
-        answer.picture, answer.overlay = pixels, restored
-        return answer
+                answers.append(self.ask(choice, np.ascontiguousarray(pixels[place]), text))
+                restored[place] = answers[-1].overlay
+        least = min(answers, key=lambda answer: answer.score)
+        least.picture, least.overlay = pixels, restored
+        return least
 
+    @torch.no_grad()
     def ask(self, choice: TaskChoice, picture: Picture | str | Path, text: str) -> Answer:
         """Ask one of the model's tasks in words; see `Task.asked`.
 
@@ -124,10 +133,12 @@ class Pipeline:
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         familiarity = None
         if self.familiarity is not None:
-            familiarity = float(self.familiarity(self.backbone.autoencoder.encode_source(source[:1]).cpu())[0])
+            # a damaged picture is like no other: what counts is whether the restored one is
+            judged = edited[:1] if task.kind in RESTORATIONS else source[:1]
+            shown = self.backbone.autoencoder.render(judged)
+            familiarity = float(self.familiarity(judged.cpu(), shown.cpu())[0])
         return _answer(task, pixels, triplets, prediction, familiarity=familiarity)
 
-    @torch.no_grad()
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor, Tensor]:
         """Sources, painted and rendered pictures of the prompts, each (B, 3, H, W)."""
         sampling = choice.sampling
@@ -202,13 +213,23 @@ def _read(picture: Picture | str | Path) -> Picture:
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
             raise ConfigError(f"the picture is {picture.dtype} {picture.shape}: expected uint8 (H, W, 3) RGB.")
         return picture
-    path = Path(picture)
+    path = _example(str(picture)) if str(picture).startswith(EXAMPLE) else Path(picture)
     if not path.is_file():
         raise missing(path, what="a picture (JPEG, PNG or WebP)", remedy="Correct the path.")
     try:
         return decode_picture(path.read_bytes(), where=path.name)
     except BadSampleError as error:
         raise ConfigError(f"{path} cannot be used: {error}") from None
+
+
+def _example(word: str) -> Path:
+    """The file of a picture that comes with the package."""
+    folder = Path(str(files("idiff") / "assets" / "examples"))
+    known = {path.stem: path for path in sorted(folder.glob("*.png"))}
+    name = word.removeprefix(EXAMPLE)
+    if name not in known:
+        raise unknown("example picture", name, known)
+    return known[name]
 
 
 def _tiles(length: int, size: int) -> list[int]:

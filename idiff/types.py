@@ -176,6 +176,7 @@ class Truth:
         absent: index of the one absent class that `mciou` asks.
         picture: float32 (3, H, W) in [-1, 1].
         source: float32 (3, H, W) in [-1, 1].
+        held_out: training never used this query's words together.
     """
 
     key: str
@@ -188,3 +189,4 @@ class Truth:
     absent: int | None = None
     picture: Tensor | None = None
     source: Tensor | None = None
+    held_out: bool = False

@@ -18,7 +18,8 @@ def demo(monkeypatch, tmp_path):
 def test_the_demo_runs_from_nothing_and_writes_its_card(demo, tmp_path, capsys):
     out = tmp_path / "run"
     short = ["--trainer.max_steps", "2", "--trainer.val_check_interval", "2", "--data.init_args.val_samples", "2"]
-    demo.main(["--out", str(out), "--scenes", "24", "--data.init_args.num_workers", "0", *short])
+    short += ["--trainer.devices", "1", "--trainer.strategy", "auto"]
+    demo.main(["--out", str(out), "--scenes", "40", "--tiny", "2", *short])
     card = json.loads((out / "card.json").read_text())
     assert card["steps"] == 2
     assert 0 < card["minutes"] < 10
@@ -28,6 +29,7 @@ def test_the_demo_runs_from_nothing_and_writes_its_card(demo, tmp_path, capsys):
         assert {"ap", "pck", "pck05"} <= set(card[moment]["keypoints"])
     assert Image.open(out / "grid.png").width > 600
     assert list(out.glob("events.out.tfevents.*"))
+    assert set(card["tiny"]) == {"segmentation", "keypoints"}
     shown = capsys.readouterr().out
     assert "before" in shown
     assert "$ idiff data build synthetic" in shown

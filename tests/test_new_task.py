@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from contract import PROMISES
+from small_models import TEXT, UNET
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from idiff.cli import console
@@ -96,8 +97,9 @@ def test_a_broken_task_breaks_a_promise(task, monkeypatch):
 def test_the_commands_of_the_page(here, autoencoder_folder, monkeypatch):
     backbone = {
         "autoencoder": {"init_args": {"weights": autoencoder_folder}},
-        "text": {"init_args": {"config": {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}}},
-        "unet": {"block_out_channels": [16, 16], "attention_head_dim": 1, "norm_num_groups": 4},
+        "text": {"init_args": {"weights": None, "config": TEXT}},
+        "unet": UNET,
+        "unet_weights": None,
     }
     small = {
         "model": {"init_args": {"backbone": {"init_args": backbone}}},

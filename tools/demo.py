@@ -1,14 +1,15 @@
-"""The main job on drawn scenes, from nothing: shards, autoencoder, stage 2, scores before and after.
+"""The main job on drawn scenes: shards, stage 2 from the base that comes with the package, scores before, after, and beside `tiny`.
 
     python tools/demo.py --out runs/demo
 
-Runs the same commands a user would, one after the other, and goes on where it was cut. Writes OUT/card.json (`before` and `after`:
-metrics by task; `minutes`), OUT/grid.png and TensorBoard logs.
+Runs the same commands a user would, one after the other, and goes on where it was cut. Writes OUT/card.json (`before`, `after` and
+`tiny`: metrics by task; `minutes`), OUT/grid.png and TensorBoard logs.
 """
 
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,6 @@ import yaml
 from PIL import Image
 
 from idiff.callbacks.records import read_results
-from idiff.cli import main as run
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "configs" / "experiment"
@@ -28,9 +28,9 @@ SEED = {"train": 1, "val": 1_000_000_007}
 
 
 def idiff(*words: str) -> None:
-    """Run one command of the package and show it."""
+    """Run one command of the package in a process of its own (training starts a second rank by itself) and show it."""
     print(f"\n$ idiff {' '.join(words)}", flush=True)
-    code = run(words)
+    code = subprocess.run([sys.executable, "-m", "idiff", *words], check=False).returncode
     if code:
         sys.exit(code)
 
@@ -46,8 +46,11 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/demo"), help="run folder; emptied where a demo is complete"
     )
-    parser.add_argument("--scenes", type=int, default=4000, help="training scenes of each task")
-    options, overrides = parser.parse_known_args(words)  # the rest goes to both trainings
+    parser.add_argument("--scenes", type=int, default=2500, help="training scenes of each task")
+    parser.add_argument(
+        "--tiny", type=int, default=48, help="validation scenes of each task that `tiny` is asked about"
+    )
+    options, overrides = parser.parse_known_args(words)  # the rest goes to the training
     out = options.out.resolve()
     if (out / "card.json").exists():
         shutil.rmtree(out)
@@ -62,20 +65,20 @@ def main(words: list[str] | None = None) -> None:
             folder = out / "data" / task / split
             idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(count),
                   "--seed", str(SEED[split]), "--out", str(folder), "--workers", "2")  # fmt: skip
-    autoencoder = out / "autoencoder_run"
     places = {task: {split: str(out / "data" / task / split) for split in SEED} for task in TASKS}
     data = write(out / "data.yaml", {"data": {"init_args": {"tasks": places}}})
-    model = {"autoencoder": {"init_args": {"weights": str(autoencoder / "autoencoder")}}}
-    weights = write(out / "weights.yaml", {"model": {"init_args": {"backbone": {"init_args": model}}}})
-    idiff("fit", "--config", str(EXPERIMENTS / "demo_autoencoder.yaml"), "--config", data,
-          "--ckpt_path", "last", "--trainer.default_root_dir", str(autoencoder), *overrides)  # fmt: skip
-    idiff("fit", "--config", str(EXPERIMENTS / "demo.yaml"), "--config", data, "--config", weights,
+    idiff("fit", "--config", str(EXPERIMENTS / "demo.yaml"), "--config", data,
           "--ckpt_path", "last", "--trainer.default_root_dir", str(out), *overrides)  # fmt: skip
+    for task in TASKS:
+        idiff("evaluate", "--checkpoint", "tiny", "--data", places[task]["val"], "--task", task,
+              "--limit", str(options.tiny), "--out", str(out / f"tiny_{task}.json"))  # fmt: skip
     minutes = (time.time() - began) / 60
 
     rows = read_results(out)
     steps = sorted({int(row["step"]) for row in rows})
-    card = {"before": scores(rows, steps[0]), "after": scores(rows, steps[-1]), "steps": steps[-1], "minutes": minutes}
+    tiny = {task: json.loads((out / f"tiny_{task}.json").read_text())["metrics"] for task in TASKS}
+    before, after = scores(rows, steps[0]), scores(rows, steps[-1])
+    card = {"before": before, "after": after, "tiny": tiny, "steps": steps[-1], "minutes": minutes}
     (out / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     sheets = [Image.open(out / "samples" / f"{task}_{steps[-1]:07d}.png") for task in TASKS]
     page = Image.new("RGB", (sum(s.width for s in sheets), max(s.height for s in sheets)), "white")
@@ -84,10 +87,10 @@ def main(words: list[str] | None = None) -> None:
         page.paste(sheet, (left, 0))
         left += sheet.width
     page.save(out / "grid.png")
-    print(f"\n{'task':<14}{'metric':<8}{'before':>8}{'after':>8}")
+    print(f"\n{'task':<14}{'metric':<8}{'before':>8}{'after':>8}{'tiny':>8}")
     for task in TASKS:
-        for metric, value in card["after"][task].items():
-            print(f"{task:<14}{metric:<8}{card['before'][task][metric]:>8.3f}{value:>8.3f}")
+        for metric, value in after[task].items():
+            print(f"{task:<14}{metric:<8}{before[task][metric]:>8.3f}{value:>8.3f}{tiny[task][metric] or 0:>8.3f}")
     print(f"\n{minutes:.1f} minutes. Pictures: {out / 'grid.png'}. Curves: tensorboard --logdir {out}")
 
 

@@ -9,13 +9,13 @@ Every step runs a command that a user could run, each seeded and resumable. Noth
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import torch
 
-from idiff.cli import main as run
 from idiff.cli.compose import compose
 from idiff.data.shards import ShardSet
 from idiff.models.checkpoints import Loaded, load
@@ -40,9 +40,9 @@ SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tok
 
 
 def idiff(*words: str) -> None:
-    """Run one command of the package and show it."""
+    """Run one command of the package in a process of its own (training may start a second rank) and show it."""
     print(f"\n$ idiff {' '.join(words)}", flush=True)
-    code = run(words)
+    code = subprocess.run([sys.executable, "-m", "idiff", *words], check=False).returncode
     if code:
         sys.exit(code)
 
@@ -90,14 +90,14 @@ def psnr(pictures: torch.Tensor, clean: torch.Tensor) -> float:
 
 
 def familiarity(loaded: Loaded, *, pictures: int = 1000) -> Familiarity:
-    """What training pictures look like to the autoencoder: clean and damaged ones."""
+    """What undamaged training pictures look like to the autoencoder."""
     sources = []
-    for task in SCENES:
+    for task in ("segmentation", "keypoints", "editing"):
         shards = ShardSet.open(DATA / task / "train")
         sources += [to_tensor(shards.read(index).image) for index in range(min(pictures, len(shards)))]
     with torch.no_grad():
-        latents = [loaded.backbone.autoencoder.encode_source(part) for part in torch.stack(sources).split(64)]
-    return Familiarity.fit(torch.cat(latents))
+        rendered = [loaded.backbone.autoencoder.render(part) for part in torch.stack(sources).split(64)]
+    return Familiarity.fit(torch.stack(sources), torch.cat(rendered))
 
 
 def export(checkpoint: Path, name: str) -> Path:
@@ -118,7 +118,7 @@ def ship(variants: dict[str, Path], best: str) -> None:
     first.backbone.text.save(ASSETS / "shared")
     shutil.rmtree(ASSETS / "shared" / "tokenizer")
     for part, net in {"vae": first.backbone.autoencoder.net, "text_encoder": first.backbone.text.net}.items():
-        net.half().save_pretrained(ASSETS / "shared" / part)
+        net.half().to(memory_format=torch.contiguous_format).save_pretrained(ASSETS / "shared" / part)
     for name, folder in variants.items():
         loaded = load(folder)
         write_folder(loaded.backbone, ASSETS / name, config=loaded.config, step=loaded.step,
@@ -134,6 +134,28 @@ def score(name: str) -> None:
     for task in SCENES:
         idiff("evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task,
               "--steps", str(STEPS), "--out", str(cards / f"{task}.json"))  # fmt: skip
+
+
+def write_card() -> None:
+    """Write the model card of the shipped models from what was measured."""
+    cards = {task: json.loads((RUNS / "cards" / f"{task}.json").read_text()) for task in SCENES}
+    lines = ["| task | metric | tiny | ceiling | source | guess |", "|---|---|---|---|---|---|"]
+    for task, card in cards.items():
+        for metric, value in card["metrics"].items():
+            others = [card[column].get(metric) for column in ("ceiling", "identity", "guess")]
+            shown = ["-" if number is None else f"{number:.3f}" for number in (value, *others)]
+            lines.append(f"| {task} | {metric} | {' | '.join(shown)} |")
+    parts = []
+    for name in ("base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_tasks"):
+        settings = compose([str(EXPERIMENTS / f"{name}.yaml")])
+        rows = settings["data"]["init_args"]["batch_size"] * settings["trainer"].get("devices", 1)
+        parts.append(f"`{name}.yaml` ({settings['trainer']['max_steps']:,} steps of {rows})")
+    text = (ROOT / "tools" / "base_card.md").read_text()
+    hours = (RUNS / "hours.txt").read_text().strip() if (RUNS / "hours.txt").exists() else "a few hours"
+    filled = {"{recipe}": ", ".join(parts) + ".", "{steps}": str(STEPS), "{table}": "\n".join(lines), "{hours}": hours}
+    for slot, words in filled.items():
+        text = text.replace(slot, words)
+    (ASSETS / "README.md").write_text(text)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -156,6 +178,7 @@ def main(words: list[str] | None = None) -> None:
     if options.ship:
         ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
         score("tiny")
+        write_card()
 
 
 if __name__ == "__main__":

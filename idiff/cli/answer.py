@@ -23,7 +23,7 @@ def parser(command: str) -> WordParser:
     does, text = ASKS[command]
     options = WordParser(prog=f"idiff {command}", description=f"{does.capitalize()}.")
     add = options.add_argument
-    add("image", metavar="IMAGE", help="a JPEG, PNG or WebP file")
+    add("image", metavar="IMAGE", help="a JPEG, PNG or WebP file; or example:objects, one that comes with the package")
     add("text", metavar="TEXT", help=text)
     add(
         "--checkpoint",
@@ -56,12 +56,15 @@ def run(words: list[str]) -> int:
     if not os.access(out, os.W_OK):
         raise ConfigError(f"--out {out} cannot be written. Name another folder.")
 
+    from transformers.utils.logging import disable_progress_bar
+
     from idiff.pipeline import Pipeline, to_coco
     from idiff.utils.images import write_png
 
+    disable_progress_bar()  # stderr is for the one sentence that says what is wrong
     pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed)
     answer = getattr(pipe, command)(options.image, options.text)
-    name = f"{Path(options.image).stem}_{command}"
+    name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]
     if answer.mask is not None:
         written.append(write_png(answer.mask, out, f"{name}_mask"))

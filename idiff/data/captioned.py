@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng
 from idiff.utils.text import join_words, name_words, normalise_prompt
+
+_SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)
 
 
 class Captioned(Task):
@@ -49,12 +52,13 @@ class Captioned(Task):
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Fit the picture, and describe it. See `Task.encode`."""
         height, width = sample.image.shape[:2]
-        mirror = train and rng.random() < self.flip
+        text = normalise_prompt(describe(sample, rng))
+        mirror = train and rng.random() < self.flip and not _SIDES.search(text)
         view = look(sample.image, frame_whole((height, width), self.size, mirror=mirror), self.size, rng=rng)
         return Triplet(
             key=f"{sample.key}/{item}",
             source=None,
-            instruction=normalise_prompt(describe(sample, rng)),
+            instruction=text,
             target=view.source,
             query={
                 "task": self.kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,11 @@ from idiff.types import Batch
 class _Batches(Dataset[Batch]):
     """Batches by number, each of `rows` sentences of this rank."""
 
-    def __init__(self, sentences: Sentences, *, steps: int, first: int, rows: int, world: int, rank: int) -> None:
-        self.sentences, self.steps, self.first, self.rows = sentences, steps, first, rows
-        self.world, self.rank = world, rank
-
-    def __len__(self) -> int:
-        return self.steps
+    def __init__(self, sentences: Sentences, *, rows: int, world: int, rank: int) -> None:
+        self.sentences, self.rows, self.world, self.rank = sentences, rows, world, rank
 
     def __getitem__(self, index: int) -> Batch:
-        begin = ((self.first + index) * self.world + self.rank) * self.rows
+        begin = (index * self.world + self.rank) * self.rows
         positions = list(range(begin, begin + self.rows))
         drawn = [self.sentences[position] for position in positions]
         return Batch(
@@ -43,16 +39,17 @@ class _Batches(Dataset[Batch]):
 
 
 class _Rest(Sampler[int]):
-    """What is left of an epoch. Its length is the whole epoch: the trainer counts from the epoch's beginning."""
+    """What is left of an epoch when it is read. Its length is the whole epoch: the trainer counts from the epoch's beginning."""
 
-    def __init__(self, batches: int, *, first: int) -> None:
-        self.batches, self.first = batches, first
+    def __init__(self, batches: int, *, done: Callable[[], int]) -> None:
+        self.batches, self.done = batches, done
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.batches))
+        first = self.done()
+        return iter(range(first, first - first % self.batches + self.batches))
 
 
 class SentenceDataModule(LightningDataModule):
@@ -102,17 +99,15 @@ class SentenceDataModule(LightningDataModule):
     def _accumulation(self) -> int:
         return 1 if self.trainer is None else int(self.trainer.accumulate_grad_batches)
 
+    def _done(self) -> int:
+        """Micro-batches that the trainer has taken, of all epochs."""
+        return 0 if self.trainer is None else self.trainer.global_step * self._accumulation
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches from the trainer's current step on. Its length is a full epoch, also inside of one."""
-        step, world, rank = (
-            (self.trainer.global_step, self.trainer.world_size, self.trainer.global_rank) if self.trainer else (0, 1, 0)
-        )
-        first = step - step % self.epoch_steps
-        batches = _Batches(
-            self.sentences, steps=self.epoch_steps * self._accumulation, first=first * self._accumulation,
-            rows=self.batch_size, world=world, rank=rank,
-        )  # fmt: skip
-        rest = _Rest(len(batches), first=(step - first) * self._accumulation)
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        batches = _Batches(self.sentences, rows=self.batch_size, world=world, rank=rank)
+        rest = _Rest(self.epoch_steps * self._accumulation, done=self._done)
         return DataLoader(
             batches, batch_size=None, sampler=rest, num_workers=self.num_workers, worker_init_fn=start_worker,
             generator=torch.Generator().manual_seed(0),

@@ -7,6 +7,7 @@ from idiff.metrics.restoration import PSNR, SSIM, psnr, ssim
 from idiff.metrics.results import coco_keypoint_result, coco_keypoint_results
 from idiff.metrics.segmentation import (
     CumulativeIoU,
+    HeldOutIoU,
     MeanClassIoU,
     MeanIoU,
     MeanMaskIoU,
@@ -21,6 +22,7 @@ __all__ = [
     "PSNR",
     "SSIM",
     "CumulativeIoU",
+    "HeldOutIoU",
     "KeypointAP",
     "MSERatio",
     "MeanClassIoU",

@@ -189,6 +189,26 @@ class CumulativeIoU(ItemMetric):
         return ratio(self.ciou_intersection, self.ciou_union)
 
 
+class HeldOutIoU(CumulativeIoU):
+    """`ciou_held_out`: `ciou` of the queries whose truth says `held_out`: training never used their words together.
+
+    nan where there is none.
+    """
+
+    held_out_queries: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # a state of its own: a collection shares the states of metrics whose states are equal after the first update
+        self.add_state("held_out_queries", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Prediction, truth: Truth) -> None:
+        """Count one query, if it is held out. Errors as in `ItemMetric.update`."""
+        if truth.held_out:
+            super().update(prediction, truth)
+            self.held_out_queries = self.held_out_queries + 1
+
+
 class MeanMaskIoU(RatioMetric):
     """`giou`: mean over queries of a query's IoU; empty against empty is 1 (GRES, Liu et al., CVPR 2023)."""
 

@@ -34,7 +34,7 @@ class Autoencoder(nn.Module):
         if (config is None) == (weights is None):
             raise CheckpointError(
                 "an autoencoder needs either config (to train one) or weights (a folder with a trained one): got "
-                + ("neither. Train one, as in configs/experiment/demo_autoencoder.yaml." if config is None else "both.")
+                + ("neither. Train one, as in configs/experiment/base_autoencoder.yaml." if config is None else "both.")
             )
         self.reference: dict[str, str] | None = None
         if weights is not None:

@@ -107,7 +107,7 @@ class LatentDiffusion(nn.Module):
             raise ConfigError(
                 "the autoencoder has no weights: a latent diffusion model needs a trained one. Set "
                 "model.init_args.backbone.init_args.autoencoder.init_args.weights to its folder "
-                "(configs/experiment/demo_autoencoder.yaml trains one)."
+                "(configs/experiment/base_autoencoder.yaml trains one)."
             )
         self.objective = objective or Objective()
         self.with_source = with_source
@@ -128,6 +128,7 @@ class LatentDiffusion(nn.Module):
             nn.init.zeros_(self.unet.conv_out.weight)
             nn.init.zeros_(self.unet.conv_out.bias)
             self.report.append("U-Net: last convolution is zero: it starts as a copy of its source")
+        super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
 

@@ -61,8 +61,8 @@ def write_folder(
     for part, net in nets.items():
         if part not in shared:
             kept = {name: value.clone() for name, value in net.state_dict().items()}
-            net.to(dtype).save_pretrained(staged / part)
-            net.to(torch.float32).load_state_dict(kept)
+            net.to(dtype).to(memory_format=torch.contiguous_format).save_pretrained(staged / part)
+            net.to(torch.float32).to(memory_format=torch.channels_last).load_state_dict(kept)
     if "tokenizer" not in shared:
         backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
     weights = sorted(path for path in staged.rglob("*.safetensors"))

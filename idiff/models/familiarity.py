@@ -1,7 +1,8 @@
 """Whether a picture is like those a model was trained on.
 
-The latent of a picture is described by few numbers (each channel's mean and spread, how much neighbours differ); their distance to
-the training pictures' is measured in the training pictures' own spread (Mahalanobis; Lee et al., arXiv 1807.03888, section 2.1).
+A picture is described by few numbers: how far the autoencoder's rendering of it is off, and how much neighbouring pixels differ at
+three sizes, each as quantiles over the picture. The distance of these numbers from those of training pictures is measured in the
+training pictures' own spread (Mahalanobis; Lee et al., arXiv 1807.03888, section 2.1).
 """
 
 from __future__ import annotations
@@ -11,10 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from idiff.errors import CheckpointError
 
 _RIDGE = 1e-3
+_CELL = 4
+_SIZES = 3
+_LEAST_ERROR, _LEAST_STEP = 1e-6, 1e-3
+_ERRORS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.98)
+_STEPS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +39,30 @@ class Familiarity:
     far: float
 
     @classmethod
-    def fit(cls, latents: Tensor) -> Familiarity:
+    def fit(cls, pictures: Tensor, rendered: Tensor) -> Familiarity:
         """Learn from training pictures.
 
         Args:
-            latents: (N, C, h, w), modes of the source pictures, unscaled; N several times the 3 C features.
+            pictures: (N, 3, H, W) in [-1, 1]; N several times the 24 features.
+            rendered: the same as the autoencoder renders them.
         """
-        seen = features(latents).double()
+        seen = features(pictures, rendered)
         mean = seen.mean(dim=0)
         spread = torch.cov(seen.T)
         ridge = _RIDGE * spread.diagonal().mean() * torch.eye(len(spread), dtype=torch.float64)
         made = cls(mean, torch.linalg.inv(spread + ridge), 0.0, 0.0)
-        distances = made.distance(latents)
+        distances = made.distance(pictures, rendered)
         usual, far = torch.quantile(distances, torch.tensor([0.5, 0.99])).tolist()
         return cls(mean, made.precision, usual, far)
 
-    def distance(self, latents: Tensor) -> Tensor:
-        """Mahalanobis distance (N,) of latents (N, C, h, w)."""
-        off = features(latents).double() - self.mean
+    def distance(self, pictures: Tensor, rendered: Tensor) -> Tensor:
+        """Mahalanobis distance (N,) of pictures (N, 3, H, W)."""
+        off = features(pictures, rendered) - self.mean
         return (off @ self.precision * off).sum(dim=1).clamp_min(0).sqrt().float()
 
-    def __call__(self, latents: Tensor) -> Tensor:
+    def __call__(self, pictures: Tensor, rendered: Tensor) -> Tensor:
         """How familiar pictures are, (N,) in [0, 1]: 1 up to the usual distance, 0.5 at the far one, then towards 0."""
-        beyond = ((self.distance(latents) - self.usual) / max(self.far - self.usual, 1e-6)).clamp_min(0)
+        beyond = ((self.distance(pictures, rendered) - self.usual) / max(self.far - self.usual, 1e-6)).clamp_min(0)
         return 0.5 ** (beyond**2)
 
     def describe(self) -> dict[str, Any]:
@@ -85,8 +93,17 @@ class Familiarity:
             ) from None
 
 
-def features(latents: Tensor) -> Tensor:
-    """What describes a latent as a whole, (N, 3 C): mean, spread, and mean difference of neighbours of each channel."""
-    across = latents.diff(dim=-1).abs().mean(dim=(2, 3))
-    down = latents.diff(dim=-2).abs().mean(dim=(2, 3))
-    return torch.cat([latents.mean(dim=(2, 3)), latents.std(dim=(2, 3)), 0.5 * (across + down)], dim=1)
+def features(pictures: Tensor, rendered: Tensor) -> Tensor:
+    """What describes pictures (N, 3, H, W) as wholes: float64 (N, 24), quantiles of logarithms."""
+    error = F.avg_pool2d((rendered - pictures).square().mean(dim=1, keepdim=True), _CELL).flatten(1)
+    found = [_quantiles(error.clamp_min(_LEAST_ERROR).log(), _ERRORS)]
+    small = pictures
+    for _ in range(_SIZES):
+        steps = [small.diff(dim=axis).abs().amax(dim=1).flatten(1) for axis in (-1, -2)]
+        found.append(_quantiles(torch.cat(steps, dim=1).clamp_min(_LEAST_STEP).log(), _STEPS))
+        small = F.avg_pool2d(small, 2)
+    return torch.cat(found, dim=1).double()
+
+
+def _quantiles(values: Tensor, shares: tuple[float, ...]) -> Tensor:
+    return torch.quantile(values, torch.tensor(shares, device=values.device), dim=1).T

@@ -50,7 +50,7 @@ class TextEncoder(nn.Module):
             self.tokenizer = CLIPTokenizer.from_pretrained(
                 subfolder(tokenizer or weights, "tokenizer"), local_files_only=True
             )
-            self.net = CLIPTextModel.from_pretrained(folder, local_files_only=True)
+            self.net = CLIPTextModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
             self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
         else:
             self.tokenizer = CLIPTokenizer.from_pretrained(

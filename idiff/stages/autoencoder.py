@@ -104,6 +104,7 @@ class AutoencoderTraining(Stage):
         """Write the autoencoder with its measured scaling factor."""
         if not self.trainer.is_global_zero or getattr(self.trainer, "fast_dev_run", False) or not self.spread:
             return
+        self.take_average()
         scale = self.autoencoder.scale if self.decoder_only else 1 / (sum(self.spread) / len(self.spread))
         self.autoencoder.net.register_to_config(scaling_factor=scale)
         folder = Path(self.trainer.default_root_dir) / "autoencoder"

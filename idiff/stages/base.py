@@ -71,6 +71,14 @@ class Stage(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Let the configuration hold: an optimizer that a checkpoint brought has that checkpoint's settings."""
+        for optimizer in self.trainer.optimizers:
+            for parameter, state in optimizer.state.items():
+                # the fused update reads memory as it lies: what a checkpoint brought has to lie as the weights do
+                state |= {
+                    name: torch.empty_like(parameter).copy_(value)
+                    for name, value in state.items()
+                    if value.shape == parameter.shape and value.stride() != parameter.stride()
+                }
         for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
             scheduler = config.scheduler
             assert isinstance(scheduler, LambdaLR)
@@ -139,6 +147,17 @@ class Stage(pl.LightningModule):
             return 1.0
         share = min(1.0, (step - self.warmup_steps) / max(1.0, self.total_steps - self.warmup_steps))
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+
+    @torch.no_grad()
+    def take_average(self) -> None:
+        """Put the weight average in place of the raw weights, where the run keeps one: for what is written when it ends."""
+        callbacks: list[Any] = getattr(self.trainer, "callbacks", [])
+        average: dict[str, Tensor] = next(
+            (found for each in callbacks if (found := getattr(each, "average", None))), {}
+        )
+        for name, weight in self.named_parameters():
+            if name in average:
+                weight.copy_(average[name])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave frozen parts out; add configuration and description."""

@@ -90,6 +90,7 @@ class TextTraining(Stage):
         """Write the encoder, with averaged weights where there is an average."""
         if not self.trainer.is_global_zero or getattr(self.trainer, "fast_dev_run", False):
             return
+        self.take_average()
         folder = Path(self.trainer.default_root_dir)
         self.text.save(folder)
         self.print(f"text encoder written to {folder}")

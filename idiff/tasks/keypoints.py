@@ -159,9 +159,8 @@ class KeypointDetection(Task):
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask for joints, commas between their names, of the one person that fills the picture. See `Task.asked`."""
-        names = [name_words(name) for name in re.split(r",|;|\band\b", needed_words(text)) if name.strip()]
-        joints = [_OTHER_NAMES.get(name.split()[-1], name.split()[-1]) for name in names]
-        words = [" ".join([*name.split()[:-1], joint]) for name, joint in zip(names, joints, strict=True)]
+        names = [name.split() for name in re.split(r",|;|\band\b", name_words(needed_words(text)))]
+        words = [*dict.fromkeys(" ".join([*name[:-1], _OTHER_NAMES.get(name[-1], name[-1])]) for name in names if name)]
         if not words:
             raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
         skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
@@ -298,6 +297,4 @@ class KeypointDetection(Task):
 def _image_id(sample: Sample) -> int:
     """The picture's number in the set's own files; where it has none, a number made of its key."""
     number = sample.annotation.get("image_id")
-    return (
-        number if isinstance(number, int) else hash64("image", sample.key) >> 11
-    )  # fits a double, as JSON readers need
+    return number if isinstance(number, int) else hash64("image", sample.key) >> 11  # fits a double, as in JSON

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from idiff.errors import BadSampleError, ConfigError
-from idiff.metrics import CumulativeIoU, MeanMaskIoU, NoTargetAccuracy
+from idiff.metrics import CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
 from idiff.tasks.base import Task
 from idiff.tasks.examples import named_shapes
 from idiff.tasks.guesses import everything
@@ -119,11 +119,14 @@ class ReferringSegmentation(Task):
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The union of the named objects in the original picture. See `Task.truth`."""
-        return Truth(key=annotation["key"], mask=torch.from_numpy(np.ascontiguousarray(annotation["mask"])))
+        mask = torch.from_numpy(np.ascontiguousarray(annotation["mask"]))
+        return Truth(key=annotation["key"], mask=mask, held_out=annotation["held_out"])
 
     def metrics(self) -> MetricCollection:
-        """`ciou` over the set, `giou`, and `n_acc` of the phrases without a target. See `Task.metrics`."""
-        return MetricCollection({"ciou": CumulativeIoU(), "giou": MeanMaskIoU(), "n_acc": NoTargetAccuracy()})
+        """`ciou` and `giou`, `n_acc` of phrases without a target, `ciou_held_out` of new phrases. See `Task.metrics`."""
+        return MetricCollection(
+            {"ciou": CumulativeIoU(), "giou": MeanMaskIoU(), "n_acc": NoTargetAccuracy(), "ciou_held_out": HeldOutIoU()}
+        )
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The whole picture. The other constant, nothing at all, is what the untouched source says. See `Task.guess`."""
@@ -175,7 +178,11 @@ class ReferringSegmentation(Task):
                 "warp": matrix_list(view.matrix),
                 "size": [int(side) for side in mask.shape],
             },
-            annotation={"key": sample.key, "mask": mask},
+            annotation={
+                "key": sample.key,
+                "mask": mask,
+                "held_out": bool(sample.annotation["phrases"][item].get("held_out", False)),
+            },
             answer=named.float()[None],
         )
 

@@ -78,7 +78,7 @@ def experiment(path, *, shards, autoencoder, **over):
         for name in ("segmentation", "keypoints")
     }
     config = {
-        "include": [str(CONFIGS / "stage" / "tasks.yaml"), str(CONFIGS / "model" / "tiny.yaml")],
+        "include": [str(CONFIGS / "stage" / "tasks.yaml"), str(CONFIGS / "model" / "tiny_new.yaml")],
         "model": {
             "init_args": {
                 "lr": 1e-3,
@@ -86,7 +86,7 @@ def experiment(path, *, shards, autoencoder, **over):
                 "backbone": {
                     "init_args": {
                         "autoencoder": {"init_args": {"weights": str(autoencoder)}},
-                        "text": {"init_args": {"config": {"hidden_size": 32, "intermediate_size": 32,
+                        "text": {"init_args": {"weights": None, "config": {"hidden_size": 32, "intermediate_size": 32,
                                                           "num_hidden_layers": 1, "num_attention_heads": 2}}},
                         "unet": {"block_out_channels": [16, 16], "attention_head_dim": 1, "norm_num_groups": 4},
                     }

@@ -44,7 +44,7 @@ def test_a_wrong_word_on_the_command_line_is_one_sentence_and_exit_2(config, cap
         ("weight: 0.4", "wieght: 0.4", "did you mean 'weight'"),
         ("max_steps: 6", "max_steps: six", "trainer.max_steps: expected int, got 'six'"),
         ("data.datamodule.MixtureDataModule", "data.datamodule.MixtureDataModul", "MixtureDataModul"),
-        ("model/tiny.yaml", "model/tyni.yaml", "tyni.yaml is missing"),
+        ("model/tiny_new.yaml", "model/tyni.yaml", "tyni.yaml is missing"),
         ("/segmentation/train", "/segmentation/trian", "trian"),
         ("/keypoints/val", "/keypoints/vla", "vla"),
         ("trainer:", "trainer: [", "no valid YAML"),

@@ -92,3 +92,16 @@ def test_validation_logs_psnr_of_the_target_in_db(tmp_path):
     shares = (rendered - batch.target) / 2  # pictures on [0, 1]
     by_hand = torch.stack([10 * torch.log10(1 / share.square().mean()) for share in shares]).mean()
     assert logged == pytest.approx(float(by_hand), abs=1e-3)
+
+
+def test_training_the_decoder_alone_keeps_every_latent_as_it_is(tmp_path, autoencoder_folder):
+    model = AutoencoderTraining(autoencoder=Autoencoder(weights=autoencoder_folder), decoder_only=True, lr=1e-2)
+    fit(model, tmp_path, steps=6)
+    before, after = Autoencoder(weights=autoencoder_folder), Autoencoder(weights=str(tmp_path / "autoencoder"))
+    assert after.scale == before.scale == 0.5
+    old = before.net.state_dict()
+    changed = {name for name, value in after.net.state_dict().items() if not torch.equal(value, old[name])}
+    assert {name.split(".")[0] for name in changed} == {"decoder", "post_quant_conv"}
+    pictures = rows([5]).source
+    assert torch.equal(after.encode_source(pictures), before.encode_source(pictures))
+    assert not torch.allclose(after.render(pictures), before.render(pictures), atol=1e-3)

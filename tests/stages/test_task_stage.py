@@ -66,7 +66,7 @@ class Spoil(Callback):
 
     def on_after_backward(self, trainer, pl_module):
         if trainer.global_step in self.steps:
-            pl_module.backbone.unet.conv_in.weight.grad.view(-1)[0] = self.value
+            pl_module.backbone.unet.conv_in.weight.grad[0, 0, 0, 0] = self.value
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         self.weights.append(pl_module.backbone.unet.conv_in.weight.detach().clone())

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+import idiff.tasks.instructions
 from idiff.errors import ConfigError, DataError
 from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.instructions.bank import SLOTS, parse
@@ -18,7 +21,7 @@ PARTS = {
 @pytest.mark.parametrize("kind", SLOTS)
 def test_built_in_banks(kind):
     bank = InstructionBank(kind)
-    assert len(bank.templates) >= 10 and len(set(bank.templates)) == len(bank.templates)
+    assert len(bank.templates) > 100 and len(set(bank.templates)) == len(bank.templates)
     for template in bank.templates:
         words = template.fill(PARTS[kind])
         assert all(value in words for part in PARTS[kind] for value in part.values())
@@ -29,10 +32,19 @@ def test_built_in_banks(kind):
 @pytest.mark.parametrize("kind", SLOTS)
 def test_training_draws_all_and_evaluation_takes_the_first(kind):
     bank = InstructionBank(kind)
-    drawn = {bank.draw(numpy_rng(0, n)) for n in range(400)}
+    drawn = {bank.draw(numpy_rng(0, n)) for n in range(2000)}
     assert drawn == set(bank.templates)
     assert bank.draw(numpy_rng(0, 1)) == bank.draw(numpy_rng(0, 1))
     assert bank.first() is bank.templates[0]
+
+
+@pytest.mark.parametrize("kind", SLOTS)
+def test_unseen_wordings_have_the_slots_and_are_not_those_of_training(kind):
+    path = Path(idiff.tasks.instructions.__file__).parent / "unseen" / f"{kind}.txt"
+    unseen = InstructionBank(kind, str(path)).templates
+    known = {(template.sentence.casefold(), template.clause.casefold()) for template in InstructionBank(kind).templates}
+    assert len(set(unseen)) == len(unseen) >= 10
+    assert not {(template.sentence.casefold(), template.clause.casefold()) for template in unseen} & known
 
 
 def test_clauses_are_joined():

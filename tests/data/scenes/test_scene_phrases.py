@@ -20,7 +20,7 @@ from idiff.data.sources.synthetic import SyntheticSource
 
 cv2.setNumThreads(0)
 COUNT = 250
-GOLDEN = "d7ed33f3dc61c8a08221b9c61d65115d8ccbcf074c790f92d50266b71198631c"
+GOLDEN = "405ad94b24e3ffad4e1585a15fae00a82bf7cf818d9d7159a6ebe4a9f55e64b8"
 
 
 @pytest.fixture(scope="module", params=[("train", 64), ("val", 64), ("train", 128)], ids=lambda p: f"{p[0]}-{p[1]}")

@@ -1,0 +1,286 @@
+"""Asking a model about one picture: in Python, and with the commands that do the same."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import idiff
+from idiff import Answer, Pipeline
+from idiff.cli import main
+from idiff.data.sources.synthetic import SyntheticSource
+from idiff.errors import CheckpointError, ConfigError, DataError
+from idiff.models.exports import write_folder
+from idiff.models.familiarity import Familiarity
+from idiff.pipeline import to_coco
+from idiff.types import Sampling
+from idiff.utils.images import to_tensor
+
+KINDS = {
+    "referring": ("ReferringSegmentation", {}),
+    "keypoints": ("KeypointDetection", {"threshold": 0.0}),  # an untrained model paints no discs: take what there is
+    "editing": ("InstructEditing", {}),
+    "denoise": ("Denoise", {}),
+}
+TASKS = {
+    name: {"task": {"class_path": f"idiff.tasks.{kind}", "init_args": options}, "sampling": {"steps": 2}}
+    for name, (kind, options) in KINDS.items()
+}
+SHAPES = [(64, 64), (40, 90), (200, 130)]
+STRANGE = np.full((64, 64, 3), 255, np.uint8)
+"""No drawn scene is white all over."""
+
+
+def drawn(split, index, size=64):
+    return SyntheticSource("segmentation", split=split, count=200, seed=0, size=size).sample(index).image
+
+
+def noise(height=64, width=64, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def export(backbone, folder, tasks=TASKS, **options):
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in backbone.unet.parameters():
+            p.add_(0.05 * torch.randn(p.shape, generator=rng))
+    config = {"data": {"init_args": {"tasks": tasks}}}
+    return str(write_folder(backbone, folder, config=config, step=1, half=False, **options))
+
+
+@pytest.fixture
+def model(backbone, tmp_path):
+    return export(backbone, tmp_path / "model")
+
+
+@pytest.fixture
+def critic(backbone, tmp_path):
+    """A model that knows the pictures it was trained on."""
+    with torch.no_grad():
+        latents = backbone.autoencoder.encode_source(torch.stack([to_tensor(drawn("train", n)) for n in range(200)]))
+    return export(backbone, tmp_path / "critic", familiarity=Familiarity.fit(latents).describe())
+
+
+def test_the_package_brings_the_pipeline_and_no_torch_before_it_is_asked_for():
+    assert idiff.Pipeline is Pipeline and idiff.Answer is Answer
+    with pytest.raises(AttributeError, match="no attribute 'Pipelin'"):
+        idiff.Pipelin  # noqa: B018
+    script = "import sys, idiff; assert 'Pipeline' in idiff.__all__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_phrase_is_answered_with_a_mask_over_the_picture(model, shape):
+    picture = noise(*shape)
+    answer = Pipeline(model).segment(picture, "the red star")
+    assert answer.task == "referring"
+    assert len(answer.prompts) == 1 and "the red star" in answer.prompts[0]
+    assert (answer.mask.dtype, answer.mask.shape) == (np.bool_, shape)
+    assert (answer.overlay.dtype, answer.overlay.shape) == (np.uint8, picture.shape)
+    assert np.array_equal(answer.overlay[~answer.mask], picture[~answer.mask])
+    assert answer.mask.any() and (answer.overlay[answer.mask] != picture[answer.mask]).any(axis=1).mean() > 0.9
+    assert np.array_equal(answer.picture, picture)
+    assert 0.5 < answer.score <= 1
+    assert answer.keypoints is answer.familiarity is answer.notice is None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_joints_are_answered_by_the_names_that_were_asked(model, shape):
+    answer = Pipeline(model).keypoints(noise(*shape), "left hand, nose, neck, head, left hip, right foot")
+    assert set(answer.keypoints) == {"left wrist", "nose", "neck", "head", "left hip", "right ankle"}
+    assert len(answer.prompts) == 2
+    assert answer.overlay.shape == (*shape, 3)
+    assert answer.mask is None
+    for x, y, score in answer.keypoints.values():
+        assert -shape[1] <= x <= 2 * shape[1] and -shape[0] <= y <= 2 * shape[0] and 0 <= score <= 1
+    (entry,) = to_coco(answer, image_id=7)
+    assert entry["names"] == list(answer.keypoints)
+    assert entry["keypoints"][3:6] == pytest.approx(list(answer.keypoints.values())[1], abs=1e-3)
+    assert entry["image_id"] == 7
+
+
+def test_joints_that_are_not_found_are_left_out(backbone, tmp_path):
+    strict = {
+        **TASKS["keypoints"],
+        "task": {"class_path": "idiff.tasks.KeypointDetection", "init_args": {"threshold": 1.1}},
+    }
+    answer = Pipeline(export(backbone, tmp_path / "strict", {"keypoints": strict})).keypoints(noise(), "nose")
+    assert answer.keypoints == {}
+    assert np.array_equal(answer.overlay, noise())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_edit_is_the_new_picture_at_the_size_of_the_old(model, backbone, shape):
+    picture = noise(*shape)
+    answer = Pipeline(model).edit(picture, " Make the red  star blue.")
+    assert answer.prompts == ["Make the red star blue."]
+    assert answer.overlay.shape == picture.shape
+    assert (answer.overlay != picture).any(axis=2).mean() > 0.9
+    if shape == (64, 64):
+        painted = backbone.eval().edit(to_tensor(picture)[None], answer.prompts, sampling=Sampling(steps=2), seeds=[0])
+        assert np.abs(to_tensor(answer.overlay) - painted[0]).max() < 0.01
+
+
+def test_a_large_picture_is_restored_in_tiles_without_a_gap(model):
+    pipe, picture = Pipeline(model), noise(100, 150)
+    answer = pipe.restore(picture, "denoise")
+    assert answer.overlay.shape == answer.picture.shape == picture.shape
+    assert (answer.overlay != picture).any(axis=2).mean() > 0.999
+    assert np.array_equal(answer.picture, picture)
+    for rows, columns, kept in (
+        (slice(0, 64), slice(0, 64), (slice(0, 36), slice(0, 64))),
+        (slice(36, 100), slice(86, 150), (slice(0, 64), slice(0, 64))),
+    ):
+        alone = pipe.restore(np.ascontiguousarray(picture[rows, columns]), "denoise").overlay
+        assert np.array_equal(answer.overlay[rows, columns][kept], alone[kept])
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (64, 64), (65, 64), (20, 129)])
+def test_pictures_of_any_size_are_restored(model, shape):
+    picture = noise(*shape)
+    answer = Pipeline(model, steps=1).restore(picture, "denoise")
+    assert answer.overlay.shape == picture.shape
+    assert (answer.overlay != picture).any(axis=2).mean() > 0.999
+
+
+def test_pictures_are_read_from_files_too(model, tmp_path):
+    Image.fromarray(noise(40, 70)).save(tmp_path / "a.png")
+    pipe = Pipeline(model)
+    here, there = (pipe.edit(picture, "Make it blue.") for picture in (noise(40, 70), tmp_path / "a.png"))
+    assert np.array_equal(here.overlay, there.overlay)
+
+
+def test_seed_and_steps_make_another_picture(model):
+    first, same, other, longer = (
+        Pipeline(model, **options).edit(noise(), "Make it blue.").overlay
+        for options in ({}, {}, {"seed": 1}, {"steps": 5})
+    )
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other) and not np.array_equal(first, longer)
+
+
+def test_an_unfamiliar_picture_comes_with_a_notice(critic):
+    pipe = Pipeline(critic)
+    known, strange = (pipe.segment(picture, "the star") for picture in (drawn("val", 0), STRANGE))
+    assert known.familiarity >= 0.5 and known.notice is None
+    assert strange.familiarity < 0.1 and "do not trust the answer" in strange.notice
+    assert 0 <= strange.score <= strange.familiarity
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_unfamiliar_tile_is_enough_for_a_notice(critic, order):
+    pipe, tiles = Pipeline(critic, steps=1), [drawn("val", 0), STRANGE]
+    assert pipe.restore(np.hstack([tiles[0], tiles[0]]), "denoise").notice is None
+    answer = pipe.restore(np.hstack(tiles[::order]), "denoise")
+    assert answer.notice is not None and answer.familiarity < 0.1
+    assert answer.overlay.shape == (64, 128, 3)
+
+
+def test_a_model_of_classes_is_asked_for_a_class(backbone, tmp_path):
+    classes = {"classes": {"task": {"class_path": "idiff.tasks.SemanticSegmentation"}, "sampling": {"steps": 1}}}
+    pipe = Pipeline(export(backbone, tmp_path / "classes", classes))
+    answer = pipe.segment(noise(40, 90), "zebra")
+    assert answer.task == "segmentation" and "zebra" in answer.prompts[0]
+    assert (answer.mask.dtype, answer.mask.shape) == (np.bool_, (40, 90))
+    for ask in (pipe.keypoints, pipe.edit):
+        with pytest.raises(ConfigError, match="trained on no task"):
+            ask(noise(), "nose")
+
+
+REFUSED = [
+    ("segment", "a.png", "", "expected words that say what is asked"),
+    ("segment", "a.txt", "the star", "a.txt cannot be used"),
+    ("segment", "gone.png", "the star", "gone.png is missing: expected a picture"),
+    ("segment", ".", "the star", "is missing: expected a picture"),
+    ("keypoints", "a.png", ",", "names no joint"),
+    ("edit", "a.png", " ", "expected words"),
+    ("restore", "a.png", "sharpen", "restore knows no 'sharpen': expected denoise, deblur or dewatermark"),
+    ("restore", "a.png", "deblur", "trained on no task 'deblur'"),
+]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(noise(48, 80)).save("a.png")
+    (tmp_path / "a.txt").write_text("no picture")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("command", "picture", "text", "sentence"), REFUSED)
+def test_what_cannot_be_used_is_refused_in_a_sentence(here, model, capfd, command, picture, text, sentence):
+    with pytest.raises((ConfigError, DataError), match=sentence.replace(".", r"\.")) as refused:
+        getattr(Pipeline(model), command)(picture, text)
+    assert "\n" not in str(refused.value)
+    capfd.readouterr()
+    assert main([command, picture, text, "--checkpoint", model, "--out", "out"]) == 2
+    out, err = capfd.readouterr()
+    (line,) = [line for line in err.splitlines() if line.startswith("idiff: ")]
+    assert err.endswith(f"{line}\n") and sentence in line
+    assert err.count("\n") == 1, err
+    assert out == "" and list((here / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("array", [noise()[..., 0], noise().astype(np.float32), noise()[:0], noise()[..., :2]])
+def test_pixels_of_another_kind_are_refused(model, array):
+    with pytest.raises(ConfigError, match=r"expected uint8 \(H, W, 3\) RGB"):
+        Pipeline(model).segment(array, "the star")
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path, capsys):
+    with pytest.raises(CheckpointError, match="gone is missing"):
+        Pipeline(tmp_path / "gone")
+    assert main(["segment", "a.png", "x", "--checkpoint", str(tmp_path / "gone"), "--out", str(tmp_path)]) == 2
+    assert main(["segment", "a.png"]) == 2
+    assert main(["segment", "a.png", "x", "--steps", "0"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [words in line for words, line in zip(("gone is missing", "TEXT", "1 or more"), lines, strict=True)] == [
+        True
+    ] * 3
+
+
+def named(out):
+    return {line.removeprefix("wrote ") for line in out.splitlines() if line.startswith("wrote ")}
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "names"),
+    [
+        ("segment", "the red star", {"a_segment.png", "a_segment_mask.png"}),
+        ("keypoints", "left hand, nose", {"a_keypoints.png", "a_keypoints.json"}),
+        ("edit", "Make the star red.", {"a_edit.png"}),
+        ("restore", "denoise", {"a_restore.png"}),
+    ],
+)
+def test_the_commands_write_the_files_they_name(here, model, capsys, command, text, names):
+    assert main([command, "a.png", text, "--checkpoint", model, "--out", "out/new", "--steps", "1", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert (
+        named(out)
+        == {f"out/new/{name}" for name in names}
+        == {str(path.relative_to(here)) for path in (here / "out/new").iterdir()}
+    )
+    assert "idiff: " not in err
+    answer = getattr(Pipeline(model, steps=1, seed=3), command)("a.png", text)
+    assert f"score {answer.score:.2f}" in out
+    folder = here / "out" / "new"
+    assert np.array_equal(np.asarray(Image.open(folder / f"a_{command}.png")), answer.overlay)
+    if answer.mask is not None:
+        shown = np.asarray(Image.open(folder / "a_segment_mask.png"))
+        assert np.array_equal(shown, np.where(answer.mask, 255, 0))
+    if answer.keypoints is not None:
+        assert json.loads((folder / "a_keypoints.json").read_text()) == to_coco(answer, image_id=0)
+        assert all(f"{joint}: x {x:.1f}, y {y:.1f}" in out for joint, (x, y, _) in answer.keypoints.items())
+
+
+def test_the_command_says_when_not_to_trust_it(here, critic, capsys):
+    Image.fromarray(drawn("val", 0)).save("known.png")
+    assert main(["segment", "known.png", "the star", "--checkpoint", critic]) == 0
+    assert "idiff: " not in capsys.readouterr().err
+    Image.fromarray(STRANGE).save("strange.png")
+    assert main(["segment", "strange.png", "the star", "--checkpoint", critic]) == 0
+    assert "idiff: This picture is unlike those" in capsys.readouterr().err
