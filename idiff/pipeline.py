@@ -48,7 +48,8 @@ class Answer:
         picture: uint8 (H, W, 3), what was asked about.
         overlay: uint8 (H, W, 3), the answer drawn over it; for edits and restoration the new picture.
         score: confidence in [0, 1]: of the decoder, times familiarity where the model knows its own pictures.
-        familiarity: in [0, 1], how like the pictures it was trained on; None where the model does not say.
+        familiarity: in [0, 1], how like the pictures it was trained on; None where the model does not
+            say, and for restoration: a damaged picture is unlike the others anyway.
         notice: one sentence where the answer should not be trusted; else None.
         mask: bool (H, W), of segmentation.
         keypoints: name -> (x, y, score) in the picture's pixels, of keypoints that were found.
@@ -132,11 +133,8 @@ class Pipeline:
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         familiarity = None
-        if self.familiarity is not None:
-            # a damaged picture is like no other: what counts is whether the restored one is
-            judged = edited[:1] if task.kind in RESTORATIONS else source[:1]
-            shown = self.backbone.autoencoder.render(judged)
-            familiarity = float(self.familiarity(judged.cpu(), shown.cpu())[0])
+        if self.familiarity is not None and task.kind not in RESTORATIONS:  # a damaged picture is like no other
+            familiarity = float(self.familiarity(source[:1].cpu(), rendered[:1].cpu())[0])
         return _answer(task, pixels, triplets, prediction, familiarity=familiarity)
 
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor, Tensor]:

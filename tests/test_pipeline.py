@@ -61,8 +61,9 @@ def model(backbone, tmp_path):
 def critic(backbone, tmp_path):
     """A model that knows the pictures it was trained on."""
     with torch.no_grad():
-        latents = backbone.autoencoder.encode_source(torch.stack([to_tensor(drawn("train", n)) for n in range(200)]))
-    return export(backbone, tmp_path / "critic", familiarity=Familiarity.fit(latents).describe())
+        shown = torch.stack([to_tensor(drawn("train", n)) for n in range(200)])
+        known = Familiarity.fit(shown, backbone.autoencoder.render(shown))
+    return export(backbone, tmp_path / "critic", familiarity=known.describe())
 
 
 def test_the_package_brings_the_pipeline_and_no_torch_before_it_is_asked_for():
@@ -171,13 +172,9 @@ def test_an_unfamiliar_picture_comes_with_a_notice(critic):
     assert 0 <= strange.score <= strange.familiarity
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_one_unfamiliar_tile_is_enough_for_a_notice(critic, order):
-    pipe, tiles = Pipeline(critic, steps=1), [drawn("val", 0), STRANGE]
-    assert pipe.restore(np.hstack([tiles[0], tiles[0]]), "denoise").notice is None
-    answer = pipe.restore(np.hstack(tiles[::order]), "denoise")
-    assert answer.notice is not None and answer.familiarity < 0.1
-    assert answer.overlay.shape == (64, 128, 3)
+def test_a_damaged_picture_is_not_judged_by_what_it_is_like(critic):
+    answer = Pipeline(critic, steps=1).restore(STRANGE, "denoise")
+    assert answer.familiarity is None and answer.notice is None
 
 
 def test_a_model_of_classes_is_asked_for_a_class(backbone, tmp_path):

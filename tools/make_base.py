@@ -146,7 +146,7 @@ def write_card() -> None:
             shown = ["-" if number is None else f"{number:.3f}" for number in (value, *others)]
             lines.append(f"| {task} | {metric} | {' | '.join(shown)} |")
     parts = []
-    for name in ("base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_tasks"):
+    for name in ("base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_tasks", "base_tasks_more"):
         settings = compose([str(EXPERIMENTS / f"{name}.yaml")])
         rows = settings["data"]["init_args"]["batch_size"] * settings["trainer"].get("devices", 1)
         parts.append(f"`{name}.yaml` ({settings['trainer']['max_steps']:,} steps of {rows})")
@@ -172,9 +172,10 @@ def main(words: list[str] | None = None) -> None:
         fit("base_pictures", RUNS / "tiny-base")
     base = export(RUNS / "pictures" / "checkpoints" / "last.ckpt", "tiny-base")
     ceilings(load(base))
-    if not trained("base_tasks"):
-        fit("base_tasks", RUNS / "tiny-tasks")
-    tasks = export(RUNS / "tasks" / "checkpoints" / "last.ckpt", "tiny-tasks")
+    for name in ("base_tasks", "base_tasks_more"):
+        if not trained(name):
+            fit(name, RUNS / "tiny-tasks")
+    tasks = export(RUNS / "tasks_more" / "checkpoints" / "last.ckpt", "tiny-tasks")
     if options.ship:
         ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
         score("tiny")

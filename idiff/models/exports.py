@@ -9,9 +9,13 @@ Parts that several models share may lie elsewhere: `parts` in idiff.json then sa
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,34 +59,39 @@ def write_folder(
         CheckpointError: the folder holds something already, or cannot be written.
     """
     target, shared = Path(folder), shared or {}
-    staged = _staged(target)
     dtype = torch.float16 if half else torch.float32
     nets = {"unet": backbone.unet, "vae": backbone.autoencoder.net, "text_encoder": backbone.text.net}
-    for part, net in nets.items():
-        if part not in shared:
-            kept = {name: value.clone() for name, value in net.state_dict().items()}
-            net.to(dtype).to(memory_format=torch.contiguous_format).save_pretrained(staged / part)
-            net.to(torch.float32).to(memory_format=torch.channels_last).load_state_dict(kept)
-    if "tokenizer" not in shared:
-        backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
-    weights = sorted(path for path in staged.rglob("*.safetensors"))
-    description = {
-        "format": FORMAT,
-        "objective": asdict(backbone.objective),
-        "with_source": backbone.with_source,
-        "step": step,
-        "parts": shared,
-        "config": config,
-        "familiarity": familiarity,
-        "sha256": {str(path.relative_to(staged)): file_sha256(path) for path in weights}
-        | {
-            f"{place}/{file.name}": file_sha256(file)
-            for place in shared.values()
-            for file in sorted(Path(os.path.normpath(target / place)).glob("*.safetensors"))
-        },
-    }
-    (staged / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return _finished(staged, target)
+    with _whole(target) as staged:
+        for part, net in nets.items():
+            if part not in shared:
+                written = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+                torch.nn.Module.to(written, dtype).save_pretrained(
+                    staged / part
+                )  # diffusers' own `to` warns of nothing
+        if "tokenizer" not in shared:
+            backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
+        description = {
+            "format": FORMAT,
+            "objective": asdict(backbone.objective),
+            "with_source": backbone.with_source,
+            "step": step,
+            "parts": shared,
+            "config": config,
+            "familiarity": familiarity,
+            "sha256": _checksums(staged, target, shared),
+        }
+        text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+        (staged / DESCRIPTION).write_text(text, encoding="utf-8")
+    return target
+
+
+def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, str]:
+    """SHA-256 of every weight file, by its path seen from the model's folder."""
+    own = {str(file.relative_to(staged)): file_sha256(file) for file in sorted(staged.rglob("*.safetensors"))}
+    for place in shared.values():
+        for file in sorted(Path(os.path.normpath(target / place)).glob("*.safetensors")):
+            own[f"{place}/{file.name}"] = file_sha256(file)
+    return own
 
 
 def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
@@ -106,7 +115,6 @@ def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
     )
 
     target, goal = Path(folder), backbone.objective
-    staged = _staged(target)
     scheduler = EulerAncestralDiscreteScheduler(
         beta_start=backbone.schedule.beta_start,
         beta_end=backbone.schedule.beta_end,
@@ -116,29 +124,41 @@ def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
         timestep_spacing=goal.spacing,
     )
     pipeline = StableDiffusionInstructPix2PixPipeline if backbone.with_source else StableDiffusionPipeline
-    pipeline(
+    made = pipeline(
         vae=backbone.autoencoder.net, text_encoder=backbone.text.net, tokenizer=backbone.text.tokenizer, unet=backbone.unet,
         scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(staged)  # fmt: skip
-    return _finished(staged, target)
+    )  # fmt: skip
+    with _whole(target) as staged:
+        made.save_pretrained(staged)
+    return target
 
 
-def _staged(target: Path) -> Path:
-    """A new folder beside the target, to be put in its place."""
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A new folder that takes the target's place once it is full; of a failure nothing is left.
+
+    Raises:
+        CheckpointError: the target holds something already, or cannot be written.
+    """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise CheckpointError(f"{target} exists already: name a folder that does not, or empty it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise CheckpointError(f"{target} cannot be written: {error.strerror}. Name another folder.") from None
-
-
-def _finished(staged: Path, target: Path) -> Path:
-    staged.chmod(0o755)
-    if target.exists():
-        target.rmdir()
-    return staged.replace(target)
+    try:
+        yield staged
+        staged.chmod(0o755)
+        if target.exists():
+            target.rmdir()
+        staged.replace(target)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target} cannot be written: {error.strerror}. Free some space or name another."
+        ) from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:

@@ -46,7 +46,7 @@ def restore_task(config: dict[str, Any], wanted: str | None, *, data: str, chang
     if not names:
         raise ConfigError(
             f"the checkpoint was trained on no task '{' or '.join(asked)}'{suggest(asked[0], [*entries, *kinds.values()]) or '.'} "
-            f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Choose one with --task."
+            f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Ask for one of these."
         )
     return _build(kinds[names[0]], entries[names[0]], changes)
 
