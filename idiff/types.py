@@ -53,6 +53,19 @@ class Sample:
 
 
 @dataclass(slots=True)
+class Parts:
+    """What is where in a source picture, in words.
+
+    Attributes:
+        labels: uint8 (H, W), indices into `names`; `VOID` where it is unknown.
+        names: such as classes or joints; `background` is the rest.
+    """
+
+    labels: Tensor
+    names: list[str]
+
+
+@dataclass(slots=True)
 class Triplet:
     """One training or evaluation example: instruction, source picture, target picture.
 
@@ -65,6 +78,7 @@ class Triplet:
             `group`: queries of one group are combined into one prediction.
         annotation: the truth, read by `Task.truth` alone. Values are JSON-able or numpy arrays.
         answer: float32 (C, H, W) in [0, 1]: the dense mask or heatmaps that encode drew, for training a learned decoder.
+        parts: what all of the source shows, where the data says so.
     """
 
     key: str
@@ -74,6 +88,7 @@ class Triplet:
     query: dict[str, Any]
     annotation: dict[str, Any]
     answer: Tensor | None = None
+    parts: Parts | None = None
 
 
 @dataclass
@@ -102,6 +117,7 @@ class Batch:
         task: the name of the row's task in the configuration, one entry a row.
         sampling: how validation samples these rows; None: the stage's default.
         answer: float32 (B, C, H, W) in [0, 1], where every row has one of the same C.
+        parts: one entry a row: what its source shows, or None.
         bad: names of the bad samples (`shard:key: field: reason`) that were met and substituted while this batch was read.
     """
 
@@ -115,6 +131,7 @@ class Batch:
     task: list[str]
     sampling: Sampling | None = None
     answer: Tensor | None = None
+    parts: list[Parts | None] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -131,7 +148,7 @@ class Batch:
         return Batch(
             keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
             annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
-            bad=self.bad,
+            parts=self.parts, bad=self.bad,
         )  # fmt: skip
 
 

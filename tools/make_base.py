@@ -32,6 +32,7 @@ SCENES = {
     "denoise": 5_000, "deblur": 5_000, "dewatermark": 5_000,
 }  # fmt: skip
 """Task -> training scenes."""
+STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names")
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 STEPS = 4
@@ -146,7 +147,7 @@ def write_card() -> None:
             shown = ["-" if number is None else f"{number:.3f}" for number in (value, *others)]
             lines.append(f"| {task} | {metric} | {' | '.join(shown)} |")
     parts = []
-    for name in ("base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_tasks", "base_tasks_more"):
+    for name in ("base_autoencoder", "base_decoder", "base_text", "base_pictures", *STAGE_2):
         settings = compose([str(EXPERIMENTS / f"{name}.yaml")])
         rows = settings["data"]["init_args"]["batch_size"] * settings["trainer"].get("devices", 1)
         parts.append(f"`{name}.yaml` ({settings['trainer']['max_steps']:,} steps of {rows})")
@@ -172,10 +173,10 @@ def main(words: list[str] | None = None) -> None:
         fit("base_pictures", RUNS / "tiny-base")
     base = export(RUNS / "pictures" / "checkpoints" / "last.ckpt", "tiny-base")
     ceilings(load(base))
-    for name in ("base_tasks", "base_tasks_more"):
+    for name in STAGE_2:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
-    tasks = export(RUNS / "tasks_more" / "checkpoints" / "last.ckpt", "tiny-tasks")
+    tasks = export(RUNS / "tasks_names" / "checkpoints" / "last.ckpt", "tiny-tasks")
     if options.ship:
         ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
         score("tiny")

@@ -88,6 +88,7 @@ def _stack(
         task=task,
         sampling=sampling,
         answer=_stack_answers(triplets),
+        parts=[triplet.parts for triplet in triplets],
         bad=bad,
     )
 

@@ -27,6 +27,7 @@ from idiff.diffusion import (
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder
+from idiff.models.recognition import Recognition
 from idiff.models.text import TextEncoder
 from idiff.models.unet import build_unet
 from idiff.types import Batch, Sampling
@@ -50,6 +51,7 @@ class Objective:
         dropout_text, dropout_image, dropout_both: shares of rows whose condition is dropped: text alone, source alone, both.
         residual: the U-Net's output is added to the scaled source latent, so that what stays as it is need not be learnt; a new
             U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
+        recognition_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `Recognition`.
         rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
     """
 
@@ -63,6 +65,7 @@ class Objective:
     dropout_image: float = 0.075
     dropout_both: float = 0.0
     residual: bool = False
+    recognition_weight: float = 0.0
     rule: str = "instructdiffusion"
 
     def __post_init__(self) -> None:
@@ -128,6 +131,9 @@ class LatentDiffusion(nn.Module):
             nn.init.zeros_(self.unet.conv_out.weight)
             nn.init.zeros_(self.unet.conv_out.bias)
             self.report.append("U-Net: last convolution is zero: it starts as a copy of its source")
+        self.recognition: Recognition | None = None
+        if self.objective.recognition_weight > 0:
+            self.recognition = Recognition(self.unet, width=text.width)
         super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
@@ -195,7 +201,10 @@ class LatentDiffusion(nn.Module):
             cells = (latent.shape[2], latent.shape[3])
             changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED)
             cell_weight = cell_weights(changed, weight=goal.changed_weight)
-        return weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        error = weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        if self.recognition is not None and self.training:
+            error = error + goal.recognition_weight * self.recognition.loss(batch.parts, self.text.pooled)
+        return error
 
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""

@@ -72,7 +72,7 @@ def write_folder(
             backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
         description = {
             "format": FORMAT,
-            "objective": asdict(backbone.objective),
+            "objective": asdict(backbone.objective) | {"recognition_weight": 0.0},  # for training alone
             "with_source": backbone.with_source,
             "step": step,
             "parts": shared,

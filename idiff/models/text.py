@@ -111,6 +111,11 @@ class TextEncoder(nn.Module):
         ]
         return torch.tensor(cut, dtype=torch.long)
 
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """One vector (B, C) a text: the state of its last token, as CLIP has it."""
+        vectors: Tensor = self.net(self.tokenize(texts).to(self.net.device)).pooler_output
+        return vectors
+
     def forward(self, prompts: Sequence[str]) -> Tensor:
         """Hidden states (B, 77, C) of the prompts. Equal prompts are encoded once."""
         distinct = list(dict.fromkeys(prompts))

@@ -40,7 +40,11 @@ class TaskTraining(Stage):
         self.max_rows = max_rows
         if init_from is not None:
             source = load(init_from)
-            assign(backbone, source.backbone.state_dict(), origin=init_from)
+            new = {key: value for key, value in backbone.state_dict().items() if key.startswith("recognition.")}
+            state = {
+                key: value for key, value in source.backbone.state_dict().items() if not key.startswith("recognition.")
+            }
+            assign(backbone, new | state, origin=init_from)
             backbone.report.append(f"U-Net and text encoder: every weight loaded from {init_from}, step {source.step}")
 
     def describe(self) -> dict[str, Any]:

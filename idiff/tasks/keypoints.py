@@ -32,7 +32,7 @@ from idiff.tasks.parts import (
     needed_words,
     query_colors,
 )
-from idiff.tasks.people import Person, person, swap_sides
+from idiff.tasks.people import Person, named_joints, person, swap_sides
 from idiff.transforms.frames import frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -291,6 +291,7 @@ class KeypointDetection(Task):
                 "sigmas": who.sigmas,
             },
             answer=answer,
+            parts=named_joints(who.names, joints, self.size, radius=self.radius),
         )
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from idiff.errors import BadSampleError
 from idiff.tasks.parts import check_picture
-from idiff.types import Sample
+from idiff.types import Parts, Sample
+from idiff.utils.painting import disc_maps
 from idiff.utils.text import name_words
 
 
@@ -88,6 +90,22 @@ def swap_sides(joints: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) ->
     for left, right in pairs:
         order[left], order[right] = right, left
     return joints[order]
+
+
+def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *, radius: float) -> Parts:
+    """Every joint in sight as a disc with its name, the rest as background.
+
+    Args:
+        names: K of them.
+        joints: (K, 3) in the model's pixels.
+        size: side of the model's picture.
+        radius: of a disc, in pixels.
+    """
+    labels = torch.full((size, size), len(names), dtype=torch.uint8)
+    for index, disc in enumerate(disc_maps(joints[:, :2], (size, size), radius)):
+        if joints[index, 2] == 2:
+            labels[disc] = index
+    return Parts(labels, [*names, "background"])
 
 
 def _pairs(key: str, pairs: Any, count: int) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ from idiff.tasks.parts import (
     needed_words,
 )
 from idiff.transforms.frames import frame_crop, frame_whole
-from idiff.types import VOID, Labels, Picture, Prediction, Sample, Triplet, Truth
+from idiff.types import VOID, Labels, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.text import name_words
 
@@ -226,4 +226,5 @@ class SemanticSegmentation(Task):
             },
             annotation={"key": sample.key, "labels": sample.label, "absent": absent},
             answer=mask.float()[None],
+            parts=Parts(torch.from_numpy(view.labels), [name_words(one) for one in classes]),
         )

@@ -6,10 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle
+from torchmetrics import MetricCollection
 
 from idiff.errors import ConfigError
 from idiff.metrics.segmentation import (
     CumulativeIoU,
+    HeldOutIoU,
     MeanClassIoU,
     MeanIoU,
     MeanMaskIoU,
@@ -197,3 +199,27 @@ def test_empty_and_full_masks(predicted, true):
 def test_a_missing_field_is_named(metric, name):
     with pytest.raises(ConfigError, match=f"{type(metric).__name__} got no {name} for 'k'"):
         metric.update(*item())
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_held_out_queries_are_also_counted_alone(seed):
+    rng = np.random.default_rng(seed)
+    both = MetricCollection({"ciou": CumulativeIoU(), "ciou_held_out": HeldOutIoU()})
+    alone, every = CumulativeIoU(), CumulativeIoU()
+    chosen = [True, *(rng.random(5) < 0.5).tolist()]  # the first is held out: then both metrics hold the same at first
+    for (predicted, true), held_out in zip(masks(seed), chosen, strict=True):
+        prediction = Prediction(query={}, mask=torch.from_numpy(predicted))
+        truth = Truth(key="k", mask=torch.from_numpy(true), held_out=held_out)
+        both.update(prediction, truth)
+        every.update(prediction, truth)
+        if held_out:
+            alone.update(prediction, truth)
+    found = both.compute()
+    assert torch.equal(found["ciou"], every.compute()) and torch.equal(found["ciou_held_out"], alone.compute())
+
+
+def test_without_a_held_out_query_its_score_is_nan():
+    metric = HeldOutIoU()
+    metric.update(Prediction(query={}, mask=torch.ones(2, 2) > 0), Truth(key="k", mask=torch.ones(2, 2) > 0))
+    assert torch.isnan(metric.compute())
