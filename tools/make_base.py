@@ -35,7 +35,7 @@ SCENES = {
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names")
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
-STEPS = 4
+STEPS = 1
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
 """Part -> where it lies once for all variants, seen from a variant's folder."""
 
