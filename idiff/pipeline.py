@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from idiff.tasks.base import Task
 from idiff.tasks.parts import original_view
 from idiff.tasks.saved import TaskChoice, restore_task
 from idiff.types import Picture, Prediction, Triplet
+from idiff.utils.images import to_tensor
 from idiff.utils.picture_files import decode_picture
 
 RESTORATIONS = ("denoise", "deblur", "dewatermark")
@@ -134,8 +136,16 @@ class Pipeline:
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         familiarity = None
         if self.familiarity is not None and task.kind not in RESTORATIONS:  # a damaged picture is like no other
-            familiarity = float(self.familiarity(source[:1].cpu(), rendered[:1].cpu())[0])
+            familiarity = self._familiar(pixels, side=source.shape[-1])
         return _answer(task, pixels, triplets, prediction, familiarity=familiarity)
+
+    def _familiar(self, pixels: Picture, *, side: int) -> float:
+        """How familiar a picture is as a whole, without the borders that a task may see around it."""
+        assert self.familiarity is not None
+        small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+        shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
+        rendered = self.backbone.autoencoder.render(shown.to(self.device)).cpu()
+        return float(self.familiarity(shown, rendered)[0])
 
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor, Tensor]:
         """Sources, painted and rendered pictures of the prompts, each (B, 3, H, W)."""

@@ -2,7 +2,7 @@
 
     python tools/make_examples.py
 
-Each is the first scene of a seed that no training uses and that suits its quickstart sentence. The same pictures come out each time.
+Each is the first scene of a seed that no training uses and that suits its quickstart sentence, the same each time.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,9 @@ def has_one_whole_figure(facts: dict[str, Any]) -> bool:
     """One person seen from the front, every joint in sight, and nothing else."""
     figures = facts["scene"]["figures"]
     whole = len(figures) == 1 and figures[0]["facing"] == "front" and figures[0]["height"] > 0.7
-    return whole and not facts["scene"]["objects"] and all(joint[2] == 2 for joint in facts["instances"][0]["keypoints"])
+    return (
+        whole and not facts["scene"]["objects"] and all(joint[2] == 2 for joint in facts["instances"][0]["keypoints"])
+    )
 
 
 def first(task: str, suits: Callable[[dict[str, Any]], bool]) -> Sample:

@@ -164,8 +164,7 @@ class KeypointDetection(Task):
         if not words:
             raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
         skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
-        height, width = picture.shape[:2]
-        one = {"category": "person", "keypoints": [[0, 0, 0]] * len(words), "box": [0, 0, width, height]}
+        one = {"category": "person", "keypoints": [[0, 0, 0]] * len(words), "box": [0, 0, *picture.shape[1::-1]]}
         return Sample(ASKED, picture, {"instances": [one]}, meta={"skeletons": {"person": skeleton}})
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
