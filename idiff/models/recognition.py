@@ -28,6 +28,9 @@ class Recognition(nn.Module):
     Args:
         unet: a diffusers U-Net of two levels or more.
         width: channels of the text encoder's states.
+
+    Attributes:
+        accuracy: share of the cells that show a thing which were given its name, in the last batch; nan where there were none.
     """
 
     def __init__(self, unet: Any, *, width: int) -> None:
@@ -36,6 +39,7 @@ class Recognition(nn.Module):
         self.look = nn.Conv2d(before.resnets[-1].out_channels, _WIDTH, kernel_size=1)
         self.read = nn.Linear(width, _WIDTH)
         self.seen: list[Tensor] = []
+        self.accuracy = float("nan")
         before.register_forward_hook(self._keep)
 
     def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -61,6 +65,7 @@ class Recognition(nn.Module):
             if known is not None:
                 groups.setdefault(tuple(known.names), []).append(row)
         rows = sum(map(len, groups.values()))
+        right = things = 0.0
         for names, members in groups.items():
             words = self.read(encode(list(names)))
             logits = torch.einsum("bchw,nc->bnhw", features[members], words) / _WIDTH**0.5
@@ -70,7 +75,12 @@ class Recognition(nn.Module):
             if rest is not None:
                 weight = weight - (_THINGS - 1) * truth[:, rest]
             error = -(truth * logits.log_softmax(dim=1)).sum(dim=1) * weight
+            shown = truth.argmax(dim=1)
+            thing = shown != (-1 if rest is None else rest)
+            right += float(((logits.detach().argmax(dim=1) == shown) & thing).sum())
+            things += float(thing.sum())
             total = total + error.sum() / weight.sum().clamp_min(1e-6) * (len(members) / rows)
+        self.accuracy = right / things if things else float("nan")
         return total
 
 

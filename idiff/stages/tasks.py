@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -81,7 +82,10 @@ class TaskTraining(Stage):
 
     def loss(self, batch: Batch, *, train: bool) -> Tensor:
         """See `LatentDiffusion.loss`; conditions are dropped in training only."""
-        return self.backbone.loss(batch, seed=self.seed, dropout=train)
+        loss = self.backbone.loss(batch, seed=self.seed, dropout=train)
+        if train and self.backbone.recognition is not None and math.isfinite(self.backbone.recognition.accuracy):
+            self.log("train/named", self.backbone.recognition.accuracy, batch_size=len(batch))
+        return loss
 
     def render(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) as the autoencoder renders them."""

@@ -30,10 +30,11 @@ from idiff.tasks.parts import (
     needed_words,
 )
 from idiff.transforms.frames import frame_whole
-from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.transforms.geometry import Matrix, warp_labels
+from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.masks import decode_mask, mask_size
-from idiff.utils.text import normalise_prompt
+from idiff.utils.text import name_words, normalise_prompt
 
 
 class ReferringSegmentation(Task):
@@ -184,6 +185,7 @@ class ReferringSegmentation(Task):
                 "held_out": bool(sample.annotation["phrases"][item].get("held_out", False)),
             },
             answer=named.float()[None],
+            parts=named_objects(sample, view.matrix, self.size),
         )
 
 
@@ -223,3 +225,21 @@ def referred(sample: Sample, item: int) -> tuple[str, NDArray[np.bool_]]:
         except ValueError as error:
             raise BadSampleError(sample.key, field, str(error)) from None
     return text, union
+
+
+def named_objects(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
+    """What all of a picture shows, where the set says that its instances are all there is.
+
+    Args:
+        sample: `meta["categories"]` lists the names of all kinds of instance; each instance has `category` and `mask`, those in
+            front come last. Without that list nobody knows what lies beside the instances.
+        matrix: from the original to the model's pixels.
+        size: side of the model's picture.
+    """
+    categories = sample.meta.get("categories")
+    if not categories:
+        return None
+    labels = np.zeros(sample.image.shape[:2], np.uint8)
+    for instance in sample.annotation["instances"]:
+        labels[decode_mask(instance["mask"])] = 1 + categories.index(instance["category"])
+    return Parts(torch.from_numpy(warp_labels(labels, matrix, size)), ["background", *map(name_words, categories)])

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -51,6 +52,7 @@ def test_the_loss_falls_where_names_can_be_learnt(taught, batch):
         optimizer.step()
         errors.append(float(error.detach()))
     assert errors[-1] < 0.5 * errors[0]
+    assert taught.recognition.accuracy > 0.9
 
 
 def _inputs(net, source):
@@ -65,6 +67,7 @@ def test_rows_that_know_nothing_add_nothing_but_every_weight_has_a_gradient(taug
     without.backward()
     assert all(p.grad is not None for p in taught.recognition.parameters())
     assert float(sum(p.grad.abs().sum() for p in taught.recognition.parameters())) == 0
+    assert math.isnan(taught.recognition.accuracy)
     taught.zero_grad()
     more = taught.loss(with_names, seed=0)
     assert float(more.detach()) > float(without.detach())

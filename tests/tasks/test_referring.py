@@ -214,3 +214,15 @@ def test_it_travels_to_workers():
     again = pickle.loads(pickle.dumps(task))
     one, two = (each.encode(sample(), 1, numpy_rng(0, "w"), train=True) for each in (task, again))
     assert torch.equal(one.target, two.target) and one.instruction == two.instruction
+
+
+def test_a_set_that_names_all_its_objects_tells_what_is_where():
+    """Instances in front hide those behind; what no instance covers is background; without the list nobody knows."""
+    whole = sample()
+    whole.meta = {"categories": ["other", "box"]}
+    parts = ReferringSegmentation(size=120).encode(whole, 0, numpy_rng(0), train=False).parts
+    assert parts.names == ["background", "other", "box"]
+    inside = parts.labels[20:100]  # 120 x 80 in a square: 20 rows of padding above and below
+    assert np.array_equal(inside.numpy() == 2, np.any(MASKS, axis=0))
+    assert set(inside.unique().tolist()) == {0, 2} and (parts.labels[:20] == 255).all()
+    assert ReferringSegmentation().encode(sample(), 0, numpy_rng(0), train=False).parts is None

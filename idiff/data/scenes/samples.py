@@ -152,7 +152,7 @@ SCENE_TASKS: Mapping[str, SceneTask] = {
         layout="objects",
         draw=draw_objects_scene,
         unit="phrases",
-        meta={},
+        meta={"categories": list(KINDS)},
         annotate=scene_facts,
         tell=tell_phrases,
     ),
