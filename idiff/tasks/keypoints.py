@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,27 +20,12 @@ from idiff.tasks.base import Task
 from idiff.tasks.examples import figure
 from idiff.tasks.guesses import mean_pose
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.parts import (
-    ASKED,
-    View,
-    build_augment,
-    build_decoder,
-    check_size,
-    look,
-    matrix_list,
-    needed_words,
-    query_colors,
-)
-from idiff.tasks.people import Person, named_joints, person, swap_sides
-from idiff.transforms.frames import frame_box, frame_person
+from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list, query_colors
+from idiff.tasks.people import Person, asked_person, image_id, named_joints, person, swap_sides
+from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
-from idiff.utils.seeds import hash64
-from idiff.utils.text import name_words
-
-_OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
-"""What people say, and the joint that stands for it."""
 
 MOST = 5
 """Most joints of one prompt, and the channels of `Triplet.answer`."""
@@ -63,6 +47,7 @@ class KeypointDetection(Task):
         paint_hidden: paint joints that are labelled but hidden, too.
         joints_per_prompt: most joints of one prompt, 1 to 5.
         padding: how much larger than the person's box the crop is.
+        scale_sigma, rotation_sigma, rotation_share, half_body_share, flip: how training views vary, see `PersonDraw`.
         instructions: file of templates with {joints} and a clause with {joint} and {color}; None: the built-in ones.
         augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []:
             none.
@@ -87,6 +72,11 @@ class KeypointDetection(Task):
         paint_hidden: bool = False,
         joints_per_prompt: int = 5,
         padding: float = 1.25,
+        scale_sigma: float = 0.35,
+        rotation_sigma: float = 45.0,
+        rotation_share: float = 0.6,
+        half_body_share: float = 0.3,
+        flip: float = 0.5,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
         decoder: str = "color",
@@ -107,6 +97,7 @@ class KeypointDetection(Task):
             raise ConfigError(f"{padding=} must be larger than 0; 1.25 is usual.")
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
         self.threshold = threshold
+        self.draw = PersonDraw(scale_sigma, rotation_sigma, rotation_share, half_body_share, flip)
         self.bank = InstructionBank(self.kind, instructions)
         self.augment = build_augment(augment)
         self.decoder = build_decoder(decoder, decoder_args, default={})
@@ -118,7 +109,7 @@ class KeypointDetection(Task):
         """
         who = person(sample, item)
         frame = (
-            frame_person(who.box, who.joints, self.size, rng, names=who.names, padding=self.padding)
+            frame_person(who.box, who.joints, self.size, rng, names=who.names, padding=self.padding, draw=self.draw)
             if train
             else frame_box(who.box, self.size, padding=self.padding)
         )
@@ -159,13 +150,7 @@ class KeypointDetection(Task):
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask for joints, commas between their names, of the one person that fills the picture. See `Task.asked`."""
-        names = [name.split() for name in re.split(r",|;|\band\b", name_words(needed_words(text)))]
-        words = [*dict.fromkeys(" ".join([*name[:-1], _OTHER_NAMES.get(name[-1], name[-1])]) for name in names if name)]
-        if not words:
-            raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
-        skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
-        one = {"category": "person", "keypoints": [[0, 0, 0]] * len(words), "box": [0, 0, *picture.shape[1::-1]]}
-        return Sample(ASKED, picture, {"instances": [one]}, meta={"skeletons": {"person": skeleton}})
+        return asked_person(picture, text)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """The asked joints, in the model's pixels. See `Task.decode`."""
@@ -272,7 +257,7 @@ class KeypointDetection(Task):
                 "group": group,
                 "category": who.category,
                 "category_id": who.category_id,
-                "image_id": _image_id(sample),
+                "image_id": image_id(sample),
                 "joints": [who.names[index] for index in chosen],
                 "indices": chosen,
                 "total": len(who.names),
@@ -292,9 +277,3 @@ class KeypointDetection(Task):
             answer=answer,
             parts=named_joints(who.names, joints, self.size, radius=self.radius),
         )
-
-
-def _image_id(sample: Sample) -> int:
-    """The picture's number in the set's own files; where it has none, a number made of its key."""
-    number = sample.annotation.get("image_id")
-    return number if isinstance(number, int) else hash64("image", sample.key) >> 11  # fits a double, as in JSON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from idiff.errors import BadSampleError
-from idiff.tasks.parts import check_picture
-from idiff.types import Parts, Sample
+from idiff.errors import BadSampleError, ConfigError
+from idiff.tasks.parts import ASKED, check_picture, needed_words
+from idiff.types import Parts, Picture, Sample
 from idiff.utils.painting import disc_maps
+from idiff.utils.seeds import hash64
 from idiff.utils.text import name_words
+
+_OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
+"""What people say, and the joint that stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,27 @@ def person(sample: Sample, item: int) -> Person:
         sigmas=sigmas,
         category_id=int(entry.get("category_id", 1)),
     )
+
+
+def asked_person(picture: Picture, text: str) -> Sample:
+    """A sample that asks for joints, commas between their names, of the one person that fills the picture.
+
+    Raises:
+        ConfigError: the text names no joint.
+    """
+    names = [name.split() for name in re.split(r",|;|\band\b", name_words(needed_words(text)))]
+    words = [*dict.fromkeys(" ".join([*name[:-1], _OTHER_NAMES.get(name[-1], name[-1])]) for name in names if name)]
+    if not words:
+        raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
+    skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
+    one = {"category": "person", "keypoints": [[0, 0, 0]] * len(words), "box": [0, 0, *picture.shape[1::-1]]}
+    return Sample(ASKED, picture, {"instances": [one]}, meta={"skeletons": {"person": skeleton}})
+
+
+def image_id(sample: Sample) -> int:
+    """The picture's number in the set's own files; where it has none, a number made of its key."""
+    number = sample.annotation.get("image_id")
+    return number if isinstance(number, int) else hash64("image", sample.key) >> 11  # fits a double, as in JSON
 
 
 def swap_sides(joints: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:

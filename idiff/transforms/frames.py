@@ -4,14 +4,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from idiff.errors import ConfigError
 from idiff.transforms.geometry import Matrix, similarity
 
 _LOWER = frozenset({"hip", "knee", "ankle", "pelvis"})
 _HALF_BODY_PADDING = 1.5
+_HALF_BODY_JOINTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PersonDraw:
+    """How training views of one person vary. The defaults are those of top-down pose training on COCO.
+
+    Source: HRNet and its code (Sun et al., CVPR 2019), which InstructDiffusion follows.
+
+    Attributes:
+        scale_sigma: the view's side is multiplied by N(1, scale_sigma), clipped to one sigma; in [0, 1), 0 is no change.
+        rotation_sigma: degrees; a turned view is turned by N(0, rotation_sigma), clipped to two sigma.
+        rotation_share: how often a view is turned.
+        half_body_share: how often a view shows the upper or the lower half alone, where more than 8 joints are labelled.
+        flip: how often a view is mirrored.
+
+    Raises:
+        ConfigError: a value out of its range.
+    """
+
+    scale_sigma: float = 0.35
+    rotation_sigma: float = 45.0
+    rotation_share: float = 0.6
+    half_body_share: float = 0.3
+    flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_share", "half_body_share", "flip"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1].")
+        if not 0.0 <= self.scale_sigma < 1.0:
+            raise ConfigError(f"scale_sigma={self.scale_sigma} must lie in [0, 1); 0.35 is usual, 0 is no change.")
+        if not 0.0 <= self.rotation_sigma <= 90.0:
+            raise ConfigError(
+                f"rotation_sigma={self.rotation_sigma} must lie in [0, 90] degrees; 45 is usual, 0 is none."
+            )
 
 
 def frame_whole(original: tuple[int, int], size: int, *, mirror: bool = False) -> Matrix:
@@ -63,12 +101,9 @@ def frame_person(
     *,
     names: Sequence[str],
     padding: float = 1.25,
+    draw: PersonDraw = PersonDraw(),
 ) -> Matrix:
     """Draw a training view of one person: scale, rotation, mirror, now and then only half of the body.
-
-    The figures are those of top-down pose training on COCO (HRNet and its code, Sun et al., CVPR 2019), which
-    InstructDiffusion follows: scale N(1, 0.35) clipped to [0.65, 1.35]; rotation N(0, 45 degrees) clipped to 90 with
-    probability 0.6; mirror 0.5; half body 0.3 where more than 8 joints are visible.
 
     Args:
         box: x, y, width, height in pixels.
@@ -77,13 +112,14 @@ def frame_person(
         rng: draws the view.
         names: K joint names; hips, knees, ankles and pelvis are the lower half.
         padding: how much larger than the box's longer side.
+        draw: how much and how often; see `PersonDraw`.
     """
     centre, side = _square(box)
     side *= padding
     labelled = joints[:, 2] > 0
-    half = rng.random() < 0.3
+    half = rng.random() < draw.half_body_share
     upper_first = rng.random() < 0.5
-    if half and labelled.sum() > 8:
+    if half and labelled.sum() > _HALF_BODY_JOINTS:
         lower = np.array([name.split()[-1] in _LOWER if name else False for name in names])
         halves = [labelled & ~lower, labelled & lower]
         chosen = next((part for part in (halves if upper_first else halves[::-1]) if part.sum() > 2), None)
@@ -93,9 +129,9 @@ def frame_person(
             if reach > 0:
                 centre = (float(points[:, 0].mean()), float(points[:, 1].mean()))
                 side = reach * _HALF_BODY_PADDING
-    side *= float(np.clip(rng.normal(1.0, 0.35), 0.65, 1.35))
-    turn = float(np.clip(rng.normal(0.0, 45.0), -90.0, 90.0))
-    turned, mirror = rng.random() < 0.6, rng.random() < 0.5
+    side *= float(np.clip(rng.normal(1.0, draw.scale_sigma), 1 - draw.scale_sigma, 1 + draw.scale_sigma))
+    turn = float(np.clip(rng.normal(0.0, draw.rotation_sigma), -2 * draw.rotation_sigma, 2 * draw.rotation_sigma))
+    turned, mirror = rng.random() < draw.rotation_share, rng.random() < draw.flip
     return similarity(centre, side, size, degrees=turn if turned else 0.0, mirror=mirror)
 
 

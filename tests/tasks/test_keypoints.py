@@ -74,6 +74,15 @@ def test_a_mirrored_person_keeps_left_and_right_apart():
     assert 60 < mirrored < 140
 
 
+def test_training_views_vary_as_told():
+    still = {"scale_sigma": 0.0, "rotation_share": 0.0, "half_body_share": 0.0, "flip": 0.0}
+    shown = plain(**still).encode(sample(), 0, numpy_rng(0, 0), train=False)
+    for triplet in draws(sample(), plain(**still), 20):
+        assert triplet.query["warp"] == shown.query["warp"]
+    for triplet in draws(sample(), plain(**still | {"flip": 1.0}), 20):
+        assert np.linalg.det(np.array(triplet.query["warp"])[:, :2]) < 0
+
+
 def test_mirrors_of_albumentations_swap_sides_too():
     task = plain(augment=[{"name": "HorizontalFlip", "p": 1.0}])
     joints = np.array(sample().annotation["instances"][0]["keypoints"])
@@ -202,7 +211,8 @@ def test_bad_samples_are_named(data, item, field):
 @pytest.mark.parametrize(
     "arguments",
     [{"joints_per_prompt": 6}, {"joints_per_prompt": 0}, {"radius_share": 0.001}, {"radius_share": 0.5},
-     {"transparency": 2.0}, {"padding": 0.0}, {"size": 1}, {"instructions": "/none"}],
+     {"transparency": 2.0}, {"padding": 0.0}, {"size": 1}, {"instructions": "/none"},
+     {"flip": 2.0}, {"rotation_share": -1.0}, {"scale_sigma": 1.0}],
 )  # fmt: skip
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(IdiffError, match=r"must|expected|few|missing"):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from idiff.transforms.frames import frame_box, frame_crop, frame_person, frame_whole
+from idiff.errors import ConfigError
+from idiff.transforms.frames import PersonDraw, frame_box, frame_crop, frame_person, frame_whole
 from idiff.transforms.geometry import invert, mirrors, move_points
 from idiff.utils.seeds import numpy_rng
 
@@ -59,9 +60,11 @@ def body():
     return np.array([[x.get(n.split()[0], 50.0), 200 * y[n.split()[-1]], 2] for n in COCO])
 
 
-def draws(joints, names=COCO, count=600):
-    box = (30.0, 0.0, 40.0, 200.0)
-    return [frame_person(box, joints, 64, numpy_rng(7, n), names=names) for n in range(count)]
+BOX = (30.0, 0.0, 40.0, 200.0)
+
+
+def draws(joints, names=COCO, count=600, **how):
+    return [frame_person(BOX, joints, 64, numpy_rng(7, n), names=names, **how) for n in range(count)]
 
 
 def test_person_views_follow_the_stated_figures():
@@ -94,3 +97,37 @@ def test_no_half_of_a_skeleton_without_legs():
     names = [f"point {n}" for n in range(17)]
     middles = [move_points(CORNERS.mean(axis=0, keepdims=True), invert(m))[0, 1] for m in draws(body(), names, 50)]
     assert np.allclose(middles, 99.5)
+
+
+def test_nothing_varies_where_all_is_zero():
+    still = PersonDraw(scale_sigma=0, rotation_sigma=0, rotation_share=0, half_body_share=0, flip=0)
+    for matrix in draws(body(), count=20, draw=still):
+        assert np.allclose(matrix, frame_box(BOX, 64))
+
+
+def test_each_figure_changes_what_it_names():
+    few = body()
+    few[8:, 2] = 0
+    still = {"scale_sigma": 0, "rotation_sigma": 10, "rotation_share": 0, "half_body_share": 0, "flip": 0}
+
+    def views(joints=few, **change):
+        return draws(joints, count=200, draw=PersonDraw(**still | change))
+
+    sides = np.array([np.linalg.norm(seen(m)[1] - seen(m)[0]) for m in views(scale_sigma=0.1)]) / 250
+    assert sides.min() == pytest.approx(0.9) and sides.max() == pytest.approx(1.1)
+    angles = np.degrees([np.arctan2(m[1, 0], m[1, 1]) for m in views(rotation_share=1)])
+    assert np.std(angles) == pytest.approx(9.5, abs=1.5) and np.abs(angles).max() <= 20 + 1e-6
+    assert all(mirrors(m) for m in views(flip=1)) and not any(mirrors(m) for m in views(flip=0))
+    middles = [
+        move_points(CORNERS.mean(axis=0, keepdims=True), invert(m))[0, 1] for m in views(body(), half_body_share=1)
+    ]
+    assert not np.isclose(middles, 99.5).any()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"flip": 1.1}, {"rotation_share": -0.1}, {"half_body_share": 2}, {"scale_sigma": 1.0}, {"rotation_sigma": 200}],
+)
+def test_wrong_figures_are_refused(wrong):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))}=.* must lie in"):
+        PersonDraw(**wrong)
