@@ -74,6 +74,9 @@ def _parser() -> WordParser:
     child.add_argument("--out", metavar="FILE.png", required=True)
     child.add_argument("--count", metavar="N", type=int, default=24, help="samples on the sheet (24)")
     child.add_argument("--seed", metavar="N", type=int, default=0, help="of the choice (0)")
+    child = add("overlap", _overlap, "exit 0; or 1 and the pictures that two sets share, by shard and key")
+    child.add_argument("train", metavar="TRAIN")
+    child.add_argument("val", metavar="VAL")
     child = add("index", _index, "index shards that another program wrote in this schema")
     child.add_argument("folder", metavar="DIR")
     child.add_argument("--meta", metavar="FILE", help="JSON with `classes` or `skeletons`, shared by the set")
@@ -154,6 +157,27 @@ def _browse(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--count {arguments.count}: expected 1 or more.")
     keys = browse(ShardSet.open(arguments.folder), Path(arguments.out), count=arguments.count, seed=arguments.seed)
     _say(f"{arguments.out}: {len(keys)} samples, {keys[0]} to {keys[-1]}")
+    return 0
+
+
+def _overlap(arguments: argparse.Namespace) -> int:
+    from idiff.data.overlap import lines, overlap
+    from idiff.data.shards import ShardSet
+
+    train, val = ShardSet.open(arguments.train), ShardSet.open(arguments.val)
+    found = overlap(train, val)
+    for line in lines(train, val, found.pairs[:MAX_LINES]):
+        _say(line)
+    if found.renamed:
+        keys = "1 key names" if found.renamed == 1 else f"{found.renamed:,} keys name"
+        _say(f"{keys} different pictures in the two sets, which does no harm")
+    if found.pairs:
+        shown = f", {MAX_LINES} shown" if len(found.pairs) > MAX_LINES else ""
+        _say(
+            f"{len(found.pairs):,} pairs of one picture{shown}. `idiff data filter TRAIN --without VAL` takes them out."
+        )
+        return 1
+    _say(f"no picture of {arguments.val} is in {arguments.train}")
     return 0
 
 

@@ -21,7 +21,7 @@ FREE = frozenset(
         "init_from", "unet_weights",
         # nothing is learned from them
         "val", "val_samples", "val_groups", "num_workers", "max_bad_fraction", "max_rows", "max_skipped",
-        "sampling", "ask", "decoder", "decoder_args",
+        "sampling", "ask", "phrasings", "decoder", "decoder_args", "overlap",
     }
 )  # fmt: skip
 """Names of settings, anywhere under `model` and `data`, that may always differ."""

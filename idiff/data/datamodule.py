@@ -40,6 +40,7 @@ class StreamDataModule(LightningDataModule):
             index, and cannot be continued exactly.
         epoch_samples: rows of an epoch in sequential mode, where sizes are unknown.
         rebase: allow a run to be continued with another global batch; it goes on after the rows already read.
+        overlap: what happens where a picture of a validation set is also trained on: `refuse`, or `warn` and go on.
 
     Attributes:
         entries: as given.
@@ -62,6 +63,7 @@ class StreamDataModule(LightningDataModule):
         mode: Literal["indexed", "sequential"] = "indexed",
         epoch_samples: int | None = None,
         rebase: bool = False,
+        overlap: Literal["refuse", "warn"] = "refuse",
     ) -> None:
         super().__init__()
         self.entries = dict(entries)
@@ -69,7 +71,7 @@ class StreamDataModule(LightningDataModule):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.val_samples, self.val_groups, self.max_bad_fraction = val_samples, val_groups, max_bad_fraction
         self.epoch_samples = epoch_samples if mode == "sequential" else None
-        self.rebase = rebase
+        self.rebase, self.overlap = rebase, overlap
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may have no validation item
         self._offset = 0
         self._training: Training | None = None
@@ -85,7 +87,7 @@ class StreamDataModule(LightningDataModule):
 
         Raises:
             ConfigError: nothing to train or to evaluate on, or the trainer would split the data a second time.
-            DataError: a folder that is missing or damaged, or a validation set that is a training set.
+            DataError: a folder that is missing or damaged, or a validation set, or a picture of one, that is trained on.
         """
         connector = getattr(self.trainer, "_accelerator_connector", None)
         if self.layout.world > 1 and getattr(connector, "use_distributed_sampler", False):
@@ -95,7 +97,7 @@ class StreamDataModule(LightningDataModule):
             self._refuse_idle_ranks()
         if stage == TrainerFn.FITTING:
             self._training = open_training(self.entries, seed=self.seed, epoch_samples=self.epoch_samples)
-            refuse_overlap(self._training, self._evaluation)
+            refuse_overlap(self._training, self._evaluation, warn=self.overlap == "warn")
             rank_zero_info(self._training.summary)
         elif not self._evaluation:
             raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a validation set. Set its `val`.")

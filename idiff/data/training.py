@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from idiff.data.dataset import Part, PositionSampler, StreamDataset
 from idiff.data.loaders import sequential_loader, stream_loader
+from idiff.data.overlap import proven, same_code
 from idiff.data.sequential import SequentialDataset, SequentialPart, open_part
 from idiff.data.shards import ShardSet
 from idiff.data.stream import Layout, Stream
@@ -19,6 +21,8 @@ from idiff.errors import ConfigError, DataError
 from idiff.tasks.base import Task
 from idiff.types import Sampling
 from idiff.utils.seeds import hash64
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(init=False)
@@ -157,21 +161,52 @@ def open_evaluation(entries: Mapping[str, TaskEntry]) -> list[Part]:
     return [_open(name, entry.task, folder=entry.val) for name, entry in entries.items() if entry.val is not None]
 
 
-def refuse_overlap(training: Training, evaluation: list[Part]) -> None:
-    """Check that no validation set is trained on. Compares the fingerprints of indexed sets.
+def refuse_overlap(training: Training, evaluation: list[Part], *, warn: bool = False) -> None:
+    """Check that nothing is validated on that is trained on: no set, and no picture. Reads the indices of indexed sets.
+
+    Args:
+        training: what is trained on; sequential sets have no index and are not checked.
+        evaluation: what is validated on.
+        warn: shared pictures are logged instead of refused; a whole set never is.
 
     Raises:
-        DataError: a validation set is a training set of this or another task.
+        DataError: a validation set, or a picture of one, is in a training set of this or another task.
     """
     if not isinstance(training, IndexedTraining):
         return
-    trained = {part.shards.fingerprint: part.name for part in training.parts}
+    trained = {part.shards.fingerprint: part for part in training.parts}
     for part in evaluation:
         if part.shards.fingerprint in trained:
             raise DataError(
                 f"{part.shards.folder}: the validation set of '{part.name}' is the training set of "
-                f"'{trained[part.shards.fingerprint]}'. Scores on what was trained on mean nothing: give another set."
+                f"'{trained[part.shards.fingerprint].name}'. Scores on what was trained on mean nothing: give another set."
             )
+    checked = {part.shards.fingerprint: part for part in evaluation}
+    for own in trained.values():
+        for part in checked.values():
+            text = _shared(own, part)
+            if text and not warn:
+                raise DataError(
+                    f"{text} Scores on what was trained on mean nothing. `idiff data filter {own.shards.folder} --without "
+                    f"{part.shards.folder} --out DIR` takes them out; data.init_args.overlap: warn allows them."
+                )
+            if text:
+                log.warning("%s", text)
+
+
+def _shared(train: Part, val: Part) -> str:
+    """A sentence on the pictures that two sets share, after reading one to be sure; empty where there are none."""
+    if not (isinstance(train.shards, ShardSet) and isinstance(val.shards, ShardSet)):
+        return ""
+    found = same_code(train.shards, val.shards)
+    pairs = proven(train.shards, val.shards, found, enough=1)
+    if not pairs:
+        return ""
+    return (
+        f"{val.shards.folder}: {len(set(found[1].tolist())):,} of the {len(val.shards):,} validation pictures of "
+        f"'{val.name}' are in {train.shards.folder}, which '{train.name}' is trained on, such as "
+        f"{val.shards.where(pairs[0].val)}."
+    )
 
 
 def _open(name: str, task: Task, *, folder: str) -> Part:
