@@ -95,19 +95,21 @@ def overlap(train: ShardSet, val: ShardSet) -> Overlap:
         if place in known:
             continue
         if _looks_alike(train, val, place):
-            pairs.append(Pair(*place, "one key, and the pictures look alike"))
+            pairs.append(Pair(place[0], place[1], "one key, and the pictures look alike"))
         else:
             renamed += 1
     return Overlap(sorted(pairs), renamed)
 
 
-def _codes(shards: ShardSet, shard: int) -> NDArray[Any]:
+def _codes(shards: ShardSet, shard: int) -> NDArray[np.uint64]:
     source = shards.rows(shard)["source"]
-    return (source["size"].astype(np.uint64) << np.uint64(32)) | source["crc32"]
+    codes: NDArray[np.uint64] = (source["size"].astype(np.uint64) << np.uint64(32)) | source["crc32"]
+    return codes
 
 
 def _keys(shards: ShardSet, shard: int) -> NDArray[Any]:
-    return shards.rows(shard)["key"].astype("S80")
+    keys: NDArray[Any] = shards.rows(shard)["key"].astype("S80")
+    return keys
 
 
 def _matches(train: ShardSet, val: ShardSet, column: Any) -> tuple[Places, Places]:
