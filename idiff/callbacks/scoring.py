@@ -71,6 +71,7 @@ class Score:
         identity: of the untouched source.
         guess: of the best answer that does not look; `guess_name` says which.
         samples: items. queries: prompts. asked: which classes were asked, `all` or `present`, where the task has classes.
+        split: prompts that were added because what an item asks did not fit the text encoder at once.
     """
 
     metrics: dict[str, float]
@@ -81,6 +82,7 @@ class Score:
     samples: int = 0
     queries: int = 0
     asked: str | None = None
+    split: int = 0
 
 
 class Scorer:
@@ -98,7 +100,7 @@ class Scorer:
         self.ceiling = task.metrics()
         self.identity = task.metrics()
         self.truths: list[tuple[dict[str, Any], Truth]] = []
-        self.samples = self.queries = 0
+        self.samples = self.queries = self.split = 0
         self.device = torch.device("cpu")
         self.asked: str | None = None
 
@@ -121,6 +123,7 @@ class Scorer:
         _update(self.model, found, edited.device)
         self.samples += len(found)
         self.queries += len(batch)
+        self.split += sum(int(answer.queries[0].get("split", 0)) for answer in found)
         self.asked = self.asked or batch.query[0].get("asked")
         if self.baselines and batch.source is not None:
             _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), edited.device)
@@ -131,8 +134,8 @@ class Scorer:
 
     def compute(self) -> Score:
         """All figures as plain numbers, over all ranks."""
-        samples, queries = (sum(gathered([count])) for count in (self.samples, self.queries))
-        score = Score(_numbers(self.model), samples=samples, queries=queries, asked=self.asked)
+        samples, queries, split = (sum(gathered([count])) for count in (self.samples, self.queries, self.split))
+        score = Score(_numbers(self.model), samples=samples, queries=queries, asked=self.asked, split=split)
         if self.baselines:
             score.ceiling, score.identity = _numbers(self.ceiling), _numbers(self.identity)
             guess = self.task.guess(gathered([truth for _, truth in self.truths]))

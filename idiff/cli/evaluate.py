@@ -25,6 +25,7 @@ def parser() -> WordParser:
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes asked a picture: those present and one absent, or all")
+    add("--phrasings", choices=("seen", "unseen"), help="ask as in training (default), or in sentences kept apart from it")
     add("--decoder", metavar="NAME", help="how painted answers are read (color)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
@@ -58,7 +59,7 @@ def run(words: list[str]) -> int:
 
     _quiet()
     loaded = load(options.checkpoint)
-    changes = {"ask": options.queries, "decoder": options.decoder}
+    changes = {"ask": options.queries, "decoder": options.decoder, "phrasings": options.phrasings}
     changes = {name: value for name, value in changes.items() if value is not None}
     found = restore_task(loaded.config, options.task, data=options.data, changes=changes)
     task, sampling = found.task, found.sampling
@@ -87,6 +88,8 @@ def run(words: list[str]) -> int:
         "samples": score.samples,
         "queries": score.queries,
         "asked": score.asked,
+        "phrasings": found.settings.get("phrasings") or "those of the data",
+        "prompts": {"split": score.split, "cut": loaded.backbone.text.truncated},
         "steps": sampling.steps,
         "evaluations_per_query": evaluate.evaluations[found.name],
         "seconds_per_query": evaluate.seconds[found.name] / max(score.queries, 1),

@@ -20,6 +20,7 @@ from idiff.tasks.base import Task
 from idiff.tasks.examples import figure
 from idiff.tasks.guesses import mean_pose
 from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.joint_prompts import fitting, prompts
 from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list, query_colors
 from idiff.tasks.people import Person, asked_person, image_id, named_joints, person, swap_sides
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
@@ -54,6 +55,7 @@ class KeypointDetection(Task):
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
         threshold: least share of a disc that must be painted for its joint to count as found.
+        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -82,6 +84,7 @@ class KeypointDetection(Task):
         decoder: str = "color",
         decoder_args: dict[str, Any] | None = None,
         threshold: float = 0.25,
+        phrasings: str = "seen",
     ) -> None:
         self.size = check_size(size)
         self.colors = painting.palette(palette)
@@ -98,7 +101,7 @@ class KeypointDetection(Task):
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
         self.threshold = threshold
         self.draw = PersonDraw(scale_sigma, rotation_sigma, rotation_share, half_body_share, flip)
-        self.bank = InstructionBank(self.kind, instructions)
+        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment)
         self.decoder = build_decoder(decoder, decoder_args, default={})
 
@@ -124,28 +127,28 @@ class KeypointDetection(Task):
         count = int(rng.integers(1, most + 1)) if most else 1
         chosen = [int(index) for index in rng.choice(pool, count, replace=False)]
         colors = [list(self.colors)[int(index)] for index in rng.choice(len(self.colors), count, replace=False)]
-        return self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=self.bank.draw(rng))
+        template = self.bank.draw(rng)
+        kept = fitting(chosen, lambda some: _ask(who, some, colors, template), key=sample.key)
+        triplet = self._paint(sample, item, who, view, joints, chosen=kept, colors=colors, template=template)
+        triplet.query["split"] = len(chosen) - len(kept)
+        return triplet
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """All joints of the skeleton. See `Task.queries`.
-
-        Neighbours in the skeleton's order, such as the two eyes, go to different prompts, so that their discs do not
-        overlap.
-        """
+        """All joints of the skeleton, in prompts that fit the text encoder. See `Task.queries`."""
         who = person(sample, item)
         view = look(
             sample.image, frame_box(who.box, self.size, padding=self.padding), self.size, points=who.joints[:, :2]
         )
         assert view.points is not None
-        joints = self._seen(who, view.points, view.matrix)
-        prompts = math.ceil(len(joints) / min(self.joints_per_prompt, len(self.colors)))
-        triplets = []
-        for first in range(prompts):
-            chosen = list(range(first, len(joints), prompts))
-            colors = list(self.colors)[: len(chosen)]
-            triplets.append(
-                self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=self.bank.first())
-            )
+        joints, colors = self._seen(who, view.points, view.matrix), list(self.colors)
+        template, most = self.bank.asking(f"{sample.key}/{item}"), min(self.joints_per_prompt, len(colors))
+        asked = prompts(len(joints), most, lambda some: _ask(who, some, colors, template), key=sample.key)
+        triplets = [
+            self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=template)
+            for chosen in asked
+        ]
+        for triplet in triplets:
+            triplet.query["split"] = len(asked) - math.ceil(len(joints) / most)
         return triplets
 
     def asked(self, picture: Picture, text: str) -> Sample:
@@ -229,7 +232,8 @@ class KeypointDetection(Task):
         colors: list[str],
         template: Template,
     ) -> Triplet:
-        """Paint the chosen joints into a view, and write down what was asked and what is true."""
+        """Paint the chosen joints into a view, each in the colour of its place; write down what was asked, what is true."""
+        colors = colors[: len(chosen)]
         least = 1 if self.paint_hidden else 2
         painted = [slot for slot, index in enumerate(chosen) if joints[index, 2] >= least]
         rgbs = [list(self.colors[color]) for color in colors]
@@ -241,9 +245,7 @@ class KeypointDetection(Task):
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
-            instruction=template.fill(
-                [{"joint": who.names[index], "color": color} for index, color in zip(chosen, colors, strict=True)]
-            ),
+            instruction=_ask(who, chosen, colors, template),
             target=painting.discs(
                 view.source,
                 places,
@@ -277,3 +279,9 @@ class KeypointDetection(Task):
             answer=answer,
             parts=named_joints(who.names, joints, self.size, radius=self.radius),
         )
+
+
+def _ask(who: Person, chosen: Sequence[int], colors: Sequence[str], template: Template) -> str:
+    """The instruction for joints, each in the colour of its place."""
+    names = [who.names[index] for index in chosen]
+    return template.fill([{"joint": name, "color": color} for name, color in zip(names, colors, strict=False)])

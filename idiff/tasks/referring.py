@@ -59,6 +59,7 @@ class ReferringSegmentation(Task):
         augment: albumentations transforms of training, each `{name: ..., arguments}`; None or []: none.
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
+        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -78,6 +79,7 @@ class ReferringSegmentation(Task):
         augment: list[dict[str, Any]] | None = None,
         decoder: str = "color",
         decoder_args: dict[str, Any] | None = None,
+        phrasings: str = "seen",
     ) -> None:
         if min_pixels < 1:
             raise ConfigError(f"{min_pixels=} must be at least 1.")
@@ -85,7 +87,7 @@ class ReferringSegmentation(Task):
         self.colors = painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)
         self.min_pixels = min_pixels
-        self.bank = InstructionBank(self.kind, instructions)
+        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment or [])
         self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
 
@@ -101,7 +103,8 @@ class ReferringSegmentation(Task):
         text, mask = referred(sample, item)
         view = self._look(sample, mask, rng=None)
         color = painting.contrasting(view.source[:, view.seen], self.colors)
-        return [self._paint(sample, item, view, text, mask, color=color, template=self.bank.first())]
+        template = self.bank.asking(f"{sample.key}/{item}")
+        return [self._paint(sample, item, view, text, mask, color=color, template=template)]
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask for what a phrase names. See `Task.asked`."""

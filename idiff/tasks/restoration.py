@@ -35,6 +35,7 @@ class Restoration(Task):
         size: side of the model's picture in pixels.
         flip: how often training mirrors the picture.
         instructions: file of sentences, without slots; None: the built-in ones.
+        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -44,10 +45,12 @@ class Restoration(Task):
     headline = "psnr"
     headline_range = 50.0
 
-    def __init__(self, size: int = 64, flip: float = 0.5, instructions: str | None = None) -> None:
+    def __init__(
+        self, size: int = 64, flip: float = 0.5, instructions: str | None = None, phrasings: str = "seen"
+    ) -> None:
         self.size = check_size(size)
         self.flip = check_share("flip", flip)
-        self.bank = InstructionBank(self.kind, instructions)
+        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Cut the same square out of both pictures. See `Task.encode`."""
@@ -61,7 +64,7 @@ class Restoration(Task):
         """One: the middle of the picture. See `Task.queries`."""
         given_target(sample)
         matrix = frame_window((sample.image.shape[0], sample.image.shape[1]), self.size)
-        return [self._pair(sample, item, matrix, template=self.bank.first())]
+        return [self._pair(sample, item, matrix, template=self.bank.asking(f"{sample.key}/{item}"))]
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask for the picture as the task's own sentence does: words are not needed. See `Task.asked`."""

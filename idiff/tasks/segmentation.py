@@ -58,6 +58,7 @@ class SemanticSegmentation(Task):
             none.
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
+        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -81,6 +82,7 @@ class SemanticSegmentation(Task):
         augment: list[dict[str, Any]] | None = None,
         decoder: str = "color",
         decoder_args: dict[str, Any] | None = None,
+        phrasings: str = "seen",
     ) -> None:
         if ask not in {"auto", "all", "present"}:
             raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
@@ -92,7 +94,7 @@ class SemanticSegmentation(Task):
         self.negatives = check_share("negatives", negatives)
         self.min_pixels, self.crop, self.ask = min_pixels, crop, ask
         self.flip = check_share("flip", flip)
-        self.bank = InstructionBank(self.kind, instructions)
+        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment)
         self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
 
@@ -124,7 +126,8 @@ class SemanticSegmentation(Task):
             wanted = {*np.unique(labels).tolist(), absent_class(sample.key, labels, classes)}
             asked = [index for index in asked if index in wanted]
         color = painting.contrasting(view.source[:, view.seen], self.colors)
-        absent, group, template = absent_class(sample.key, labels, classes), f"{sample.key}/{item}", self.bank.first()
+        absent, group = absent_class(sample.key, labels, classes), f"{sample.key}/{item}"
+        template = self.bank.asking(group)
         triplets = [
             self._paint(sample, group, view, index, color=color, template=template, absent=absent) for index in asked
         ]

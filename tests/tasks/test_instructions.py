@@ -47,6 +47,22 @@ def test_unseen_wordings_have_the_slots_and_are_not_those_of_training(kind):
     assert not {(template.sentence.casefold(), template.clause.casefold()) for template in unseen} & known
 
 
+@pytest.mark.parametrize("kind", SLOTS)
+def test_evaluation_asks_with_the_first_or_by_key_with_unseen_ones(kind):
+    seen, unseen = InstructionBank(kind), InstructionBank(kind, phrasings="unseen")
+    keys = [f"{number:06d}/0" for number in range(400)]
+    assert {seen.asking(key) for key in keys} == {seen.first()}
+    asked = [unseen.asking(key) for key in keys]
+    assert set(asked) == set(unseen.unseen) and len(unseen.unseen) == 12
+    assert asked == [InstructionBank(kind, phrasings="unseen").asking(key) for key in keys]
+    assert unseen.templates == seen.templates  # training draws the same
+
+
+def test_phrasings_are_seen_or_unseen():
+    with pytest.raises(ConfigError, match="did you mean 'unseen'"):
+        InstructionBank("deblur", phrasings="unsen")
+
+
 def test_clauses_are_joined():
     (template,) = parse("Mark {joints}. | {joint} in {color}", "keypoints", where="x")
     assert template.fill(PARTS["keypoints"]) == "Mark left hand in red and nose in cyan."
@@ -74,6 +90,12 @@ def test_a_file_of_ones_own(tmp_path):
         ("segmentation", "Paint {object} {color} {", "no template"),
         ("segmentation", "Paint {} {object} {color}", "slots"),
         ("segmentation", "# only a note", "no template in it"),
+        ("segmentation", "Paint {object:>999999999} {color}", "nothing else"),
+        ("segmentation", "Paint {object!r} {color}", "nothing else"),
+        ("segmentation", "Paint {object:{color}}", "nothing else"),
+        ("segmentation", "Paint {{object}} {object} {color}", "nothing else"),
+        ("segmentation", "Paint {object.__class__} {color}", "slots"),
+        ("segmentation", "Paint {object[0]} {color}", "slots"),
         ("keypoints", "Mark {joints}", r"\['color', 'joint'\]"),
         ("keypoints", "Mark {joint} {color}", "slots"),
         ("keypoints", "Mark {joints} | {joint}", "slots"),

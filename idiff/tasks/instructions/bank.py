@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from idiff.errors import ConfigError, missing, unknown
+from idiff.utils.seeds import hash64
 from idiff.utils.text import join_words, normalise_prompt
 
 SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -28,6 +29,9 @@ SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "dewatermark": (frozenset(), frozenset()),
 }
 """Kind of task -> the slots of a sentence and those of its clause (none: no clause)."""
+
+PHRASINGS = ("seen", "unseen")
+"""What evaluation asks with: the first sentence of the bank, or sentences that training never draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +68,39 @@ class InstructionBank:
     Args:
         kind: a key of `SLOTS`.
         path: a file of templates; None: the built-in ones.
+        phrasings: `seen`: evaluation asks with the first template; `unseen`: with those of `unseen/{kind}.txt`, which no
+            training draws, to measure generalisation to new wording.
 
     Raises:
-        ConfigError: the kind is unknown, the file has no template, or a template has not the slots of its kind.
+        ConfigError: the kind or the phrasings are unknown, the file has no template, or a template has not the slots of
+            its kind.
         DataError: the file is missing.
     """
 
-    def __init__(self, kind: str, path: str | None = None) -> None:
+    def __init__(self, kind: str, path: str | None = None, *, phrasings: str = "seen") -> None:
         if kind not in SLOTS:
             raise unknown("kind of instruction", kind, SLOTS)
+        if phrasings not in PHRASINGS:
+            raise unknown("choice of phrasings", phrasings, PHRASINGS)
         self.templates = parse(_read(kind, path), kind, where=path or f"{kind}.txt")
+        name = f"unseen/{kind}.txt"
+        self.unseen = parse(builtin(name), kind, where=name) if phrasings == "unseen" else []
 
     def draw(self, rng: np.random.Generator) -> Template:
         """Draw a template: training."""
         return self.templates[int(rng.integers(len(self.templates)))]
 
     def first(self) -> Template:
-        """The template of evaluation: always the first."""
+        """The first template: the plainest way to ask."""
         return self.templates[0]
+
+    def asking(self, key: str) -> Template:
+        """The template of evaluation: the first; of unseen phrasings the one that a hash of the item's key picks.
+
+        Args:
+            key: of the item; all prompts of one item are worded alike.
+        """
+        return self.unseen[hash64("phrasing", key) % len(self.unseen)] if self.unseen else self.first()
 
 
 def parse(text: str, kind: str, *, where: str) -> list[Template]:
@@ -114,16 +133,34 @@ def parse(text: str, kind: str, *, where: str) -> list[Template]:
     return templates
 
 
+def slots(words: str) -> list[str]:
+    """Names of the slots of a template, sorted.
+
+    Raises:
+        ValueError: braces that are no plain `{name}`. Conversions and formats (`{object!r}`, `{object:>99999}`) are
+            refused, because filling them could write any amount of text.
+    """
+    found = [part[1:] for part in string.Formatter().parse(words) if part[1] is not None]
+    if "{{" in words or "}}" in words or any(form or how for _, form, how in found):
+        raise ValueError("slots are a name in braces and nothing else")
+    return sorted(str(name) for name, _, _ in found)
+
+
+def builtin(name: str) -> str:
+    """The content of a data file of the bank, such as `deblur.txt` or `unseen/deblur.txt`."""
+    return resources.files("idiff.tasks.instructions").joinpath(name).read_text(encoding="utf-8")
+
+
 def _slots(words: str, *, where: str) -> list[str]:
     try:
-        return sorted(name for _, name, _, _ in string.Formatter().parse(words) if name is not None)
+        return slots(words)
     except ValueError as error:
         raise ConfigError(f"{where}: '{words}' is no template: {error}. Write slots as {{name}}.") from error
 
 
 def _read(kind: str, path: str | None) -> str:
     if path is None:
-        return resources.files("idiff.tasks.instructions").joinpath(f"{kind}.txt").read_text(encoding="utf-8")
+        return builtin(f"{kind}.txt")
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
