@@ -13,21 +13,24 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from idiff.errors import CheckpointError, ConfigError, IdiffError
+from idiff.errors import CheckpointError, ConfigError, IdiffError, unknown
+from idiff.stages.muon import Muon, split
 from idiff.stages.progress import align_loops
 from idiff.types import Batch
 from idiff.utils.seeds import hash64
 
 
 class Stage(pl.LightningModule):
-    """Base stage: AdamW, a learning rate that warms up and stays or falls, updates skipped where gradients are not finite.
+    """Base stage: AdamW or Muon, a learning rate that warms up and stays or falls, updates skipped where gradients are not finite.
 
     A checkpoint carries the trained weights, the run's configuration as plain values (`config`) and what `describe` says.
 
     Args:
-        lr: peak learning rate.
+        lr: peak learning rate of AdamW.
+        optimizer: `adamw`; or `muon`, which gives hidden matrices and convolutions to Muon and the rest to AdamW.
+        muon_lr: peak learning rate of Muon.
         betas: AdamW's.
-        weight_decay: AdamW's.
+        weight_decay: decoupled, of both.
         warmup_steps: optimizer steps over which the rate rises linearly.
         decay: `constant`, or `cosine` down to a hundredth at the last step.
         seed: seed of noise, timesteps and dropout.
@@ -40,6 +43,8 @@ class Stage(pl.LightningModule):
         self,
         *,
         lr: float = 1e-4,
+        optimizer: str = "adamw",
+        muon_lr: float = 0.02,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.01,
         warmup_steps: int = 0,
@@ -50,6 +55,9 @@ class Stage(pl.LightningModule):
         super().__init__()
         if decay not in {"constant", "cosine"}:
             raise ConfigError(f"decay is '{decay}': expected constant or cosine")
+        if optimizer not in {"adamw", "muon"}:
+            raise unknown("optimizer", optimizer, ("adamw", "muon"))
+        self.optimizer, self.muon_lr = optimizer, muon_lr
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
         self.warmup_steps, self.decay, self.seed, self.max_skipped = warmup_steps, decay, seed, max_skipped
         self.total_steps: float = math.inf
@@ -82,10 +90,10 @@ class Stage(pl.LightningModule):
         for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
             scheduler = config.scheduler
             assert isinstance(scheduler, LambdaLR)
-            scheduler.base_lrs = [self.lr] * len(optimizer.param_groups)
-            for group in optimizer.param_groups:
-                group |= {"initial_lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
-                group["lr"] = self.lr * self.rate(scheduler.last_epoch)
+            scheduler.base_lrs = [self.muon_lr if group.get("muon") else self.lr for group in optimizer.param_groups]
+            for group, peak in zip(optimizer.param_groups, scheduler.base_lrs, strict=True):
+                group |= {"initial_lr": peak, "betas": self.betas, "weight_decay": self.weight_decay}
+                group["lr"] = peak * self.rate(scheduler.last_epoch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed what the network itself draws from the step, so that a resumed run draws the same, and logs it where it should."""
@@ -99,7 +107,7 @@ class Stage(pl.LightningModule):
         """One micro-batch."""
         loss = self.loss(batch, train=True)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[-1]["lr"], batch_size=len(batch))
         if batch.bad:
             self.print("\n".join(f"bad sample substituted: {name}" for name in batch.bad))
         return loss
@@ -125,11 +133,14 @@ class Stage(pl.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW over what is trained; the rate is a function of the step alone."""
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
-        )
+        """The optimizer over what is trained; the rate is a function of the step alone."""
+        settings: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay, "fused": True}
+        hidden, rest = split(self)
+        optimizer: torch.optim.AdamW
+        if self.optimizer == "muon":
+            optimizer = Muon([{"params": hidden, "lr": self.muon_lr, "muon": True}, {"params": rest}], **settings)
+        else:
+            optimizer = torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], **settings)
         if self.decay == "cosine":
             self.total_steps = self.trainer.estimated_stepping_batches
             if not math.isfinite(self.total_steps):
