@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
 from idiff.errors import BadSampleError, ConfigError
@@ -39,6 +40,8 @@ class InstructEditing(Task):
     Args:
         size: side of the model's picture in pixels.
         threshold: 0 to 254, in grey levels of 255; above the traces of JPEG.
+        keep: pixels that the model hardly changed are not edited: where the painted picture differs from the rendered source by less
+            than this many grey levels of 255 (root mean square over 3 x 3 pixels), the source is kept. 0 keeps nothing.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -49,11 +52,13 @@ class InstructEditing(Task):
     headline = "psnr_inside"
     headline_range = 50.0
 
-    def __init__(self, size: int = 64, threshold: int = 20) -> None:
+    def __init__(self, size: int = 64, threshold: int = 20, keep: float = 0.0) -> None:
         if not 0 <= threshold <= 254:
             raise ConfigError(f"{threshold=} must lie in 0 to 254 grey levels.")
+        if not 0 <= keep <= 254:
+            raise ConfigError(f"{keep=} must lie in 0 to 254 grey levels; 0 keeps nothing.")
         self.size = check_size(size)
-        self.threshold = threshold
+        self.threshold, self.keep = threshold, keep
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Both pictures whole, and the given sentence. Nothing is drawn. See `Task.encode`."""
@@ -90,7 +95,12 @@ class InstructEditing(Task):
         return Sample(ASKED, picture, {"instruction": needed_words(text)}, target=picture)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """The painted pictures themselves. See `Task.decode`."""
+        """The painted pictures; what was hardly changed is kept as it was. See `Task.decode`."""
+        if self.keep:
+            change = F.avg_pool2d(
+                (edited - rendered).square().mean(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False
+            )
+            edited = torch.where(change.sqrt() < self.keep / 127.5, rendered, edited)
         return painted_pictures(edited, queries)
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:

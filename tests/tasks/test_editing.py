@@ -148,7 +148,20 @@ def test_bad_samples_are_named(data, field):
             call()
 
 
-@pytest.mark.parametrize("arguments", [{"size": 4}, {"threshold": -1}, {"threshold": 255}])
+@pytest.mark.parametrize("arguments", [{"size": 4}, {"threshold": -1}, {"threshold": 255}, {"keep": -1}, {"keep": 255}])
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ConfigError):
         InstructEditing(**arguments)
+
+
+def test_what_the_model_hardly_changed_is_kept_as_it_was():
+    """An edit that paints a square and trembles elsewhere: with `keep` the rest is the source, the square stays painted."""
+    sample = InstructEditing.example(numpy_rng(0))
+    query = InstructEditing().queries(sample, 0)[0].query
+    rendered = torch.zeros(1, 3, 64, 64)
+    edited = 0.02 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    edited[:, :, 20:40, 20:40] += 0.8
+    loose, kept = (InstructEditing(keep=keep).decode(edited, rendered, [query])[0].picture for keep in (0, 10))
+    assert torch.equal(loose, edited[0])
+    assert torch.equal(kept[:, 20:40, 20:40], edited[0, :, 20:40, 20:40])
+    assert float(kept[:, :18].abs().max()) == 0
