@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from idiff.data import index
+from idiff.data import executors, index
 from idiff.data import manifest as manifests
 from idiff.data.annotation import canonical_json, parse_json
 from idiff.data.files import write_atomic
 from idiff.data.manifest import Manifest, Shard
 from idiff.data.shards import ShardSet
-from idiff.data.slices import Job, read_done, run
+from idiff.data.slices import Job, read_done
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, DataError
 
@@ -33,16 +33,19 @@ REJECTED = "rejected.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a build did: the manifest, how many slices it wrote (0: all were there), how many samples it left out."""
+    """What a build did: the manifest, how many slices it wrote (0: all were there), how many samples it left out, and how
+    many targets it resized to their source.
+    """
 
     manifest: Manifest
     written: int
     rejected: int
+    resized: int = 0
 
 
 def build(
     source: Source, out: Path | str, *, name: str, split: str, options: Mapping[str, Any] | None = None,
-    limit: int | None = None, shard_size: int = 1000, workers: int = 1,
+    limit: int | None = None, shard_size: int = 1000, workers: int = 1, executor: str = "local",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:  # fmt: skip
     """Write the shards, indices and manifest of a source; finish what an earlier call with the same arguments began.
@@ -56,16 +59,18 @@ def build(
         limit: take the first so many samples.
         shard_size: samples a shard.
         workers: processes.
+        executor: `local` for processes here, `ray` for a Ray cluster; the bytes do not depend on it.
         progress: called with (samples done, samples in all).
 
     Raises:
-        ConfigError: the folder holds another build, or another process is building in it.
+        ConfigError: the folder holds another build, another process is building in it, or no such executor.
         DataError: no sample, a key twice, or the folder cannot be written.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", split):
         raise ConfigError(f"split '{split}': expected letters, digits, '_' or '-', because it names the shards.")
     if min(shard_size, workers) < 1 or (limit is not None and limit < 1):
         raise ConfigError(f"{limit=}, {shard_size=}, {workers=}: expected 1 or more.")
+    run = executors.create(executor)
     total = min(len(source), limit or len(source))
     if total == 0:
         raise DataError(f"source {name}, split {split}: no sample found. Steps: {funnel_text(source.funnel())}.")
@@ -96,7 +101,8 @@ def build(
         manifest = finish(
             folder, shards, source=name, split=split, tasks=tasks, unit=source.unit, meta=meta, funnel=funnel
         )
-    return Report(manifest, written=len(todo), rejected=len(rejected))
+    resized = sum(results[job].resized for job in jobs)
+    return Report(manifest, written=len(todo), rejected=len(rejected), resized=resized)
 
 
 def finish(
