@@ -134,7 +134,12 @@ class Stage(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over what is trained; the rate is a function of the step alone."""
-        settings: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay, "fused": True}
+        settings: dict[str, Any] = {
+            "lr": self.lr,
+            "betas": self.betas,
+            "weight_decay": self.weight_decay,
+            "fused": True,
+        }
         hidden, rest = split(self)
         optimizer: torch.optim.AdamW
         if self.optimizer == "muon":

@@ -16,8 +16,8 @@ class Muon(torch.optim.AdamW):
     """Muon for hidden matrices and convolutions, AdamW for everything else, in one optimizer.
 
     The momentum of a matrix is replaced by the nearest orthogonal one (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon;
-    Newton-Schulz iteration with its coefficients), so that every direction is learnt at the same speed. A convolution (O, I, h, w) is
-    a matrix (O, I h w). `torch.optim.Muon` takes matrices alone.
+    Newton-Schulz iteration with its coefficients), so that every direction is learnt at the same speed. A convolution
+    (O, I, h, w) is a matrix (O, I h w). `torch.optim.Muon` takes matrices alone.
 
     Args:
         groups: parameter groups; those with `"muon": True` hold tensors of two dimensions or more, and their `lr` is the size of a
@@ -50,7 +50,10 @@ class Muon(torch.optim.AdamW):
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if "momentum_buffer" not in state:
-            state |= {"momentum_buffer": torch.zeros_like(gradient), "step": torch.zeros(())}  # AdamW asks loaded states for it
+            state |= {
+                "momentum_buffer": torch.zeros_like(gradient),
+                "step": torch.zeros(()),
+            }  # AdamW asks loaded states for it
         average = state["momentum_buffer"].lerp_(gradient, 1 - self.momentum)
         update = orthogonal(gradient.lerp(average, self.momentum).flatten(1))
         rows, columns = update.shape
@@ -73,8 +76,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
 def split(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """A module's trained parameters: those for Muon, and those for AdamW.
 
-    Muon takes hidden weights of two dimensions or more. The first and the last layer (`conv_in`, `conv_out`), embeddings, biases and
-    norms are AdamW's.
+    Muon takes hidden weights of two dimensions or more. The first and the last layer (`conv_in`, `conv_out`), embeddings,
+    biases and norms are AdamW's.
     """
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []

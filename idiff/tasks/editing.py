@@ -40,8 +40,8 @@ class InstructEditing(Task):
     Args:
         size: side of the model's picture in pixels.
         threshold: 0 to 254, in grey levels of 255; above the traces of JPEG.
-        keep: pixels that the model hardly changed are not edited: where the painted picture differs from the rendered source by less
-            than this many grey levels of 255 (root mean square over 3 x 3 pixels), the source is kept. 0 keeps nothing.
+        keep: pixels that the model hardly changed are not edited: where the painted picture differs from the rendered source
+            by less than this many grey levels of 255 (root mean square over 3 x 3 pixels), the source is kept. 0 keeps nothing.
 
     Raises:
         ConfigError: an argument that cannot be used.

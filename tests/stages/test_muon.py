@@ -48,7 +48,9 @@ def test_the_first_and_the_last_layer_embeddings_biases_and_norms_are_adamws(bac
     names = {id(parameter): name for name, parameter in backbone.named_parameters()}
     assert len(hidden) + len(rest) == sum(p.requires_grad for p in backbone.parameters())
     assert all(p.ndim >= 2 for p in hidden)
-    assert not [n for p in hidden if any(w in (n := names[id(p)]) for w in ("conv_in", "conv_out", "embedding", "norm"))]
+    assert not [
+        n for p in hidden if any(w in (n := names[id(p)]) for w in ("conv_in", "conv_out", "embedding", "norm"))
+    ]
     assert any("resnets.0.conv1.weight" in names[id(p)] for p in hidden)
     assert any("conv_in.weight" in names[id(p)] for p in rest)
 
