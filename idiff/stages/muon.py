@@ -31,7 +31,7 @@ class Muon(torch.optim.AdamW):
         self.momentum = momentum
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. Gradients of Muon's parameters are used up."""
         loss = None
         if closure is not None:
@@ -64,8 +64,8 @@ class Muon(torch.optim.AdamW):
 def orthogonal(matrix: Tensor) -> Tensor:
     """About the orthogonal matrix nearest to one (M, N): its singular values become 0.7 to 1.2."""
     wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else matrix.T
-    x = x / (x.norm() + 1e-7)
+    x: Tensor = matrix if wide else matrix.T
+    x = x / (torch.linalg.vector_norm(x) + 1e-7)
     a, b, c = _COEFFICIENTS
     for _ in range(_ROUNDS):
         square = x @ x.T
