@@ -128,7 +128,7 @@ def test_pictures_that_cannot_be_used_are_named_in_the_build(tmp_path):
     ("change", "reason"),
     [
         ({"annotations": [annotation(1, image=5)]}, "name the picture 5, which is not in 'images'"),
-        ({"annotations": [annotation(1, points=[1, 2])]}, "is not a COCO key point file"),
+        ({"annotations": [annotation(1, points=[1, 2])]}, "is no COCO key point file"),
         ({"annotations": [annotation(1, points=[1, 2, 2])]}, "has 1 joints, its category 'face' 2"),
         ({"images": [(1, "../a.jpg")], "write": False}, "leads out of the folder"),
         ({"images": [(1, "a.jpg"), (1, "b.jpg")]}, "two pictures have the id 1"),

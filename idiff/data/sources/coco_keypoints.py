@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import glob
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
-from idiff.data.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
+from idiff.data.sources.places import find_file, find_folder, given, read_json
 from idiff.data.sources.skeleton import skeleton
-from idiff.errors import BadSampleError, DataError, missing
+from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
 
 AREA_OF_BOX = 0.53
@@ -21,7 +22,7 @@ AREA_OF_BOX = 0.53
 
 
 class CocoKeypoints(Source):
-    """One sample a picture that has at least one instance with a labelled joint.
+    """One sample a picture that has at least one instance with a labelled joint. Base of the sets that are alike.
 
     Left out and counted: crowds, instances without a labelled joint or without a box.
     `annotation`: `image_id`, `file_name`, and `instances` with `keypoints`, `box`, `area`, `id`, `category`, `category_id`,
@@ -34,26 +35,55 @@ class CocoKeypoints(Source):
         images: the folder of the pictures, where it is not found under `root`.
 
     Raises:
-        DataError: files are not where they should be, or the JSON is not in this format.
+        DataError: files are not where they should be, the JSON is not in this format, or it labels nothing.
+
+    A set in a like format is a subclass: `what` it is, the places of its files below `root` (`{split}` is the split,
+    `{year}` the last word of the annotation file's name), and how its file is brought into COCO's form (`translate`).
     """
 
     tasks = ("keypoints",)
     unit = "instances"
+    what: ClassVar[str] = "COCO key point"
+    annotation_places: ClassVar[Sequence[str]] = (
+        "annotations/person_keypoints_{split}.json",
+        "annotations/person_keypoints_{split}*.json",
+        "annotations/*keypoints*{split}*.json",
+    )
+    image_places: ClassVar[Sequence[str]] = (
+        "images/{split}", "{split}", "images/{year}", "{year}", "images/{split}2017", "{split}2017",
+        "images/{split}2014", "{split}2014",
+    )  # fmt: skip
 
     def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
-        self.file = Path(annotations) if annotations else find_annotations(Path(root), split)
-        self.folder = Path(images) if images else find_images(Path(root), split, self.file)
-        for path, what in ((self.file, "COCO annotations"), (self.folder, "the folder of pictures")):
-            if not path.exists():
-                raise missing(path, what=what, remedy="Give --annotations FILE and --images DIR.")
-        value = _parse(self.file)
+        folder = Path(root)
+        self.file = (
+            given(annotations, what=f"{self.what} annotations", remedy="Check --annotations.")
+            if annotations
+            else find_file(
+                folder, self.annotation_places, split=split, what=f"{self.what} annotations",
+                remedy="Check --root and --split, or give --annotations FILE.",
+            )
+        )  # fmt: skip
+        year = glob.escape(self.file.stem.rpartition("_")[2])
+        places = [
+            place.replace("{year}", year) for place in self.image_places if "{" not in year or "{year}" not in place
+        ]
+        self.folder = (
+            given(images, what="the folder of pictures", remedy="Check --images.")
+            if images
+            else find_folder(folder, places, split=split, what="the pictures", remedy="Give --images DIR.")
+        )
+        raw = read_json(self.file)
         try:
+            value = self.translate(raw)
             self.skeletons, names = _skeletons(value["categories"])
             self._pictures = _pictures(value["images"])
             self._instances, self.left_out = _instances(value["annotations"], names, self.skeletons)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{self.file} is not a COCO key point file: {reason}.") from error
+            raise DataError(f"{self.file} is no {self.what} file: {reason}.") from error
+        if not self._instances:
+            raise DataError(f"{self.file} labels no joint (is '{split}' a split without labels?). {self._left_out()}")
         unknown = [identity for identity in self._instances if identity not in self._pictures]
         if unknown:
             raise DataError(f"{self.file}: annotations name the picture {unknown[0]}, which is not in 'images'.")
@@ -68,8 +98,17 @@ class CocoKeypoints(Source):
         steps = {"found": len(self._pictures), "with labelled joints": len(self._ids)}
         if not self.left_out:
             return steps
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
-        return {"found": steps["found"], f"with labelled joints (instances left out: {reasons})": len(self._ids)}
+        return {"found": steps["found"], f"with labelled joints ({self._left_out()})": len(self._ids)}
+
+    def translate(self, value: Any) -> dict[str, Any]:
+        """The parsed file as COCO has it: an object with `images`, `annotations` and `categories`.
+
+        Raises:
+            KeyError, TypeError, ValueError, IndexError: the file is of another kind.
+        """
+        if not isinstance(value, dict):
+            raise TypeError("expected an object with images, annotations and categories")
+        return value
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -90,58 +129,11 @@ class CocoKeypoints(Source):
         facts = {"image_id": identity, "file_name": name, "instances": self._instances[identity]}
         return RawSample(key=key, image=data, annotation=facts)
 
-
-def find_annotations(root: Path, split: str) -> Path:
-    """Find the JSON of a split under `annotations/`.
-
-    Raises:
-        DataError: none, or several.
-    """
-    folder, word = root / "annotations", glob.escape(split)
-    for pattern in (f"person_keypoints_{word}.json", f"person_keypoints_{word}*.json", f"*keypoints*{word}*.json"):
-        found = sorted(folder.glob(pattern))
-        if len(found) > 1:
-            names = ", ".join(path.name for path in found)
-            raise DataError(
-                f"{folder} has several files for split '{split}': {names}. Choose one by --annotations FILE."
-            )
-        if found:
-            return found[0]
-    raise missing(
-        folder / f"person_keypoints_{split}.json",
-        what="COCO key point annotations",
-        remedy="Check --root and --split, or give --annotations.",
-    )
-
-
-def find_images(root: Path, split: str, annotations: Path) -> Path:
-    """Find the folder of a split's pictures.
-
-    Raises:
-        DataError: none of the usual places exists.
-    """
-    year_split = annotations.stem.rpartition("_")[2]
-    places = [
-        f"{base}{name}" for name in (split, year_split, f"{split}2017", f"{split}2014") for base in ("images/", "")
-    ]
-    for place in places:
-        if (root / place).is_dir():
-            return root / place
-    raise missing(
-        root / places[0], what=f"the pictures, there or in {', '.join(places[1:])}", remedy="Give --images DIR."
-    )
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        value = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise DataError(
-            f"{file} is not a COCO key point file: expected an object with images, annotations and categories."
+    def _left_out(self) -> str:
+        """The instances that are not used, by reason."""
+        return "instances left out: " + ", ".join(
+            f"{count} {reason}" for reason, count in sorted(self.left_out.items())
         )
-    return value
 
 
 def _skeletons(categories: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[Any, str]]:

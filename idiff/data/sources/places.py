@@ -1,0 +1,107 @@
+"""Where a data set's files lie: the usual places are tried in order, and a message names them where none is there."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from idiff.data.annotation import parse_json
+from idiff.errors import DataError, missing
+
+_SPLITS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid"),
+    "test": ("test", "testing"),
+}
+
+
+def split_words(split: str) -> tuple[str, ...]:
+    """What data sets call a split: `train` is also `training`, `val` also `validation` and `valid`."""
+    return _SPLITS.get(split, (split,))
+
+
+def find_file(root: Path, patterns: Sequence[str], *, split: str, what: str, remedy: str) -> Path:
+    """Find the one file of a split.
+
+    Args:
+        root: folder of the set.
+        patterns: places below `root`, the best first; `{split}` stands for the split's name, `*` for anything.
+        split: as given; other words for it are tried, too.
+        what: what the file holds, for messages.
+        remedy: what to do where it is not there.
+
+    Raises:
+        DataError: none, or several in one place.
+    """
+    for pattern in patterns:
+        for word in split_words(split):
+            found = sorted(path for path in root.glob(pattern.format(split=glob.escape(word))) if path.is_file())
+            if len(found) > 1:
+                names = ", ".join(path.name for path in found)
+                raise DataError(
+                    f"{found[0].parent} has several files for split '{split}': {names}. Choose one by --annotations FILE."
+                )
+            if found:
+                return found[0]
+    raise missing(root / patterns[0].format(split=split), what=_or(what, patterns[1:], split), remedy=remedy)
+
+
+def find_folder(root: Path, patterns: Sequence[str], *, split: str, what: str, remedy: str) -> Path:
+    """Find the folder of a split. See `find_file`.
+
+    Raises:
+        DataError: none of the places exists.
+    """
+    for pattern in patterns:
+        for word in split_words(split):
+            found = sorted(path for path in root.glob(pattern.format(split=glob.escape(word))) if path.is_dir())
+            if found:
+                return found[0]
+    raise missing(root / patterns[0].format(split=split), what=_or(what, patterns[1:], split), remedy=remedy)
+
+
+def given(path: str, *, what: str, remedy: str) -> Path:
+    """A path that the user gave, which must exist.
+
+    Raises:
+        DataError: it does not.
+    """
+    if not Path(path).exists():
+        raise missing(path, what=what, remedy=remedy)
+    return Path(path)
+
+
+def read_json(file: Path) -> Any:
+    """Parse a JSON file, strictly.
+
+    Raises:
+        DataError: it cannot be read, or is not JSON.
+    """
+    try:
+        return parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as JSON: {error}.") from error
+
+
+def read_lines(file: Path, *, what: str) -> list[str]:
+    """The lines of a text file, blank ones left out.
+
+    Raises:
+        DataError: missing, unreadable, or empty.
+    """
+    if not file.is_file():
+        raise missing(file, what=what, remedy="Check the path.")
+    try:
+        lines = [line.rstrip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as text: {error}.") from error
+    if not lines:
+        raise DataError(f"{file}: empty, expected {what}.")
+    return lines
+
+
+def _or(what: str, patterns: Sequence[str], split: str) -> str:
+    places = ", ".join(pattern.format(split=split) for pattern in patterns)
+    return f"{what}, there or in {places}" if places else what
