@@ -42,17 +42,20 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished slice: its shard (None where no sample was usable) and what was left out of it."""
+    """A finished slice: its shard (None where no sample was usable), what was left out of it, and how many targets had
+    another size than their source and were resized to it.
+    """
 
     shard: Shard | None
     rejected: list[dict[str, Any]]
+    resized: int = 0
 
 
 def read_done(path: Path) -> Done | None:
     """Read a slice's mark; None unless its shard and index are there, whole and unchanged."""
     try:
         value = parse_json(path.with_suffix(".done").read_bytes())
-        result = Done(Shard(**value["shard"]) if value["shard"] else None, value["rejected"])
+        result = Done(Shard(**value["shard"]) if value["shard"] else None, value["rejected"], value.get("resized", 0))
         if result.shard is not None:
             check_shard(path.parent, result.shard, verify=True)
     except (OSError, ValueError, KeyError, TypeError, DataError):
@@ -67,12 +70,15 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
         DataError: a key twice, or the folder cannot be written.
     """
     rejected: list[dict[str, Any]] = []
+    resized = 0
 
     def usable() -> Iterator[dict[str, Any]]:
+        nonlocal resized
         for place in range(job.start, job.stop):
             try:
                 sample = source.sample(place)
                 yield {"__key__": sample.key, **members.encode(sample, where=sample.key, meta=meta)}
+                resized += "target_resized_from" in sample.annotation
             except BadSampleError as error:
                 fault = {"where": error.where, "field": error.field, "reason": error.reason}
                 rejected.append({"index": place} | fault)
@@ -90,9 +96,9 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
         rows = index.build(job.path, meta=meta)
         index.write(job.path.with_name(index.index_name(job.path.name)), rows)
         shard = describe(job.path, len(rows))
-    value = {"shard": dataclasses.asdict(shard) if shard else None, "rejected": rejected}
+    value = {"shard": dataclasses.asdict(shard) if shard else None, "rejected": rejected, "resized": resized}
     write_atomic(job.path.with_suffix(".done"), canonical_json(value) + b"\n")
-    return Done(shard, rejected)
+    return Done(shard, rejected, resized)
 
 
 def run(source: Source, meta: Mapping[str, Any], jobs: list[Job], *, workers: int) -> Iterator[tuple[Job, Done]]:

@@ -21,7 +21,8 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         JSON-able: `source`, `split`, `tasks`, `unit`, `samples`, `items`, `units`, `fingerprint`; `pictures`: smallest,
         median and largest `height` and `width` in pixels; `classes`: name -> `pixel_share` of the pixels that are not
         void, in [0, 1], and number of `pictures`; `void_share`; `instances`: category -> how many; `joints`: category
-        -> joint -> how many are `visible`, `hidden` and `unlabelled`; for synthetic sets also `difficulty`.
+        -> joint -> how many are `visible`, `hidden` and `unlabelled`; for synthetic sets also `difficulty`;
+        `targets_resized`, where a build resized targets to their source.
 
     Raises:
         BadSampleError: a sample that cannot be read.
@@ -39,6 +40,7 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         for category, skeleton in shards.meta.get("skeletons", {}).items()
     }
     instances: Counter[str] = Counter()
+    resized = 0
     for sample in range(len(shards)):
         where = shards.where(sample)
         parts = {suffix.partition(".")[0]: data for suffix, data in shards.read_members(sample).items()}
@@ -48,6 +50,7 @@ def stats(shards: ShardSet) -> dict[str, Any]:
             pixels += counts
             pictures += counts > 0
         annotation = decode_annotation(parts["annotation"], where=where, meta=shards.meta)
+        resized += "target_resized_from" in annotation
         for instance in annotation.get("instances", []):
             instances[instance.get("category", "")] += 1
             for joint, point in enumerate(instance.get("keypoints", [])):
@@ -56,6 +59,8 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         side: {"smallest": int(column.min()), "median": float(np.median(column)), "largest": int(column.max())}
         for side, column in (("height", sizes[:, 0]), ("width", sizes[:, 1]))
     }
+    if resized:
+        result["targets_resized"] = resized
     if pixels.any():
         result |= _classes(list(shards.meta.get("classes", [])), pixels, pictures)
     if instances:

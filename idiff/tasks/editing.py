@@ -30,9 +30,10 @@ class InstructEditing(Task):
     """Change a picture as a sentence says. The sentence and the edited picture are given; nothing is painted here.
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
-    et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its picture's size. The
-    whole picture is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left
-    and right, and no colour is changed, since they name colours: training and evaluation see the same.
+    et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its picture's size. Where
+    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. The whole picture
+    is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
+    colour is changed, since they name colours: training and evaluation see the same.
 
     The metrics tell the edited region from the rest: `annotation["region"]`, COCO's run-length encoding, where it is
     given; otherwise the pixels where a channel of the target differs from the source by more than `threshold`.
@@ -61,8 +62,8 @@ class InstructEditing(Task):
         self.threshold, self.keep = threshold, keep
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Both pictures whole, and the given sentence. Nothing is drawn. See `Task.encode`."""
-        target, instruction = given_target(sample), _sentence(sample)
+        """Both pictures whole, and the given sentence; of several, training draws one. See `Task.encode`."""
+        target, instruction = given_target(sample), _sentence(sample, rng if train else None)
         original = (sample.image.shape[0], sample.image.shape[1])
         matrix = frame_whole(original, self.size)
         group = f"{sample.key}/{item}"
@@ -164,10 +165,13 @@ class InstructEditing(Task):
             raise BadSampleError(sample.key, field, str(error)) from error
 
 
-def _sentence(sample: Sample) -> str:
-    """The given instruction, as the tokenizer should see it."""
-    given = sample.annotation.get("instruction")
+def _sentence(sample: Sample, rng: np.random.Generator | None) -> str:
+    """The given instruction, as the tokenizer should see it; with an rng, one of several where there are several."""
+    field = "instruction" if rng is None or not sample.annotation.get("instructions") else "instructions"
+    given = sample.annotation.get(field)
+    if rng is not None and field == "instructions" and isinstance(given, list):
+        given = given[int(rng.integers(len(given)))]
     words = normalise_prompt(given) if isinstance(given, str) else ""
     if not words:
-        raise BadSampleError(sample.key, "annotation.instruction", f"got {given!r}, expected a sentence")
+        raise BadSampleError(sample.key, f"annotation.{field}", f"got {given!r}, expected a sentence")
     return words

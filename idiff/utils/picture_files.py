@@ -21,6 +21,8 @@ from idiff.errors import BadSampleError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from idiff.types import Labels, Picture
 
 MAX_PIXELS = 64_000_000
@@ -132,6 +134,25 @@ def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: i
         )
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
         return np.array(image, dtype=np.uint8)
+
+
+def decode_alpha(
+    data: bytes, *, where: str, field: str = "mask", max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8] | None:
+    """How opaque each pixel of a picture file is.
+
+    Returns:
+        uint8 (H, W), 0 = transparent, upright; None where the file has no transparency.
+
+    Raises:
+        BadSampleError: not a picture, damaged, cut short or too large.
+    """
+    with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
+        if not image.has_transparency_data:
+            return None
+        orientation = _orientation(image)
+        alpha = image.convert("RGBA").getchannel("A")
+        return np.array(alpha.transpose(_UPRIGHT[orientation]) if orientation != 1 else alpha, dtype=np.uint8)
 
 
 def picture_size(data: bytes, *, where: str, field: str = "source", max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

@@ -1,0 +1,150 @@
+"""Pictures with captions, for text-to-image training: COCO's captions, or a folder with `metadata.jsonl`.
+
+Sources: COCO data format, "image captioning" (https://cocodataset.org/#format-data); the ImageFolder layout of the
+`datasets` library, with `metadata.jsonl` or `metadata.csv`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from idiff.data.annotation import parse_json
+from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.pictures import first_folder, inside, load_json, make_keys
+from idiff.errors import DataError, missing
+from idiff.utils.text import normalise_prompt
+
+_FIELDS = ("caption", "text", "captions")
+_TABLES = ("metadata.jsonl", "metadata.csv")
+
+Captions = dict[str, list[str]]
+"""File name -> its captions."""
+
+
+class CaptionedPictures(Source):
+    """One sample a picture that has a caption. `annotation`: `file_name`, and `captions`, of which training draws one.
+
+    Read are, in this order: `--annotations FILE`; `{split}/metadata.jsonl` or `.csv`, with `file_name` and `caption` or
+    `text` a line, and pictures beside it; `annotations/captions_{split}*.json` in COCO's format, and `images/{split}/`.
+
+    Args:
+        root: folder of the set.
+        split: `train`, `val`, `train2017`, ...
+        annotations: the file of captions, where it is not found under `root`; its suffix tells its format.
+        images: the folder that file names start from, where it is not found under `root`.
+
+    Raises:
+        DataError: files are not where they should be, or of another form.
+    """
+
+    tasks = ("captioned",)
+
+    def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
+        self.file = Path(annotations) if annotations else _find(Path(root), split)
+        if not self.file.is_file():
+            raise missing(self.file, what="captions", remedy="Check --annotations.")
+        is_coco = self.file.suffix.lower() == ".json"
+        listed = _coco(self.file) if is_coco else _table(self.file)
+        name = self.file.stem.rpartition("_")[2]
+        usual = [Path(root) / base / part for base in ("images", "") for part in (split, name)]
+        self.folder = first_folder(
+            [Path(images)] if images else usual if is_coco else [self.file.parent], what="the pictures"
+        )
+        self._found = len(listed)
+        self.captions = {
+            file: told for file, texts in listed.items() if (told := [t for t in texts if normalise_prompt(t)])
+        }
+        self.names = list(self.captions)
+        self.keys = make_keys(name.rpartition(".")[0] or name for name in self.names)
+
+    def meta(self) -> dict[str, Any]:
+        """Nothing is shared by the set."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def funnel(self) -> dict[str, int]:
+        """All pictures, then those with a caption."""
+        return {"found": self._found, "with a caption": len(self)}
+
+    def sample(self, index: int) -> RawSample:
+        """Read one picture."""
+        name = self.names[index]
+        path = inside(self.folder, name, where=name, field="file_name")
+        facts = {"file_name": name, "captions": self.captions[name]}
+        return RawSample(self.keys[index], read_file(path, where=name, field="source"), facts)
+
+
+def _find(root: Path, split: str) -> Path:
+    """The file of captions of a split.
+
+    Raises:
+        DataError: none, or several.
+    """
+    for folder in (root / split, root / "images" / split):
+        for name in _TABLES:
+            if (folder / name).is_file():
+                return folder / name
+    found = sorted((root / "annotations").glob(f"captions_{split}*.json"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DataError(
+            f"{root}/annotations has several files for split '{split}': {names}. Choose by --annotations FILE."
+        )
+    if not found:
+        raise missing(
+            root / split / _TABLES[0],
+            what=f"captions, here or in {root / 'annotations'}/captions_{split}*.json",
+            remedy="Check --root and --split, or give --annotations FILE and --images DIR.",
+        )
+    return found[0]
+
+
+def _coco(file: Path) -> Captions:
+    value = load_json(file, what="COCO captions")
+    found: Captions = {}
+    try:
+        names = {picture["id"]: str(picture["file_name"]) for picture in value["images"]}
+        texts: dict[Any, list[str]] = defaultdict(list)
+        for entry in value["annotations"]:
+            texts[entry["image_id"]].append(str(entry["caption"]))
+        found = {name: texts.get(identity, []) for identity, name in names.items()}
+    except (KeyError, TypeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{file} is not a COCO caption file: {reason}.") from error
+    return found
+
+
+def _table(file: Path) -> Captions:
+    found: Captions = defaultdict(list)
+    for place, row in _rows(file):
+        name, field = row.get("file_name"), next((field for field in _FIELDS if row.get(field)), None)
+        value = row[field] if field else []
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(name, str) or not name or not isinstance(texts, list):
+            raise DataError(f"{file}, line {place}: got {str(row)[:100]}, expected file_name and caption or text.")
+        found[name] += [text for text in texts if isinstance(text, str)]
+    return dict(found)
+
+
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a JSONL or CSV file with their line numbers."""
+    try:
+        data = file.read_bytes()
+        if file.suffix.lower() == ".csv":
+            yield from enumerate(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))), start=2)
+            return
+        for place, line in enumerate(data.splitlines(), start=1):
+            if line.strip():
+                row = parse_json(line)
+                if not isinstance(row, dict):
+                    raise ValueError(f"line {place} is no object")
+                yield place, row
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read as a table: {error}. Expected file_name and caption a line.") from error

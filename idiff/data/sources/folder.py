@@ -1,0 +1,93 @@
+"""Any folder of clean pictures, damaged when it is built: pairs for restoration out of photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.pairs import check_task
+from idiff.data.sources.pictures import first_folder, header_size, list_pictures, make_keys
+from idiff.data.sources.tiles import Tile, cut
+from idiff.errors import BadSampleError, missing
+from idiff.utils.picture_files import decode_picture
+
+if TYPE_CHECKING:
+    from idiff.types import Picture
+
+
+class CleanFolder(Source):
+    """One sample a picture, or one a tile of those with more than 2 million pixels: the damaged picture, and it as target.
+
+    The clean file passes through unchanged; the damaged picture is stored without loss. The damage is a function of seed,
+    task and file name, so that a build gives the same bytes again; see `idiff.data.degradation`.
+    `annotation`: `file_name`, `degradation` (`kind`, strength, `identity_psnr` in dB); of a tile also `tile` and `size`.
+
+    Args:
+        root: folder of the set.
+        split: a folder of it, with folders in it or not.
+        task: `denoise`, `deblur` or `dewatermark`.
+        seed: of the damage.
+        images: the folder of the pictures, where it lies elsewhere.
+
+    Raises:
+        ConfigError: another task.
+        DataError: the folder is missing or has no pictures.
+    """
+
+    def __init__(self, root: str, split: str, task: str, seed: int = 0, images: str | None = None) -> None:
+        self.tasks = (check_task(task),)
+        self.seed = seed
+        folder = first_folder([Path(images) if images else Path(root) / split], what="a folder of pictures")
+        files = list_pictures(folder)
+        if not files:
+            raise missing(folder / "*.jpg", what="JPEG, PNG or WebP pictures", remedy=f"{folder} has none.")
+        self.names, self.files = list(files), list(files.values())
+        self.keys = make_keys(self.names)
+        self._places: list[tuple[int, Tile | None]] = [
+            (number, tile) for number, path in enumerate(self.files) for tile in cut(header_size(path))
+        ]
+        self._last: tuple[int, Picture] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None}
+
+    def meta(self) -> dict[str, Any]:
+        """Nothing is shared by the set."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def funnel(self) -> dict[str, int]:
+        """All pictures, and the samples that they make where some are cut into tiles."""
+        cut_up = len(self._places) != len(self.files)
+        return {"found": len(self.files)} | ({"in tiles of at most 2 MP": len(self)} if cut_up else {})
+
+    def sample(self, index: int) -> RawSample:
+        """Read one picture or tile, and damage it."""
+        from idiff.data.degradation import degrade
+        from idiff.utils.seeds import numpy_rng
+
+        number, tile = self._places[index]
+        name = self.names[number]
+        facts: dict[str, Any] = {"file_name": self.files[number].name}
+        data = read_file(self.files[number], where=name, field="target")
+        whole = self._decoded(number, name, data)
+        rng = numpy_rng(self.seed, "folder", self.tasks[0], name, tile.name if tile else "")
+        part = whole if tile is None else whole[tile.slices]
+        try:
+            made = degrade(part, self.tasks[0], rng)
+        except BadSampleError as error:
+            raise BadSampleError(name, error.field, error.reason) from error
+        facts |= {"degradation": made.facts}
+        if tile is None:
+            return RawSample(self.keys[number], made.picture, facts, target=data)
+        facts |= {"tile": [tile.top, tile.left, tile.height, tile.width], "size": list(whole.shape[:2])}
+        return RawSample(f"{self.keys[number]}-{tile.name}", made.picture, facts, target=part)
+
+    def _decoded(self, number: int, name: str, data: bytes) -> Picture:
+        """Decode a picture; the last one is kept for its other tiles."""
+        if self._last is None or self._last[0] != number:
+            self._last = (number, decode_picture(data, where=name, field="target"))
+        return self._last[1]

@@ -1,0 +1,144 @@
+"""MagicBrush and GIER as their authors publish them.
+
+Sources: MagicBrush (Zhang et al., NeurIPS 2023); GIER (Shi et al., ECCV 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from idiff.data.sources.edits import (
+    EditFiles,
+    EditPictures,
+    fraction,
+    fraction_start,
+    json_list,
+    parse_entries,
+    sentences_of,
+)
+from idiff.data.sources.pictures import first_folder, inside, load_json
+from idiff.errors import BadSampleError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ALIASES = {"val": ("val", "dev")}
+
+
+class MagicBrush(EditPictures):
+    """`{split}/edit_turns.json` and `{split}/images/{id}/{id}-input.png`, `-mask1.png`, `-output1.png`, ...
+
+    One sample a turn: a later turn starts from the picture that the turn before it made. Masks are transparent where the
+    edit was made: they become `region`. Where `global_descriptions.json` is there, `source_caption` and `target_caption`
+    are the captions of both pictures.
+
+    Args:
+        root: folder of the set.
+        split: `train`, `dev` (also `val`) or `test`.
+        annotations: `edit_turns.json`, where it lies elsewhere.
+        images: the folder of the pictures' folders, where it lies elsewhere.
+
+    Raises:
+        DataError: files are not where they should be, or the list is none.
+    """
+
+    def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
+        names = _ALIASES.get(split, (split,))
+        home = (
+            Path(annotations).parent if annotations
+            else first_folder([Path(root) / name for name in names], what="edit_turns.json and images/")
+        )  # fmt: skip
+        file = Path(annotations) if annotations else home / "edit_turns.json"
+        listed = json_list(file, what="a list of {input, mask, output, instruction}")
+        folder = first_folder([Path(images) if images else home / "images"], what="a folder of pictures for each id")
+        described = home / "global_descriptions.json"
+        captions = load_json(described, what="captions by id and file") if described.is_file() else {}
+
+        def caption(name: Any) -> str | None:
+            of = captions.get(_identity(name), {}) if isinstance(captions, dict) else {}
+            text = of.get(name) if isinstance(of, dict) else None
+            return text if isinstance(text, str) and text else None
+
+        def read(place: int, entry: Mapping[str, Any]) -> EditFiles:
+            where = f"{file.name}[{place}]"
+
+            def path(name: str) -> Path:
+                return _in_its_folder(folder, entry.get(name), where=where, field=name)
+
+            target = path("output")
+            facts = {"source_caption": caption(entry.get("input")), "target_caption": caption(entry.get("output"))}
+            return EditFiles(
+                target.stem, path("input"), target, sentences_of(entry, where=where, fields=("instruction",)),
+                {key: text for key, text in facts.items() if text}, path("mask") if entry.get("mask") else None,
+            )  # fmt: skip
+
+        super().__init__(parse_entries(listed, read, where=file.name), {})
+
+    def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
+        """Where the mask is transparent; None where it is not, or has another size than the picture."""
+        from idiff.utils.picture_files import decode_alpha
+
+        alpha = decode_alpha(self.read(path, where=path.stem, field="mask"), where=path.stem, field="mask")
+        return None if alpha is None or alpha.shape != size else alpha < 128
+
+
+class Gier(EditPictures):
+    """`GIER.json`, a list of `{input, output, operator, expert_summary, amateur_summary}`, and `images/`.
+
+    One sample a pair, with all its requests: training draws one, evaluation asks the first one of the experts. Requests
+    may also stand in `prompts`. Published in one piece: train, val and test are 90, 5 and 5 % of the list in its order.
+    Masks are not read. `annotation` also has `operations`, the names of what the editor did.
+
+    Args:
+        root: folder of the set.
+        split: `train`, `val`, `test` or `all`.
+        annotations: a list for this split alone, such as one of `splits/`; it is taken whole.
+        images: the folder of the pictures, where it lies elsewhere.
+
+    Raises:
+        DataError: files are not where they should be, or the list is none.
+    """
+
+    def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
+        file = Path(annotations) if annotations else Path(root) / "GIER.json"
+        listed = json_list(file, what="a list of {input, output, expert_summary, amateur_summary, operator}")
+        taken = listed if annotations else fraction(listed, split)
+        folder = first_folder([Path(images) if images else Path(root) / "images"], what="GIER's pictures")
+
+        def path(name: Any, *, where: str, field: str) -> Path:
+            plain = inside(folder, name, where=where, field=field)
+            return plain if plain.is_file() else folder / str(name).replace("/", "_")
+
+        def read(place: int, entry: Mapping[str, Any]) -> EditFiles:
+            where = f"{file.name}[{place}]"
+            source, target = (path(entry.get(name), where=where, field=name) for name in ("input", "output"))
+            requests = sentences_of(entry, where=where, fields=("expert_summary", "amateur_summary", "prompts"))
+            operations = entry.get("operator", {})
+            facts = {"operations": sorted(operations)} if isinstance(operations, dict) and operations else {}
+            return EditFiles(f"{place:06d}-{target.stem}", source, target, requests, facts)
+
+        steps = {"found": len(listed)} | ({f"in the split {split}": len(taken)} if len(taken) < len(listed) else {})
+        start = 0 if annotations else fraction_start(len(listed), split)
+        super().__init__(parse_entries(taken, read, where=file.name, start=start), steps)
+
+
+def _identity(name: Any) -> str:
+    """The picture's id, which a file name begins with: `100547` of `100547-output1.png`."""
+    return str(name).partition("-")[0]
+
+
+def _in_its_folder(folder: Path, name: Any, *, where: str, field: str) -> Path:
+    """The file `{id}/{name}`; a name that already has a folder is taken as it is.
+
+    Raises:
+        BadSampleError: no name, or it leads out of the folder.
+    """
+    path = inside(folder, name, where=where, field=field)
+    identity = _identity(path.name)
+    if path.parent != folder:
+        return path
+    if not identity:
+        raise BadSampleError(where, field, f"got {name!r}, expected a name that begins with the picture's id")
+    return folder / identity / path.name

@@ -1,0 +1,166 @@
+"""Find the picture files of a raw data set, name their samples, and bring a target to its source's size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from idiff.data.annotation import parse_json
+from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.picture_files import decode_picture, picture_size
+from idiff.utils.seeds import hash64
+from idiff.utils.text import safe_name
+
+if TYPE_CHECKING:
+    from idiff.types import Picture
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+"""What counts as a picture file, in any case of letters."""
+
+ASPECT = 0.01
+"""Targets whose aspect ratio differs by no more than this share are resized to their source; others are refused."""
+
+_HEADER = 1 << 18
+_LONGEST_KEY = 64  # leaves room for what a source adds, such as the place of a tile
+
+
+def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
+    """Find picture files: name without suffix, relative to the folder and with `/` -> path, sorted by name.
+
+    Hidden files are left out.
+
+    Args:
+        folder: where to look.
+        deep: look into its folders, too.
+
+    Raises:
+        DataError: the folder cannot be read, or two files differ in their suffix alone.
+    """
+    found: dict[str, Path] = {}
+    try:
+        for path in sorted(folder.rglob("*") if deep else folder.iterdir()):
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
+                name = path.relative_to(folder).with_suffix("").as_posix()
+                if name in found:
+                    raise DataError(f"{folder}: {found[name].name} and {path.name} have one name. Remove one of them.")
+                found[name] = path
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
+    return found
+
+
+def first_folder(candidates: Sequence[Path], *, what: str) -> Path:
+    """The first of some folders that exists.
+
+    Raises:
+        DataError: none does; names the places, and what is there instead.
+    """
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise missing(candidates[0], what=what, remedy=_instead(candidates))
+
+
+def _instead(candidates: Sequence[Path]) -> str:
+    """What to do about folders that are not there: where else was looked, and what the nearest parent holds."""
+    parent = candidates[0].parent
+    while not parent.is_dir() and parent != parent.parent:
+        parent = parent.parent
+    others = f" Also looked for {', '.join(str(path) for path in candidates[1:])}." if len(candidates) > 1 else ""
+    inside = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))[:8]
+    holds = f"{parent} has the folders {', '.join(inside)}" if inside else f"{parent} has no folders"
+    return f"{holds}.{others} Check --root and --split."
+
+
+def load_json(path: Path, *, what: str, remedy: str = "Check --root, or give --annotations FILE.") -> Any:
+    """Read a JSON file of a raw data set.
+
+    Raises:
+        DataError: it is missing, cannot be read, or is not JSON.
+    """
+    if not path.is_file():
+        raise missing(path, what=what, remedy=remedy)
+    try:
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}. Expected {what}.") from error
+
+
+def inside(folder: Path, name: Any, *, where: str, field: str) -> Path:
+    """The file that an annotation names, which must lie in its folder.
+
+    Raises:
+        BadSampleError: the name is no string, empty, absolute, or leads out of the folder.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise BadSampleError(where, field, f"got {name!r}, expected the name of a picture file")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise BadSampleError(where, field, f"the file name {name!r} leads out of the folder of pictures")
+    return folder / path
+
+
+def make_keys(names: Iterable[str]) -> list[str]:
+    """A key for each name, such as `000-00000012` for `000/00000012`; unique wherever the names are.
+
+    Names with other characters than letters, digits, `_` and `-`, long ones, and those that would share a key get a hash.
+    """
+    listed = list(names)
+    plain = [name.replace("/", "-") for name in listed]
+    count = Counter(plain)
+    return [
+        key if count[key] == 1 and safe_name(key, max_length=_LONGEST_KEY) == key
+        else f"{safe_name(key, max_length=_LONGEST_KEY)[:47]}-{hash64(name.encode('utf-8', 'surrogatepass').hex()):016x}"
+        for name, key in zip(listed, plain, strict=True)
+    ]  # fmt: skip
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """The upright (height, width) of a picture file, from its beginning where that will do; None where it has none."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_HEADER)
+            try:
+                return picture_size(data, where=path.name)
+            except BadSampleError:
+                return picture_size(data + stream.read(), where=path.name)
+    except (OSError, BadSampleError):
+        return None
+
+
+def fitted_target(
+    source: tuple[int, int], target: bytes, *, where: str, field: str = "target"
+) -> tuple[bytes | Picture, dict[str, Any]]:
+    """A target at the size of its source.
+
+    Args:
+        source: upright (height, width).
+        target: a picture file.
+        where: names the sample in errors.
+        field: names the member in errors.
+
+    Returns:
+        The bytes as they are where the sizes agree, else the resized picture; and facts for the annotation: nothing, or
+        `target_resized_from`: [height, width], which `idiff data build` and `idiff data stats` count.
+
+    Raises:
+        BadSampleError: no picture, or its aspect ratio differs by more than `ASPECT`.
+    """
+    size = picture_size(target, where=where, field=field)
+    if size == source:
+        return target, {}
+    change = (size[0] * source[1]) / (size[1] * source[0])
+    if abs(change - 1) > ASPECT:
+        raise BadSampleError(
+            where, field,
+            f"{size[1]}x{size[0]} pixels, expected {source[1]}x{source[0]} as the source, or the same aspect within 1 %",
+        )  # fmt: skip
+    import numpy as np
+
+    picture = Image.fromarray(decode_picture(target, where=where, field=field))
+    resized = picture.resize((source[1], source[0]), Image.Resampling.LANCZOS)
+    return np.array(resized, dtype=np.uint8), {"target_resized_from": list(size)}
