@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from idiff.cli import filter as filters
 from idiff.cli.words import WordParser
 from idiff.errors import ConfigError, DataError
 
@@ -55,14 +56,19 @@ def _parser() -> WordParser:
     child.add_argument(
         "--workers", metavar="N", type=int, default=1, help="processes (1); the bytes do not depend on it"
     )
+    child.add_argument("--executor", metavar="NAME", default="local", help="local (default), or ray for a Ray cluster")
     child.add_argument("--limit", metavar="N", type=int, help="take the first N samples")
     child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
     child.add_argument("--annotations", metavar="FILE", help="annotations that are not in their usual place")
     child.add_argument("--images", metavar="DIR", help="pictures that are not in their usual place")
+    child.add_argument("--targets", metavar="DIR", help="clean pictures of pairs, where --images are the damaged ones")
+    child.add_argument(
+        "--variant", metavar="NAME", help="which of several damaged versions a set has, such as blur_gamma"
+    )
     child.add_argument("--fold", metavar="FILE", help="labels to fewer classes: a line `name: label, label` for each")
     child.add_argument("--task", metavar="NAME", help="which task the set is for, where it could serve several")
     child.add_argument("--count", metavar="N", type=int, help="synthetic: number of scenes")
-    child.add_argument("--seed", metavar="N", type=int, help="synthetic: seed of the set")
+    child.add_argument("--seed", metavar="N", type=int, help="synthetic, folder: seed of the set")
     child.add_argument("--size", metavar="N", type=int, help="synthetic: side of the pictures in pixels (64)")
     child = add("check", _check, "exit 0; or 1 and what is wrong, by shard and key")
     child.add_argument("folder", metavar="DIR")
@@ -74,6 +80,8 @@ def _parser() -> WordParser:
     child.add_argument("--out", metavar="FILE.png", required=True)
     child.add_argument("--count", metavar="N", type=int, default=24, help="samples on the sheet (24)")
     child.add_argument("--seed", metavar="N", type=int, default=0, help="of the choice (0)")
+    child = add("filter", _filter, "score pictures, and write those that are good enough as a set of their own")
+    filters.add_arguments(child)
     child = add("overlap", _overlap, "exit 0; or 1 and the pictures that two sets share, by shard and key")
     child.add_argument("train", metavar="TRAIN")
     child.add_argument("val", metavar="VAL")
@@ -100,20 +108,24 @@ def _build(arguments: argparse.Namespace) -> int:
     from idiff.data.build import REJECTED, build, funnel_text
     from idiff.data.sources import create
 
-    names = ("root", "split", "annotations", "images", "fold", "task", "count", "seed", "size")
+    names = ("root", "split", "annotations", "images", "targets", "variant", "fold", "task", "count", "seed", "size")
     options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     source = create(arguments.source, options)
-    paths = {"root", "annotations", "images", "fold"}
+    paths = {"root", "annotations", "images", "targets", "fold"}
     stored = {name: str(Path(value).resolve()) if name in paths else value for name, value in options.items()}
     with _progress() as progress:
         report = build(
             source, arguments.out, name=arguments.source, split=arguments.split, options=stored, limit=arguments.limit,
-            shard_size=arguments.shard_size, workers=arguments.workers, progress=progress,
+            shard_size=arguments.shard_size, workers=arguments.workers, executor=arguments.executor,
+            progress=progress,
         )  # fmt: skip
     contents = report.manifest
     _say(funnel_text(contents.funnel))
     if report.rejected:
         _say(f"{report.rejected:,} left out, named in {Path(arguments.out) / REJECTED}")
+    if report.resized:
+        targets = f"{report.resized:,} target{'s' if report.resized > 1 else ''}"
+        _say(f"{targets} resized to the source, of the same shape within 1 %: see target_resized_from")
     verb = "written" if report.written else "already there, nothing to do"
     size = f"{len(contents.shards)} shards, {contents.samples:,} samples, {contents.items:,} items"
     _say(f"{arguments.out}: {size}: {verb}")
@@ -158,6 +170,10 @@ def _browse(arguments: argparse.Namespace) -> int:
     keys = browse(ShardSet.open(arguments.folder), Path(arguments.out), count=arguments.count, seed=arguments.seed)
     _say(f"{arguments.out}: {len(keys)} samples, {keys[0]} to {keys[-1]}")
     return 0
+
+
+def _filter(arguments: argparse.Namespace) -> int:
+    return filters.run(arguments, _progress)
 
 
 def _overlap(arguments: argparse.Namespace) -> int:
