@@ -169,9 +169,8 @@ def load_features(path: Path) -> tuple[dict[str, Any], Features]:
     except (ArgumentError, ValueError) as error:
         if isinstance(error.__cause__, IdiffError):
             raise error.__cause__ from None
-        lines = [
-            line.strip(" -") for line in str(error).splitlines() if not line.strip().startswith(("Given", "Subtypes"))
-        ]
+        noise = ("Given", "Subtypes", "Expected a <class 'NoneType'>")
+        lines = [text for line in str(error).splitlines() if not (text := line.strip(" -")).startswith(noise)]
         expected = f"Expected the class_path and init_args of a {Features.__module__}.Features."
         raise ConfigError(f"{path}: {lines[-1].rstrip('.')}. {expected}") from None
     return config, built
