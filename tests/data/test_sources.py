@@ -12,7 +12,8 @@ from idiff.data.build import build
 from idiff.data.shards import ShardSet
 from idiff.data.sources import SOURCES, create
 from idiff.data.sources.coco_keypoints import CocoKeypoints
-from idiff.data.sources.coco_stuff import CocoStuff, read_fold, read_labels
+from idiff.data.sources.coco_stuff import CocoStuff, read_labels
+from idiff.data.sources.label_maps import read_fold
 from idiff.data.sources.skeleton import mirror_pairs, skeleton
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_label, encode_png
@@ -29,7 +30,7 @@ def real(name):
     [
         ("coco-stuf", {}, "unknown source 'coco-stuf'; did you mean 'coco-stuff'"),
         ("coco-stuff", {"split": "val"}, "needs --root"),
-        ("coco-stuff", {"root": "x", "split": "val", "seed": 1}, "takes no --seed. It takes --root, --split, --fold"),
+        ("coco-stuff", {"root": "x", "split": "val", "seed": 1}, "takes no --seed. It takes --root, --split, --fold, --annotations, --images"),
         ("synthetic", {"split": "val", "count": 3}, "needs --task and --seed"),
     ],
 )
@@ -229,7 +230,7 @@ def test_folding_puts_background_first_and_the_rest_to_void(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("pet: cat, dgo", "names the label 'dgo', which labels.txt lacks; did you mean 'dog'"),
+        ("pet: cat, dgo", "names the label 'dgo', which the set lacks; did you mean 'dog'"),
         ("pet: cat\nanimal: cat, dog", "has the label 'cat' a second time"),
         ("pet: cat, cat", "has the label 'cat' a second time"),
         ("pet: cat\npet: dog", "comes a second time"),

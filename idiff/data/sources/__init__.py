@@ -78,12 +78,27 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "coco-stuff": SourceEntry(
         "idiff.data.sources.coco_stuff:CocoStuff",
-        "images/{split}/{id}.jpg or .png\n"
-        "annotations/{split}/{id}.png: 8-bit label maps, 255 = void\n"
+        "images/{split}/{id}.jpg or .png, also {split}2017/ (or --images DIR)\n"
+        "annotations/{split}/{id}.png or stuffthingmaps_trainval2017/{split}2017/: 8-bit label maps, 255 = void\n"
+        "(or --annotations DIR)\n"
         "labels.txt: a line `id: name` for each class; where `0: unlabeled` is first, PNG values are id - 1\n"
         "--fold FILE maps labels to fewer ones: a line `name: label, label, ...` for each",
         ("root", "split"),
-        ("fold",),
+        ("fold", "annotations", "images"),
+    ),
+    "ade20k": SourceEntry(
+        "idiff.data.sources.ade20k:Ade20k",
+        "ADEChallengeData2016: images/{training,validation}/*.jpg, annotations/{training,validation}/*.png,\n"
+        "objectInfo150.txt; 0 in a label map is void (or --images DIR, --annotations DIR); --fold as coco-stuff",
+        ("root", "split"),
+        ("fold", "annotations", "images"),
+    ),
+    "voc": SourceEntry(
+        "idiff.data.sources.voc:Voc",
+        "VOCdevkit/VOC2012: JPEGImages/*.jpg, SegmentationClass/*.png, ImageSets/Segmentation/{split}.txt\n"
+        "(or --images DIR, --annotations DIR); 21 classes with background, 255 = void; --fold as coco-stuff",
+        ("root", "split"),
+        ("fold", "annotations", "images"),
     ),
     "refcoco": SourceEntry(
         "idiff.data.sources.refcoco:RefCoco",
