@@ -134,12 +134,11 @@ class Stage(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over what is trained; the rate is a function of the step alone."""
+        # Lightning does not clip the gradients of a fused optimizer under mixed precision
+        fused = self._trainer is None or "mixed" not in str(self._trainer.precision)
         settings: dict[str, Any] = {
-            "lr": self.lr,
-            "betas": self.betas,
-            "weight_decay": self.weight_decay,
-            "fused": True,
-        }
+            "lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay, "fused": fused,
+        }  # fmt: skip
         hidden, rest = split(self)
         optimizer: torch.optim.AdamW
         if self.optimizer == "muon":
