@@ -46,6 +46,10 @@ class CheckpointError(IdiffError):
     """Weights that are missing, damaged, or of another model."""
 
 
+class ServiceError(IdiffError):
+    """A service on the network that cannot be reached, refuses, or gives no usable answer."""
+
+
 class CheckFailedError(IdiffError):
     """A check that ran and found something wrong."""
 
