@@ -29,7 +29,8 @@ from idiff.tasks.parts import (
     matrix_list,
     needed_words,
 )
-from idiff.transforms.frames import frame_whole
+from idiff.tasks.placing import speaks_of_place
+from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import Matrix, warp_labels
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
@@ -45,13 +46,16 @@ class ReferringSegmentation(Task):
     al., ECCV 2016); phrases with several targets or none: gRefCOCO (GRES, Liu et al., CVPR 2023).
 
     Phrases speak of left and right, of the largest and of the one beside another, so that a mirror or a crop would make
-    them false: training and evaluation both see the whole picture, padded to a square. Nor may an augmentation change
-    colours, which phrases name, or places: there is none unless it is asked for.
+    them false. Evaluation sees the whole picture, padded to a square. Training crops pictures that are not square along
+    their longer side, but only where the words stay true: the phrase names something, speaks of no place, order or
+    comparison (`idiff.tasks.placing`), and all that it names lies whole inside of the crop. Nothing is ever mirrored. Nor may
+    an augmentation change colours, which phrases name, or places: there is none unless it is asked for.
 
     Args:
         size: side of the model's picture in pixels.
         palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
         transparency: the share of the picture that shows through the mask, in [0, 1); the paper's is 0.5.
+        crop: train on random crops, as above; otherwise on the whole picture.
         min_pixels: how many of the model's pixels must be painted for anything to count as named; fewer are specks, and
             the answer is empty. Measured at 64 px behind a small autoencoder: errors of up to 20 dB leave at most 4 specks
             in a picture that was not painted; the smallest target of the drawn scenes has 58 pixels.
@@ -80,13 +84,14 @@ class ReferringSegmentation(Task):
         decoder: str = "color",
         decoder_args: dict[str, Any] | None = None,
         phrasings: str = "seen",
+        crop: bool = True,
     ) -> None:
         if min_pixels < 1:
             raise ConfigError(f"{min_pixels=} must be at least 1.")
         self.size = check_size(size)
         self.colors = painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)
-        self.min_pixels = min_pixels
+        self.min_pixels, self.crop = min_pixels, crop
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment or [])
         self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
@@ -94,14 +99,14 @@ class ReferringSegmentation(Task):
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw a colour and a sentence, and paint. See `Task.encode`."""
         text, mask = referred(sample, item)
-        view = self._look(sample, mask, rng=rng if train else None)
+        view = self._look(sample, mask, text, rng=rng if train else None)
         color = list(self.colors)[int(rng.integers(len(self.colors)))]
         return self._paint(sample, item, view, text, mask, color=color, template=self.bank.draw(rng))
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One prompt, in the palette's colour that differs most from the picture. See `Task.queries`."""
         text, mask = referred(sample, item)
-        view = self._look(sample, mask, rng=None)
+        view = self._look(sample, mask, text, rng=None)
         color = painting.contrasting(view.source[:, view.seen], self.colors)
         template = self.bank.asking(f"{sample.key}/{item}")
         return [self._paint(sample, item, view, text, mask, color=color, template=template)]
@@ -147,9 +152,12 @@ class ReferringSegmentation(Task):
         """Filled shapes on a noisy background: one is named, then all, then one that is not there. See `Task.example`."""
         return named_shapes(rng)
 
-    def _look(self, sample: Sample, mask: NDArray[np.bool_], *, rng: np.random.Generator | None) -> View:
-        """The whole picture; augmented where an rng is given."""
-        frame = frame_whole((mask.shape[0], mask.shape[1]), self.size)
+    def _look(self, sample: Sample, mask: NDArray[np.bool_], text: str, *, rng: np.random.Generator | None) -> View:
+        """The whole picture; where an rng is given, augmented, and cropped where the words allow it."""
+        if rng is not None and self.crop and mask.any() and not speaks_of_place(text):
+            frame = frame_keeping(mask, self.size, rng)
+        else:
+            frame = frame_whole((mask.shape[0], mask.shape[1]), self.size)
         return look(sample.image, frame, self.size, augment=self.augment, rng=rng, labels=mask.astype(np.uint8))
 
     def _paint(

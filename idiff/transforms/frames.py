@@ -81,6 +81,27 @@ def frame_crop(original: tuple[int, int], size: int, rng: np.random.Generator, *
     return similarity((centre(width), centre(height)), side, size, mirror=mirror)
 
 
+def frame_keeping(region: NDArray[np.bool_], size: int, rng: np.random.Generator) -> Matrix:
+    """As `frame_crop`, but a region is never cut: the crop is as wide as it takes, and lies where all of it is inside.
+
+    Args:
+        region: bool (H, W), of the picture's size, with at least one pixel.
+        size: side of the model's picture.
+        rng: draws the zoom (log-uniform, from the least that holds region and shorter side) and the place; nothing is
+            drawn where only the whole picture will do, so for square pictures.
+    """
+    height, width = region.shape
+    along = np.flatnonzero(region.any(axis=0 if width > height else 1))
+    first, end, long = int(along[0]), int(along[-1]) + 1, max(height, width)
+    least = max(height if width > height else width, end - first)
+    if least >= long:
+        return frame_whole((height, width), size)
+    side = math.exp(rng.uniform(math.log(least), math.log(long)))
+    start = rng.uniform(max(0.0, end - side), min(float(first), long - side))
+    middle, other = start + side / 2 - 0.5, (min(height, width) - 1) / 2
+    return similarity((middle, other) if width > height else (other, middle), side, size)
+
+
 def frame_box(box: Sequence[float], size: int, *, padding: float = 1.25) -> Matrix:
     """The square around a box, made larger by `padding`.
 

@@ -87,6 +87,67 @@ def test_training_sees_the_whole_picture_as_it_is():
     assert shown.query["warp"][0][0] > 0
 
 
+def wide(text, *, left=150, named=(0,), height=60, width=200):
+    """A picture three times as wide as high; what is named is a box of 40 pixels near its right end."""
+    mask = np.zeros((height, width), bool)
+    mask[20:50, left : left + 40] = True
+    image = np.random.default_rng(1).integers(90, 160, (height, width, 3)).astype(np.uint8)
+    facts = {
+        "instances": [{"category": "box", "mask": encode_mask(mask)}],
+        "phrases": [{"text": text, "instances": [*named]}],
+    }
+    return Sample(key="a", image=image, annotation=facts)
+
+
+def corners_in_model(triplet):
+    """The named object's corners, pixel edges, in the model's pixels."""
+    rows, columns = np.nonzero(triplet.annotation["mask"])
+    ends = np.array([[columns.min() - 0.5, rows.min() - 0.5, 1], [columns.max() + 0.5, rows.max() + 0.5, 1]])
+    return ends @ np.array(triplet.query["warp"]).T
+
+
+def test_crops_keep_what_is_named_whole_and_are_never_mirrored():
+    """A square crop at any place would cut the object away in most draws and leave words without an object."""
+    task, data = ReferringSegmentation(), wide("the purple box")
+    triplets = [task.encode(data, 0, numpy_rng(0, n), train=True) for n in range(150)]
+    for triplet in triplets:
+        corners = corners_in_model(triplet)
+        assert corners.min() >= -0.5 - 1e-6 and corners.max() <= 63.5 + 1e-6
+        warp = np.array(triplet.query["warp"])
+        assert warp[0, 0] == warp[1, 1] > 0  # neither mirrored nor turned
+        area = 40 * 30 * warp[0, 0] ** 2
+        assert triplet.answer.sum() == pytest.approx(area, rel=0.25)
+    scales = np.array([triplet.query["warp"][0][0] for triplet in triplets])
+    assert scales.min() < 64 / 200 * 1.1 and scales.max() > 64 / 60 * 0.9
+    assert len({tuple(np.round(triplet.query["warp"][0], 6)) for triplet in triplets}) == 150
+
+
+@pytest.mark.parametrize(
+    "text", ["the right box", "second box from the left", "the box behind", "closest box", "corner"]
+)
+def test_words_for_places_and_order_see_the_whole_picture(text):
+    """In a crop, what lies on the right may lie on the left: the words would be false."""
+    task, data = ReferringSegmentation(), wide(text)
+    whole = task.queries(data, 0)[0].query["warp"]
+    for number in range(40):
+        assert task.encode(data, 0, numpy_rng(0, number), train=True).query["warp"] == whole
+
+
+def test_nothing_named_square_pictures_and_evaluation_see_the_whole_picture():
+    task = ReferringSegmentation()
+    square = wide("the purple box", left=10, height=60, width=60)
+    for data, train in ((wide("purple box", named=()), True), (square, True), (wide("the purple box"), False)):
+        whole = task.queries(data, 0)[0].query["warp"]
+        for number in range(20):
+            assert task.encode(data, 0, numpy_rng(0, number), train=train).query["warp"] == whole
+    plain = ReferringSegmentation(crop=False)
+    for number in range(20):
+        one, two = (each.encode(square, 0, numpy_rng(0, number), train=True) for each in (task, plain))
+        assert one.instruction == two.instruction and torch.equal(one.target, two.target)
+        cut = plain.encode(wide("the purple box"), 0, numpy_rng(0, number), train=True)
+        assert cut.query["warp"] == task.queries(wide("the purple box"), 0)[0].query["warp"]
+
+
 def test_all_colors_and_sentences_are_drawn():
     triplets = draws(ReferringSegmentation(), 0, 300)
     assert {triplet.query["color"] for triplet in triplets} == set(palette("saturated"))

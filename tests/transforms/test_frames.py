@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from idiff.errors import ConfigError
-from idiff.transforms.frames import PersonDraw, frame_box, frame_crop, frame_person, frame_whole
+from idiff.transforms.frames import PersonDraw, frame_box, frame_crop, frame_keeping, frame_person, frame_whole
 from idiff.transforms.geometry import invert, mirrors, move_points
 from idiff.utils.seeds import numpy_rng
 
@@ -44,6 +44,38 @@ def test_crops_lie_between_the_whole_and_the_shorter_side(shape):
 def test_a_square_picture_is_always_whole():
     for number in range(5):
         assert np.allclose(frame_crop((80, 80), 64, numpy_rng(0, number)), frame_whole((80, 80), 64))
+
+
+@pytest.mark.parametrize("shape", [(60, 180), (180, 60), (61, 97)])
+@pytest.mark.parametrize("reach", [(0.0, 0.1), (0.9, 1.0), (0.3, 0.5), (0.05, 0.95), (0.0, 1.0)])
+def test_a_crop_keeps_a_region_whole(shape, reach):
+    long, short = max(shape), min(shape)
+    first, end = int(reach[0] * long), max(int(reach[1] * long), int(reach[0] * long) + 1)
+    region = np.zeros(shape, bool)
+    along = 1 if shape[1] > shape[0] else 0
+    if along:
+        region[5:9, first:end] = True
+    else:
+        region[first:end, 5:9] = True
+    sides, starts = [], []
+    for number in range(100):
+        corners = seen(frame_keeping(region, 64, numpy_rng(1, number)))
+        start, stop = corners[:, 1 - along].min(), corners[:, 1 - along].max()
+        assert start <= first - 0.5 + 1e-6 and stop >= end - 0.5 - 1e-6  # all of the region
+        assert start >= -0.5 - 1e-6 and stop <= long - 0.5 + 1e-6  # nothing beyond the picture
+        across = corners[:, along]
+        assert across.min() <= -0.5 + 1e-6 and across.max() >= short - 0.5 - 1e-6  # all of the shorter side
+        sides.append(stop - start)
+        starts.append(start)
+    assert min(sides) >= max(short, end - first) - 1e-6
+    if end - first < 0.6 * long:
+        assert max(sides) - min(sides) > 0.25 * long and np.ptp(starts) + np.ptp(np.add(starts, sides)) > 0.2 * long
+
+
+def test_a_square_picture_is_kept_whole_and_nothing_is_drawn():
+    rng, region = numpy_rng(0), np.eye(50, dtype=bool)
+    assert np.allclose(frame_keeping(region, 64, rng), frame_whole((50, 50), 64))
+    assert rng.random() == numpy_rng(0).random()
 
 
 def test_box_is_padded_around_its_centre():
