@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.data.marking import marked
 from idiff.data.scenes.captions import MOST, caption
 from idiff.errors import BadSampleError
 from idiff.metrics import PSNR
@@ -20,9 +21,11 @@ from idiff.tasks.given import needed_picture, painted_pictures
 from idiff.tasks.parts import check_share, check_size, look, matrix_list
 from idiff.transforms.frames import frame_whole
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils import painting
 from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng
 from idiff.utils.text import join_words, name_words, normalise_prompt
+from idiff.utils.tokens import fits
 
 _SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)
 
@@ -36,6 +39,11 @@ class Captioned(Task):
     Args:
         size: side of the model's picture in pixels; the whole picture is fitted into it.
         flip: share of training pictures that are mirrored, where the caption says nothing about places.
+        marks: share of training pictures over which areas of colour or discs are painted, and whose caption says so (stage 1 of
+            InstructDiffusion, section 3.3), where both fit the text encoder. Evaluation paints none.
+        palette: of the marks.
+        transparency: share of the picture that shows through a marked area.
+        radius_share: radius of a disc as a share of the side.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -45,9 +53,19 @@ class Captioned(Task):
     unit = "picture"
     headline = "psnr"
 
-    def __init__(self, size: int = 64, flip: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int = 64,
+        flip: float = 0.0,
+        marks: float = 0.0,
+        palette: str = "saturated",
+        transparency: float = 0.3,
+        radius_share: float = 0.0625,
+    ) -> None:
         self.size = check_size(size)
-        self.flip = check_share("flip", flip)
+        self.flip, self.marks = check_share("flip", flip), check_share("marks", marks)
+        self.colors, self.transparency = painting.palette(palette), painting.check_transparency(transparency)
+        self.radius = max(1.0, check_share("radius_share", radius_share) * size)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Fit the picture, and describe it. See `Task.encode`."""
@@ -55,11 +73,24 @@ class Captioned(Task):
         text = normalise_prompt(describe(sample, rng))
         mirror = train and rng.random() < self.flip and not _SIDES.search(text)
         view = look(sample.image, frame_whole((height, width), self.size, mirror=mirror), self.size, rng=rng)
+        picture = view.source
+        if train and self.marks and rng.random() < self.marks:
+            painted, said = marked(
+                picture,
+                text,
+                rng,
+                colors=self.colors,
+                transparency=self.transparency,
+                radius=self.radius,
+                seen=view.seen,
+            )
+            if fits(said):
+                picture, text = painted, said
         return Triplet(
             key=f"{sample.key}/{item}",
             source=None,
             instruction=text,
-            target=view.source,
+            target=picture,
             query={
                 "task": self.kind,
                 "key": sample.key,
@@ -67,7 +98,7 @@ class Captioned(Task):
                 "warp": matrix_list(view.matrix),
                 "size": [height, width],
             },
-            annotation={"key": sample.key, "picture": view.source},
+            annotation={"key": sample.key, "picture": picture},
         )
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:

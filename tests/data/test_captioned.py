@@ -9,9 +9,11 @@ from idiff.errors import BadSampleError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.text import TextEncoder
+from idiff.tasks.instructions import suffixes
 from idiff.types import VOID, Batch, Sample
 from idiff.utils.images import to_tensor
 from idiff.utils.seeds import numpy_rng
+from idiff.utils.tokens import LIMIT, count_tokens
 
 
 def sample(annotation=None, *, shape=(64, 64), **fields):
@@ -84,6 +86,68 @@ def test_what_was_painted_is_scored_against_what_was_described():
     metrics.update(task.combine(decoded, [triplet.query]), task.truth(triplet.annotation))
     assert float(metrics.compute()["psnr"]) == 100
     assert task.guess([]) is None
+
+
+def test_marks_are_painted_and_told():
+    data, plain = sample({"caption": "two dogs on a lawn."}), Captioned()
+    task = Captioned(marks=1.0)
+    kinds = {marks: suffixes.templates(marks) for marks in ("masks", "discs")}
+    met = dict.fromkeys(kinds, 0)
+    for number in range(60):
+        triplet = task.encode(data, 0, numpy_rng(0, number), train=True)
+        before = plain.encode(data, 0, numpy_rng(0, number), train=True).target
+        changed = (triplet.target != before).any(dim=0)
+        assert 0.001 < changed.float().mean() < 0.9 and triplet.target.abs().max() <= 1
+        caption, suffix = triplet.instruction.split("lawn, ")
+        assert caption == "two dogs on a " and count_tokens(triplet.instruction) <= LIMIT
+        colors = [name for name in task.colors if f" {name} " in f" {suffix.replace(',', '')} "]
+        (marks,) = [
+            marks
+            for marks, ways in kinds.items()
+            if suffix in {way.fill([{"color": c}]) for way in ways for c in task.colors}
+        ]
+        met[marks] += 1
+        if marks == "discs":  # one opaque colour, the one that the caption names
+            (color,) = colors
+            values = triplet.target[:, changed].T
+            assert torch.equal(values, (torch.tensor(task.colors[color]) / 127.5 - 1).expand_as(values))
+        else:  # the picture shows through
+            assert not colors and (triplet.target[:, changed] - before[:, changed]).abs().max() <= 0.7 * 2 + 1e-5
+    assert min(met.values()) > 18
+
+
+def test_marks_are_drawn_from_the_place_alone_and_never_in_evaluation():
+    data, task = sample({"caption": "noise"}, shape=(40, 80)), Captioned(marks=0.5)
+    one, two = ([task.encode(data, 0, numpy_rng(0, n), train=True) for n in range(40)] for _ in range(2))
+    assert all(
+        torch.equal(a.target, b.target) and a.instruction == b.instruction for a, b in zip(one, two, strict=True)
+    )
+    assert 8 < sum(triplet.instruction != "noise" for triplet in one) < 32
+    assert all((triplet.target[:, 0] == 0).all() for triplet in one)  # the margin of a wide picture stays unpainted
+    (triplet,) = task.queries(data, 0)
+    (plain,) = Captioned().queries(data, 0)
+    assert torch.equal(triplet.target, plain.target) and triplet.instruction == plain.instruction
+
+
+def test_a_caption_that_leaves_no_room_is_left_alone():
+    long = "a dog and " * 24 + "a cat"
+    data = sample({"caption": long})
+    for number in range(20):
+        triplet = Captioned(marks=1.0).encode(data, 0, numpy_rng(0, number), train=True)
+        assert triplet.instruction == long
+        assert torch.equal(triplet.target, Captioned().encode(data, 0, numpy_rng(0, number), train=True).target)
+
+
+def test_suffixes_say_nothing_about_sides_and_name_one_colour_of_discs():
+    for marks in ("masks", "discs"):
+        for way in suffixes.templates(marks):
+            words = way.fill([{"color": "magenta"}])
+            assert not {"left", "right"} & set(words.split())
+            assert ("magenta" in words) == (marks == "discs")
+    assert suffixes.with_suffix("A cat.", "masks", numpy_rng(0), color="red").startswith("A cat, ")
+    for options in ({"marks": 2}, {"palette": "odd"}, {"transparency": 1.0}, {"radius_share": -1}):
+        with pytest.raises(ConfigError):
+            Captioned(**options)
 
 
 def test_a_batch_trains_a_model_without_a_source(autoencoder_folder):
