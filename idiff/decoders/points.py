@@ -11,7 +11,7 @@ from torch import Tensor
 _ROUNDS = 12
 
 
-def locate(scores: Tensor, *, radius: float, threshold: float = 0.25) -> Tensor:
+def locate(scores: Tensor, *, radius: float, threshold: float = 0.25, faint: bool = False) -> Tensor:
     """Find one disc in each score map.
 
     The peak of a disc-sized mean says where to look. The centroid of the evidence inside the disc there is then taken
@@ -22,17 +22,34 @@ def locate(scores: Tensor, *, radius: float, threshold: float = 0.25) -> Tensor:
         scores: float (B, K, H, W) in [0, 1], larger than 0.5 where painted; k in the order of painting.
         radius: of the discs in pixels.
         threshold: least share of the visible disc that must be filled; below it nothing was painted.
+        faint: where nothing was painted, look for the place with most of the colour all the same.
 
     Returns:
-        float32 (B, K, 3): x, y in pixels and the filled share in [0, 1]; (NaN, NaN, 0) where nothing was painted.
+        float32 (B, K, 3): x, y in pixels and the filled share in [0, 1]; (NaN, NaN, 0) where nothing was painted, or with `faint`
+        the place with most of the colour and its mean score there, below the threshold.
     """
-    batch, count, height, width = scores.shape
-    evidence = (4.0 * scores.float() - 2.0).clamp(0.0, 1.0)  # none at 0.5, full from 0.75 on
+    batch, count = scores.shape[:2]
     seen = _uncovered(scores)
+    evidence = (4.0 * scores.float() - 2.0).clamp(0.0, 1.0)  # none at 0.5, full from 0.75 on
+    points = _find(evidence, seen, radius)
+    missing = points[:, 2] < threshold
+    if faint:
+        most = scores.float().amax(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+        guesses = _find((2.0 * scores.float() / most - 1.0).clamp_min(0.0), seen, radius)
+        guesses[:, 2] *= (most.flatten() / 2).clamp(max=0.99) * threshold
+        points = torch.where(missing[:, None], guesses, points)
+    else:
+        points[missing] = torch.tensor([math.nan, math.nan, 0.0], device=scores.device)
+    return points.view(batch, count, 3)
+
+
+def _find(evidence: Tensor, seen: Tensor, radius: float) -> Tensor:
+    """Centre and filled share of the best disc of each map (B, K, H, W) in [0, 1]: float32 (B * K, 3)."""
+    height, width = evidence.shape[2:]
     peaks = _peaks(evidence, seen, radius)
     windows, known, origin = _windows(evidence, seen, peaks, reach=2 * math.ceil(radius))
     side = windows.shape[-1]
-    steps = torch.arange(side, device=scores.device, dtype=torch.float32)
+    steps = torch.arange(side, device=evidence.device, dtype=torch.float32)
     x = origin[:, 0, None, None] + steps[None, None, :]
     y = origin[:, 1, None, None] + steps[None, :, None]
     centre = peaks.clone()
@@ -43,13 +60,11 @@ def locate(scores: Tensor, *, radius: float, threshold: float = 0.25) -> Tensor:
         total = weight.sum(dim=(1, 2)).clamp_min(1e-6)
         moved = torch.stack([(weight * x).sum(dim=(1, 2)) / total, (weight * y).sum(dim=(1, 2)) / total], dim=1)
         centre = torch.where((found.sum(dim=(1, 2)) > 0)[:, None], moved, centre)
-    limit = torch.tensor([width - 0.5, height - 0.5], device=scores.device)
+    limit = torch.tensor([width - 0.5, height - 0.5], device=evidence.device)
     centre = torch.minimum(centre.clamp_min(-0.5), limit)
     disc = _soft_disc(x, y, centre, radius) * known
     filled = (disc * windows).sum(dim=(1, 2)) / disc.sum(dim=(1, 2)).clamp_min(1e-6)
-    points = torch.cat([centre, filled[:, None]], dim=1)
-    nothing = torch.tensor([math.nan, math.nan, 0.0], device=scores.device)
-    return torch.where((filled >= threshold)[:, None], points, nothing).view(batch, count, 3)
+    return torch.cat([centre, filled[:, None]], dim=1)
 
 
 def _uncovered(scores: Tensor) -> Tensor:

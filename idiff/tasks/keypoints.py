@@ -55,6 +55,7 @@ class KeypointDetection(Task):
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
         threshold: least share of a disc that must be painted for its joint to count as found.
+        faint: place a joint that was not found where most of its colour is, with a score below the threshold.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
 
     Raises:
@@ -84,6 +85,7 @@ class KeypointDetection(Task):
         decoder: str = "color",
         decoder_args: dict[str, Any] | None = None,
         threshold: float = 0.25,
+        faint: bool = False,
         phrasings: str = "seen",
     ) -> None:
         self.size = check_size(size)
@@ -99,7 +101,7 @@ class KeypointDetection(Task):
         if padding <= 0:
             raise ConfigError(f"{padding=} must be larger than 0; 1.25 is usual.")
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
-        self.threshold = threshold
+        self.threshold, self.faint = threshold, faint
         self.draw = PersonDraw(scale_sigma, rotation_sigma, rotation_share, half_body_share, flip)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment)
@@ -159,7 +161,7 @@ class KeypointDetection(Task):
         """The asked joints, in the model's pixels. See `Task.decode`."""
         colors = query_colors([query["rgbs"] for query in queries], edited)
         scores = self.decoder.scores(edited, rendered, colors, self.transparency)
-        points = locate(scores, radius=self.radius, threshold=self.threshold)
+        points = locate(scores, radius=self.radius, threshold=self.threshold, faint=self.faint)
         return [
             Prediction(query=query, score=float(found[:, 2].mean()), keypoints=found)
             for query, found in ((query, row[: len(query["rgbs"])]) for query, row in zip(queries, points, strict=True))

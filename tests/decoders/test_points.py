@@ -100,3 +100,18 @@ def test_batches_and_maps_are_independent():
     one, two = painted(np.array([[20.0, 20.0]])), painted(np.array([[40.0, 33.0]]))
     both = locate(torch.cat([one, two]), radius=4.0)
     assert torch.allclose(both[0], locate(one, radius=4.0)[0]) and torch.allclose(both[1], locate(two, radius=4.0)[0])
+
+
+def test_faint_discs_are_placed_when_asked_with_a_score_that_says_so():
+    """A third of the paint is no disc; `faint` says where it lies all the same. A clear disc is found alike either way."""
+    places = np.array([[14.0, 20.0], [44.0, 40.0]])
+    source = scenes(1, 64)
+    target = discs(source[0], places, COLORS[:2], radius=4.0)[None]
+    target[:, :, :, :30] = 0.65 * source[:, :, :, :30] + 0.35 * target[:, :, :, :30]
+    scores = color_scores(target, source, rgb_values(COLORS[:2])[None], 0.0)
+    sure, kept = (locate(scores, radius=4.0, faint=faint)[0] for faint in (False, True))
+    assert math.isnan(float(sure[0, 0])) and float(sure[0, 2]) == 0
+    assert np.hypot(*(kept[0, :2].numpy() - places[0])) < 1.0 and 0 < float(kept[0, 2]) < 0.25
+    assert torch.equal(sure[1], kept[1]) and float(kept[1, 2]) > 0.9
+    nothing = locate(color_scores(source, source, rgb_values(COLORS[:1])[None], 0.0), radius=4.0, faint=True)
+    assert torch.isfinite(nothing).all() and float(nothing[0, 0, 2]) < 0.05
