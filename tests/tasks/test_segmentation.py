@@ -48,6 +48,30 @@ def test_absent_classes_are_absent_from_the_whole_picture():
     assert negatives / 300 == pytest.approx(0.2, abs=0.07)
 
 
+def test_neighbouring_present_classes_are_never_taken_for_absent_ones():
+    """Taking present classes out of a list while walking it skips every second one of a run, which then counts as absent."""
+    classes = ["background", *(f"thing {n}" for n in range(1, 13))]
+    data = sample(classes=classes)
+    present = {2, 3, 4, 5, 9}
+    data.label[:] = np.array(sorted(present))[np.arange(data.label.size) % len(present)].reshape(data.label.shape)
+    walked = list(range(1, 13))
+    for index in walked:
+        if index in present:
+            walked.remove(index)
+    assert set(walked) & present  # the mistake shows on this picture
+    asked = {triplet.query["class"] for triplet in draws(plain(negatives=1.0), 200, data=data)}
+    assert asked == set(range(1, 13)) - present
+    absent = set()
+    for number in range(60):
+        triplets = plain(ask="present").queries(
+            Sample(str(number), data.image, {}, meta=data.meta, label=data.label), 0
+        )
+        empty = [triplet.query["class"] for triplet in triplets if not triplet.answer.any()]
+        assert empty == [triplets[0].annotation["absent"]]
+        absent.update(empty)
+    assert absent == asked
+
+
 @pytest.mark.parametrize("negatives", [0.0, 1.0])
 def test_share_of_negatives(negatives):
     names = {triplet.query["name"] for triplet in draws(plain(negatives=negatives), 60)}
