@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.cli import filter as filters
+from idiff.cli import inpaint
 from idiff.cli.words import WordParser
 from idiff.errors import ConfigError, DataError
 
@@ -59,7 +60,7 @@ def _parser() -> WordParser:
     child.add_argument("--executor", metavar="NAME", default="local", help="local (default), or ray for a Ray cluster")
     child.add_argument("--limit", metavar="N", type=int, help="take the first N samples")
     child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
-    child.add_argument("--annotations", metavar="FILE", help="annotations that are not in their usual place")
+    child.add_argument("--annotations", metavar="PATH", help="annotations (label maps: their folder) that are elsewhere")
     child.add_argument("--images", metavar="DIR", help="pictures that are not in their usual place")
     child.add_argument("--targets", metavar="DIR", help="clean pictures of pairs, where --images are the damaged ones")
     child.add_argument(
@@ -82,6 +83,8 @@ def _parser() -> WordParser:
     child.add_argument("--seed", metavar="N", type=int, default=0, help="of the choice (0)")
     child = add("filter", _filter, "score pictures, and write those that are good enough as a set of their own")
     filters.add_arguments(child)
+    child = add("inpaint", _inpaint, "editing pairs out of masks: objects are removed, added and replaced")
+    inpaint.add_arguments(child)
     child = add("overlap", _overlap, "exit 0; or 1 and the pictures that two sets share, by shard and key")
     child.add_argument("train", metavar="TRAIN")
     child.add_argument("val", metavar="VAL")
@@ -174,6 +177,10 @@ def _browse(arguments: argparse.Namespace) -> int:
 
 def _filter(arguments: argparse.Namespace) -> int:
     return filters.run(arguments, _progress)
+
+
+def _inpaint(arguments: argparse.Namespace) -> int:
+    return inpaint.run(arguments, _progress)
 
 
 def _overlap(arguments: argparse.Namespace) -> int:
