@@ -80,7 +80,7 @@ def read_names(file: Path) -> dict[int, str]:
                 f"{file}: got the line {line[:60]!r}, expected a new index from 1 to 254, figures and a name."
             )
         rows[int(cells[0])] = cells[-1]
-    firsts = [text.partition(",")[0].strip() for text in rows.values()]
+    firsts = [re.split("[,;]", text)[0].strip() for text in rows.values()]
     names = {
         value: text if firsts.count(first) > 1 else first
         for (value, text), first in zip(rows.items(), firsts, strict=True)

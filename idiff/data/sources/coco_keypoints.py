@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
-from idiff.data.sources.places import find_file, find_folder, given, read_json
+from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
 from idiff.data.sources.skeleton import skeleton
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
@@ -88,6 +88,7 @@ class CocoKeypoints(Source):
         if unknown:
             raise DataError(f"{self.file}: annotations name the picture {unknown[0]}, which is not in 'images'.")
         self._ids = sorted(self._instances, key=lambda identity: (isinstance(identity, str), identity))
+        check_pictures(self.folder, (self._pictures[one]["file_name"] for one in self._ids), listed=self.file)
 
     def meta(self) -> dict[str, Any]:
         """Skeleton of each category that has joints."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ _SPLITS: Mapping[str, tuple[str, ...]] = {
     "val": ("val", "validation", "valid"),
     "test": ("test", "testing"),
 }
+
+_LOOKED_FOR = 20
 
 
 def split_words(split: str) -> tuple[str, ...]:
@@ -71,6 +74,26 @@ def given(path: str, *, what: str, remedy: str) -> Path:
     if not Path(path).exists():
         raise missing(path, what=what, remedy=remedy)
     return Path(path)
+
+
+def check_pictures(folder: Path, names: Iterable[str], *, listed: Path) -> None:
+    """Look for a few of the pictures, so that a wrong folder is one sentence and not a bad sample for each.
+
+    Args:
+        folder: where they should be.
+        names: of the set's pictures; the first 20 are looked for.
+        listed: the file that names them, for messages.
+
+    Raises:
+        DataError: none of them is there.
+    """
+    some = list(itertools.islice(names, _LOOKED_FOR))
+    if some and not any((folder / name).is_file() for name in some):
+        raise missing(
+            folder / some[0],
+            what=f"the pictures that {listed.name} names; the first {len(some)} are not there",
+            remedy="Give --images DIR, the folder that these names begin in.",
+        )
 
 
 def read_json(file: Path) -> Any:

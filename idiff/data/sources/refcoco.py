@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from idiff.data.sources.base import RawSample, Source, read_file
 from idiff.data.sources.outlines import mask_of
-from idiff.data.sources.places import find_folder, given, read_json
+from idiff.data.sources.places import check_pictures, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError, missing, suggest
 from idiff.utils.picture_files import picture_size
 from idiff.utils.plain_pickle import load_plain
@@ -93,6 +93,7 @@ class RefCoco(Source):
         self._ids = sorted(self._by_picture)
         self._pictures = {identity: self._pictures[identity] for identity in self._ids}
         self._found = len({refer["image_id"] for refer in refers})
+        check_pictures(self.folder, (_name(self._pictures[one]) for one in self._ids), listed=objects)
 
     def meta(self) -> dict[str, Any]:
         """Nothing: what a phrase may name is not limited to classes."""
@@ -113,7 +114,7 @@ class RefCoco(Source):
         """Read one picture, its phrases, and the masks of what they name."""
         identity = self._ids[index]
         picture = self._pictures[identity]
-        name = PurePosixPath(str(picture.get("file_name", ""))).name
+        name = _name(picture)
         data = read_file(self.folder / name, where=name, field="source")
         height, width = picture_size(data, where=name)
         stated = (picture.get("width", width), picture.get("height", height))
@@ -183,6 +184,11 @@ class GrefCoco(RefCoco):
     """gRefCOCO: phrases that name one object, several or none. See `RefCoco`."""
 
     lists = ("grefs(unc).json",)
+
+
+def _name(picture: dict[str, Any]) -> str:
+    """The file of a picture of `instances.json`, without the folders before it."""
+    return PurePosixPath(str(picture.get("file_name", ""))).name
 
 
 def _refer(entry: dict[str, Any]) -> dict[str, Any]:

@@ -221,6 +221,15 @@ def test_missing_pictures_and_files_say_where_they_should_be(tmp_path, name):
         create(name, {"root": str(tmp_path / "none"), "split": "val", "annotations": str(tmp_path / "aside.json")})
 
 
+def test_a_wrong_folder_of_pictures_is_one_sentence(tmp_path):
+    crowdpose(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(
+        DataError, match=r"photos/100\.jpg is missing: .* crowdpose_val\.json names; the first 2 are not there"
+    ):
+        create("crowdpose", {"root": str(tmp_path), "split": "val", "images": str(tmp_path / "photos")})
+
+
 FORMATS = {"coco-keypoints": ("coco", "ochuman"), **{name: (name,) for name in SETS}}
 
 
