@@ -43,6 +43,12 @@ def test_every_source_has_a_layout():
     assert all(entry.layout and ":" in entry.target for entry in SOURCES.values())
 
 
+def test_every_source_is_in_the_docs():
+    page = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert set(SOURCES) <= {name.strip(" `") for row in rows for name in row.split(",")}
+
+
 # --- COCO key points ---
 
 
