@@ -42,6 +42,13 @@ class BadSampleError(DataError):
         return (type(self), (self.where, self.field, self.reason))
 
 
+class FetchError(DataError):
+    """A remote file that cannot be fetched. torch puts a worker's traceback in front of its sentence: this keeps the last."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text.strip().rpartition(f"{FetchError.__name__}: ")[2])
+
+
 class CheckpointError(IdiffError):
     """Weights that are missing, damaged, or of another model."""
 

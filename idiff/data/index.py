@@ -31,6 +31,10 @@ MEMBER = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4"), ("forma
 """Place of a member's data in the shard, in bytes. `format`: 0 where there is none, else 1 + its place in FORMATS."""
 
 
+LARGEST_HEADER = 4096
+"""Bytes before the rows of an index file are fewer."""
+
+
 def row_dtype(key_length: int) -> np.dtype[np.void]:
     """The row of a sample whose keys have at most `key_length` characters."""
     fields: list[tuple[str, Any]] = [("key", f"S{key_length}")]

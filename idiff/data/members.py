@@ -35,7 +35,10 @@ REQUIRED = ("source", "annotation")
 MAX_BYTES = {"source": 256 << 20, "annotation": 16 << 20, "target": 256 << 20, "label": 64 << 20}
 """Larger members are refused before they are read."""
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+MAX_KEY = 80
+"""Characters of a key."""
+
+_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_KEY}}}")
 
 
 def check_key(key: str, *, where: str) -> str:

@@ -123,10 +123,11 @@ def _matches(train: ShardSet, val: ShardSet, column: Any) -> tuple[Places, Place
     for shard in range(len(train.manifest.shards)):
         own = column(train, shard)
         low, high = np.searchsorted(values, own, side="left"), np.searchsorted(values, own, side="right")
-        for place in np.flatnonzero(high > low):
-            hits = order[low[place] : high[place]]
-            first.append(np.full(len(hits), begin + place, np.int64))
-            second.append(hits.astype(np.int64))
+        hits = np.flatnonzero(high > low)
+        counts = (high - low)[hits]
+        first.append(np.repeat(begin + hits, counts))
+        steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        second.append(order[np.repeat(low[hits], counts) + steps])
         begin += len(own)
     none = np.zeros(0, np.int64)
     return np.concatenate([none, *first]), np.concatenate([none, *second])

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.shards import check_shard
+from idiff.data.folder import check_shard
 from idiff.data.slices import Done, Job, build_slice
 from idiff.errors import ConfigError, DataError
 

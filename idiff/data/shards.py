@@ -15,45 +15,50 @@ from numpy.typing import NDArray
 from idiff.data import index, members
 from idiff.data import manifest as manifests
 from idiff.data.annotation import LISTS, UNITS, counts
-from idiff.data.files import sha256_file
+from idiff.data.folder import Folder, LocalFolder
 from idiff.data.manifest import Manifest, Shard
-from idiff.errors import BadSampleError, ConfigError, DataError, missing, suggest
+from idiff.data.remote import RemoteFolder, is_address
+from idiff.errors import BadSampleError, ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
+    from idiff.data.cache import Cache
     from idiff.types import Sample
 
 
 class ShardSet:
-    """A folder of shards. Small in memory (indices are mapped), safe to send to workers, opens a shard for each read.
+    """A folder of shards, here or behind an address.
 
+    Small in memory (indices are mapped), safe to send to workers, opens a shard for each read.
     Use `ShardSet.open`. An item is one picture, or one entry of an annotation list; see `Task.unit`.
 
     Args:
-        folder: where the shards lie.
+        folder: where the shards lie; its text is the path or address.
         manifest: its manifest, already checked.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Folder, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
         self._starts = np.cumsum([0, *(shard.samples for shard in manifest.shards)])
         self._rows: list[index.Rows | None] = [None] * len(manifest.shards)
         self._ends: dict[str, NDArray[np.int64]] = {}
 
     @classmethod
-    def open(cls, path: Path | str, *, verify: bool = False) -> ShardSet:
+    def open(cls, where: Path | str, *, verify: bool = False, cache: Cache | None = None) -> ShardSet:
         """Open a folder and check its manifest, its indices and the size of each shard.
 
         Args:
-            path: the folder that holds `manifest.json`.
+            where: the folder that holds `manifest.json`, or its address (`https://...`, `s3://...`, see
+                `idiff.data.remote`): manifest and indices are fetched now, a shard when it is read.
             verify: check the SHA-256 of each shard too, which reads them whole.
+            cache: keeps what is fetched; None: as the environment says, see `idiff.data.cache`.
 
         Raises:
             DataError: anything is missing, of another schema version, of another size or content.
         """
-        folder = Path(path)
-        manifest = manifests.load(folder)
+        folder = RemoteFolder(str(where), cache) if is_address(where) else LocalFolder(Path(where))
+        manifest = folder.manifest()
         for shard in manifest.shards:
-            check_shard(folder, shard, verify=verify)
+            folder.check(shard, verify=verify)
         shards = cls(folder, manifest)
         if manifests.units_of([shards.rows(place) for place in range(len(manifest.shards))]) != manifest.units:
             raise DataError(
@@ -83,10 +88,10 @@ class ShardSet:
         rows = self._rows[shard]
         if rows is None:
             entry = self.manifest.shards[shard]
-            rows = index.load(self.folder / index.index_name(entry.name))
+            rows = self.folder.rows(entry)
             if len(rows) != entry.samples:
                 raise DataError(
-                    f"{self.folder / entry.name}: {len(rows)} samples in its index, expected {entry.samples}."
+                    f"{self.folder}/{entry.name}: {len(rows)} samples in its index, expected {entry.samples}."
                 )
             self._rows[shard] = rows
         return rows
@@ -112,11 +117,14 @@ class ShardSet:
         if unit == "picture":
             return i, 0
         if unit not in self._ends:
-            numbers = [self.rows(shard)[unit].astype(np.int64) for shard in range(len(self.manifest.shards))]
-            self._ends[unit] = np.cumsum(np.concatenate(numbers))
+            shards = range(len(self.manifest.shards))
+            self._ends[unit] = np.cumsum([int(self.rows(shard)[unit].sum(dtype=np.int64)) for shard in shards])
         ends = self._ends[unit]
-        sample = int(np.searchsorted(ends, i, side="right"))
-        return sample, i - (int(ends[sample - 1]) if sample else 0)
+        shard = int(np.searchsorted(ends, i, side="right"))
+        within = np.cumsum(self.rows(shard)[unit], dtype=np.int64)
+        rest = i - (int(ends[shard - 1]) if shard else 0)
+        row = int(np.searchsorted(within, rest, side="right"))
+        return int(self._starts[shard]) + row, rest - (int(within[row - 1]) if row else 0)
 
     def key(self, sample: int) -> str:
         """The key of a sample, 0 <= sample < len.
@@ -136,11 +144,12 @@ class ShardSet:
 
         Raises:
             BadSampleError: the shard is missing, cut or damaged at this sample.
+            FetchError: it cannot be fetched.
         """
         shard, row = self._row(sample)
         where = f"{shard.name}:{index.key_of(row)}"
         try:
-            with (self.folder / shard.name).open("rb", buffering=0) as stream:
+            with self.folder.open(shard) as stream:
                 return index.read_members(stream, row, where=where)
         except OSError as error:
             raise BadSampleError(where, "shard", f"cannot be read: {error.strerror}") from error
@@ -165,30 +174,8 @@ class ShardSet:
         shard = int(np.searchsorted(self._starts, sample, side="right")) - 1
         return self.manifest.shards[shard], self.rows(shard)[sample - int(self._starts[shard])]
 
-    def __getstate__(self) -> tuple[Path, Manifest]:
+    def __getstate__(self) -> tuple[Folder, Manifest]:
         return self.folder, self.manifest
 
-    def __setstate__(self, state: tuple[Path, Manifest]) -> None:
+    def __setstate__(self, state: tuple[Folder, Manifest]) -> None:
         self.__init__(*state)  # type: ignore[misc]  # the mappings are made again on first use
-
-
-def check_shard(folder: Path, shard: Shard, *, verify: bool) -> None:
-    """Check a shard's size and its index's hash; with `verify`, the shard's hash too.
-
-    Raises:
-        DataError: missing or different; names the file.
-    """
-    path = folder / shard.name
-    remedy = "Build the shards again with the same command."
-    if not path.is_file():
-        raise missing(path, what=f"a shard of {shard.size:,} bytes", remedy=remedy)
-    if path.stat().st_size != shard.size:
-        raise DataError(f"{path} has {path.stat().st_size:,} bytes, expected {shard.size:,}. {remedy}")
-    table = folder / index.index_name(shard.name)
-    if not table.is_file():
-        raise missing(table, what="the index of the shard", remedy=remedy)
-    hashes = [(table, shard.index_sha256)] + ([(path, shard.sha256)] if verify else [])
-    for file, expected in hashes:
-        got = sha256_file(file)
-        if got != expected:
-            raise DataError(f"{file} is damaged: SHA-256 is {got[:12]}..., expected {expected[:12]}.... {remedy}")

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from idiff.data import index, members
 from idiff.data.annotation import canonical_json, parse_json
 from idiff.data.files import atomic, sha256_file, write_atomic
+from idiff.data.folder import check_shard
 from idiff.data.manifest import Shard
-from idiff.data.shards import check_shard
 from idiff.data.sources.base import Source
 from idiff.errors import BadSampleError, DataError
 

@@ -147,7 +147,7 @@ def _reference(shards: ShardSet, folder: Path, features: Features) -> list[Path]
             if usable:
                 vectors.append(features(usable))
         if not vectors:
-            raise DataError(f"{shards.folder / entry.name}: no picture of the reference can be read. Leave it out.")
+            raise DataError(f"{shards.folder}/{entry.name}: no picture of the reference can be read. Leave it out.")
         _save(file, torch.cat(vectors).numpy())
     return files
 
