@@ -30,7 +30,11 @@ def real(name):
     [
         ("coco-stuf", {}, "unknown source 'coco-stuf'; did you mean 'coco-stuff'"),
         ("coco-stuff", {"split": "val"}, "needs --root"),
-        ("coco-stuff", {"root": "x", "split": "val", "seed": 1}, "takes no --seed. It takes --root, --split, --fold, --annotations, --images"),
+        (
+            "coco-stuff",
+            {"root": "x", "split": "val", "seed": 1},
+            "takes no --seed. It takes --root, --split, --fold, --annotations, --images",
+        ),
         ("synthetic", {"split": "val", "count": 3}, "needs --task and --seed"),
     ],
 )
