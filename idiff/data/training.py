@@ -31,9 +31,10 @@ class TaskEntry:
 
     Attributes:
         task: what the task is.
-        train: folder of the training shards (sequential mode: also a pattern or an address); None: evaluated only.
-        val: folder of the validation shards; None: trained only.
+        train: folder or address of the training shards (sequential mode: also a pattern); None: evaluated only.
+        val: folder or address of the validation shards; None: trained only.
         weight: how often an epoch draws each training item on average; the share of the rows in sequential mode.
+        rows: rows that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
         sampling: how validation samples this task; few steps without guidance where it is left out.
     """
 
@@ -41,6 +42,7 @@ class TaskEntry:
     train: str | None
     val: str | None
     weight: float
+    rows: int | None
     sampling: Sampling
 
     def __init__(
@@ -50,9 +52,10 @@ class TaskEntry:
         val: str | None = None,
         *,
         weight: float = 1.0,
+        rows: int | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        self.task, self.train, self.val, self.weight = task, train, val, weight
+        self.task, self.train, self.val, self.weight, self.rows = task, train, val, weight, rows
         self.sampling = Sampling() if sampling is None else sampling
 
 
@@ -143,13 +146,21 @@ def open_training(entries: Mapping[str, TaskEntry], *, seed: int, epoch_samples:
             raise ConfigError(
                 f"data: task '{name}' has weight {entry.weight}, expected more than 0. Leave out its `train` instead."
             )
+        if entry.rows is not None and (entry.rows < 1 or epoch_samples is not None):
+            raise ConfigError(
+                f"data: task '{name}' has rows {entry.rows}: expected 1 or more, and mode indexed. Set its `weight` instead."
+            )
     if epoch_samples is not None:
         found = [
             open_part(name, entry.task, where=where, weight=entry.weight) for name, (entry, where) in trained.items()
         ]
         return SequentialTraining(found, rows=epoch_samples, seed=seed)
     parts = [_open(name, entry.task, folder=folder) for name, (entry, folder) in trained.items()]
-    return IndexedTraining(parts, weights=[entry.weight for entry, _ in trained.values()], seed=seed)
+    weights = [
+        entry.weight if entry.rows is None else entry.rows / len(part)
+        for part, (entry, _) in zip(parts, trained.values(), strict=True)
+    ]
+    return IndexedTraining(parts, weights=weights, seed=seed)
 
 
 def open_evaluation(entries: Mapping[str, TaskEntry]) -> list[Part]:

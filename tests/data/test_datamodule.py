@@ -203,3 +203,20 @@ def test_bytes_of_a_batch_are_the_same_with_any_number_of_workers(real_sets):
     for target, instruction in found[1:]:
         assert torch.equal(target, found[0][0])
         assert instruction == found[0][1]
+
+
+def test_rows_of_a_set_can_be_given_instead_of_its_weight():
+    entries = {
+        "a": TaskEntry(CountingTask(), train="train", rows=7),
+        "b": TaskEntry(CountingTask(unit="instances"), train="other", rows=30),
+        "c": TaskEntry(CountingTask(), train="second", weight=2.0),
+    }
+    data = MixtureDataModule(entries, batch_size=4)
+    data.setup("fit")
+    assert data.training.stream.draws == (7, 30, 22)
+    entries["a"].rows = 0
+    with pytest.raises(ConfigError, match="task 'a' has rows 0: expected 1 or more"):
+        MixtureDataModule(entries).setup("fit")
+    entries["a"].rows = 5
+    with pytest.raises(ConfigError, match=r"rows 5: .*mode indexed"):
+        MixtureDataModule(entries, mode="sequential", epoch_samples=9).setup("fit")
