@@ -33,6 +33,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     child.add_argument("--seed", metavar="N", type=int, default=0, help="of all choices (0)")
     child.add_argument("--limit", metavar="N", type=int, help="take the first N pairs")
     child.add_argument("--workers", metavar="N", type=int, default=1, help="processes (1); bytes do not depend on it")
+    child.add_argument("--executor", metavar="NAME", default="local", help="local (default), or ray for a Ray cluster")
     child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
 
 
@@ -76,7 +77,8 @@ def run(arguments: argparse.Namespace, progress: Progress) -> int:
     with progress() as bar:
         report = build(
             source, arguments.out, name="inpaint", split=split, options=options, limit=arguments.limit,
-            shard_size=arguments.shard_size, workers=arguments.workers, progress=bar,
+            shard_size=arguments.shard_size, workers=arguments.workers, executor=arguments.executor,
+            progress=bar,
         )  # fmt: skip
     lines = [funnel_text(report.manifest.funnel)]
     rejected = Path(arguments.out) / REJECTED

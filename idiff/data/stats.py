@@ -22,7 +22,8 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         median and largest `height` and `width` in pixels; `classes`: name -> `pixel_share` of the pixels that are not
         void, in [0, 1], and number of `pictures`; `void_share`; `instances`: category -> how many; `joints`: category
         -> joint -> how many are `visible`, `hidden` and `unlabelled`; for synthetic sets also `difficulty`;
-        `targets_resized`, where a build resized targets to their source.
+        of pairs also `edits` and `degradations`, how many samples of each operation or kind of damage, and
+        `targets_resized`, how many targets a build resized to their `source`.
 
     Raises:
         BadSampleError: a sample that cannot be read.
@@ -40,7 +41,7 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         for category, skeleton in shards.meta.get("skeletons", {}).items()
     }
     instances: Counter[str] = Counter()
-    resized = 0
+    pairs: dict[str, Counter[str]] = {name: Counter() for name in ("edits", "degradations", "targets_resized")}
     for sample in range(len(shards)):
         where = shards.where(sample)
         parts = {suffix.partition(".")[0]: data for suffix, data in shards.read_members(sample).items()}
@@ -50,7 +51,7 @@ def stats(shards: ShardSet) -> dict[str, Any]:
             pixels += counts
             pictures += counts > 0
         annotation = decode_annotation(parts["annotation"], where=where, meta=shards.meta)
-        resized += "target_resized_from" in annotation
+        _count_pair(annotation, pairs)
         for instance in annotation.get("instances", []):
             instances[instance.get("category", "")] += 1
             for joint, point in enumerate(instance.get("keypoints", [])):
@@ -59,8 +60,7 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         side: {"smallest": int(column.min()), "median": float(np.median(column)), "largest": int(column.max())}
         for side, column in (("height", sizes[:, 0]), ("width", sizes[:, 1]))
     }
-    if resized:
-        result["targets_resized"] = resized
+    result |= {name: dict(sorted(counter.items())) for name, counter in pairs.items() if counter}
     if pixels.any():
         result |= _classes(list(shards.meta.get("classes", [])), pixels, pictures)
     if instances:
@@ -78,6 +78,15 @@ def stats(shards: ShardSet) -> dict[str, Any]:
 
         result["difficulty"] = difficulty(shards.read(sample) for sample in range(len(shards)))
     return result
+
+
+def _count_pair(annotation: dict[str, Any], pairs: dict[str, Counter[str]]) -> None:
+    """Count what is told of a sample that has a target."""
+    for name, told, field in (("edits", "edit", "operation"), ("degradations", "degradation", "kind")):
+        if isinstance(annotation.get(told), dict):
+            pairs[name][str(annotation[told].get(field, ""))] += 1
+    if "target_resized_from" in annotation:
+        pairs["targets_resized"]["source"] += 1
 
 
 def _classes(names: list[str], pixels: Any, pictures: Any) -> dict[str, Any]:

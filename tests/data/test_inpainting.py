@@ -252,6 +252,9 @@ def test_the_command(tmp_path, capsys):
     assert "remove: 5 of 5, replace: 5 of 5" in said
     assert main(["data", "check", str(tmp_path / "pairs")]) == 0
     assert json.loads((tmp_path / "pairs/manifest.json").read_text())["source"] == "inpaint"
+    capsys.readouterr()
+    assert main(["data", "stats", str(tmp_path / "pairs"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["edits"] == {"remove": 5, "replace": 5}
     assert main([*words, "--operations", "remove"]) == 2
     assert "holds another build: operations was" in capsys.readouterr().err
     assert main(["data", "inpaint", str(tmp_path / "nowhere"), "--out", "x"]) == 2

@@ -158,7 +158,7 @@ def test_targets_of_another_size_are_resized_within_one_percent_and_counted(tmp_
     assert near.annotation["target_resized_from"] == [80, 96] and near.target.shape == (40, 48, 3)
     assert "target_resized_from" not in same.annotation
     assert main(["data", "stats", str(tmp_path / "set")]) == 0
-    assert "targets_resized: 1" in capsys.readouterr().out
+    assert "targets_resized: source 1" in capsys.readouterr().out
 
 
 def test_large_pictures_are_cut_into_tiles_that_fit_together(tmp_path, monkeypatch):
@@ -244,6 +244,17 @@ def test_folders_elsewhere(tmp_path):
     for name in ("gopro", "reds", "sidd", "clwd"):
         places = {"images": str(tmp_path / "x"), "targets": str(tmp_path / "y")}
         assert create(name, {"root": str(tmp_path), "split": "any", **places}).sample(0).key == "s-a"
+
+
+def test_linked_folders_are_entered_once(tmp_path):
+    pair(tmp_path / "disk/000/a.png", tmp_path / "clean/000/a.png", 0)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/input").mkdir()
+    (tmp_path / "val/input/000").symlink_to(tmp_path / "disk/000")
+    (tmp_path / "disk/000/loop").symlink_to(tmp_path / "val/input")
+    (tmp_path / "val/gt").symlink_to(tmp_path / "clean")
+    source = create("paired", {"root": str(tmp_path), "split": "val", "task": "denoise"})
+    assert source.keys == ["000-a"]
 
 
 def test_keys_are_unique_and_safe():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ _LONGEST_KEY = 64  # leaves room for what a source adds, such as the place of a 
 def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
     """Find picture files: name without suffix, relative to the folder and with `/` -> path, sorted by name.
 
-    Hidden files are left out.
+    Hidden files are left out, links are followed.
 
     Args:
         folder: where to look.
@@ -42,7 +43,7 @@ def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     try:
-        for path in sorted(folder.rglob("*") if deep else folder.iterdir()):
+        for path in sorted(_files(folder) if deep else folder.iterdir()):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
                 name = path.relative_to(folder).with_suffix("").as_posix()
                 if name in found:
@@ -51,6 +52,23 @@ def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder; folders that are links are entered, each folder once."""
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(place) / name for name in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise error
 
 
 def first_folder(candidates: Sequence[Path], *, what: str) -> Path:
