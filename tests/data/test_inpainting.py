@@ -113,7 +113,7 @@ def test_pairs_differ_in_their_region_alone(tmp_path, kind):
         if edit["operation"] == "replace":
             assert edit["thing"] != edit["category"] and edit["thing"] in sample.annotation["instruction"]
     assert seen == {"remove", "add", "replace"}
-    serves(made, InstructEditing(size=SIDE), promises=False)
+    serves(made, InstructEditing(size=SIDE))
 
 
 def test_removal_continues_what_lies_around(tmp_path):
