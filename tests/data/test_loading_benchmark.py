@@ -1,0 +1,27 @@
+"""The benchmark of reading runs, and reading keeps up with decoding where that binds."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from idiff.data.build import build
+from idiff.data.shards import ShardSet
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks/loading.py"
+
+
+@pytest.fixture(scope="module")
+def loading():
+    spec = importlib.util.spec_from_file_location("loading_benchmark", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_reading_keeps_up_with_decoding(loading, tmp_path):
+    """The goal is 0.7 of bare decoding; the bound here leaves room for a busy machine."""
+    build(loading.Photos(20, 480, 640), tmp_path, name="photos", split="train", shard_size=8)
+    found = loading.measure(ShardSet.open(tmp_path), count=20, rounds=5)
+    assert found["megapixels"] == pytest.approx(0.3072)
+    assert 0.5 < found["ratio"] < 1.2
