@@ -14,6 +14,7 @@ from shard_making import file_bytes
 
 from idiff.data.sources import create
 from idiff.data.sources import zips as zip_reading
+from idiff.data.sources.edits import fraction
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks import InstructEditing
 from idiff.utils.masks import decode_mask
@@ -91,7 +92,7 @@ def gier(root):
             "expert_summary": [f"Brighten {name}.", "Tint it red."], "amateur_summary": ["please make it nicer"],
         })  # fmt: skip
     put_json(root / "GIER.json", entries)
-    return ["Brighten 25zgyw_25zgyw."]
+    return ["Brighten 25zgyw_25zgyw.", "Brighten apb5mr_apb5mr."]
 
 
 def gqa(root):
@@ -258,13 +259,26 @@ def test_gier_keeps_all_requests_and_evaluates_the_first(tmp_path):
     facts = source.sample(0).annotation
     assert facts["instructions"] == ["Brighten 25zgyw_25zgyw.", "Tint it red.", "please make it nicer"]
     assert facts["operations"] == ["brightness", "tint"]
-    assert [len(create("gier", {"root": str(tmp_path), "split": split})) for split in ("train", "val", "test")] == [
-        1,
-        0,
-        1,
-    ]
+    assert len(create("gier", {"root": str(tmp_path), "split": "train"})) == 2
     whole = {"root": str(tmp_path), "split": "mine", "annotations": str(tmp_path / "GIER.json")}
     assert len(create("gier", whole)) == 2
+
+
+def test_small_sets_are_not_cut_and_large_ones_are_cut_in_order(tmp_path):
+    assert [len(fraction(range(19), split)) for split in ("train", "val", "test", "all")] == [19, 0, 0, 19]
+    parts = [fraction(range(60), split) for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [54, 3, 3]
+    assert [place for part in parts for place in part] == list(range(60)) == list(fraction(range(60), "all"))
+
+
+def test_lists_that_others_converted_are_read_too(tmp_path):
+    edit_list(tmp_path)
+    file = str(tmp_path / "train/edits.json")
+    options = {"root": str(tmp_path), "split": "train", "annotations": file}
+    brush = create("magicbrush", options)
+    assert [brush.sample(place).annotation["instruction"] for place in range(2)] == ["Edit a.", "Edit b."]
+    other = create("gier", options | {"images": str(tmp_path / "train")})
+    assert other.sample(1).target == brush.sample(1).target
 
 
 def test_training_draws_each_request(tmp_path):
@@ -306,8 +320,9 @@ def test_a_list_stands_for_scenes(tmp_path):
         "target": "images_inpainted/2370799/1.jpg",
         "instruction": "No cat.",
     }
+    (tmp_path / "train_scenes.json").unlink()
     put_json(tmp_path / "meta_info.json", [pairs, {"source": "images/2370799.jpg", "instruction": "?"}])
-    options = {"root": str(tmp_path), "split": "train", "annotations": str(tmp_path / "meta_info.json")}
+    options = {"root": str(tmp_path), "split": "train", "images": str(tmp_path)}
     shards, rejected = made(tmp_path, "gqa-inpaint", **options)
     assert shards.read(0).annotation["instruction"] == "No cat."
     assert [(line["where"], line["field"]) for line in rejected] == [("meta_info.json[1]", "target")]

@@ -246,6 +246,14 @@ def test_folders_elsewhere(tmp_path):
         assert create(name, {"root": str(tmp_path), "split": "any", **places}).sample(0).key == "s-a"
 
 
+def test_folders_without_a_split_are_found(tmp_path):
+    pair(tmp_path / "a/input/1.png", tmp_path / "a/target/1.png", 0)
+    pair(tmp_path / "b/Watermarked_image/1.png", tmp_path / "b/Watermark_free_image/1.png", 0)
+    pair(tmp_path / "c/blur/000/1.png", tmp_path / "c/sharp/000/1.png", 0)
+    for name, folder in (("gopro", "a"), ("sidd", "a"), ("clwd", "b"), ("reds", "c")):
+        assert len(create(name, {"root": str(tmp_path / folder), "split": "val"})) == 1
+
+
 def test_linked_folders_are_entered_once(tmp_path):
     pair(tmp_path / "disk/000/a.png", tmp_path / "clean/000/a.png", 0)
     (tmp_path / "val").mkdir()

@@ -22,6 +22,9 @@ T = TypeVar("T")
 FRACTIONS: Mapping[str, tuple[float, float]] = {"train": (0.0, 0.9), "val": (0.9, 0.95), "test": (0.95, 1.0)}
 """Splits of sets that are published in one piece, as InstructPix2Pix cuts its own: shares of the published order."""
 
+FEWEST = 20
+"""Sets with fewer entries are not cut: all of them are `train`."""
+
 
 @dataclass(frozen=True, slots=True)
 class EditFiles:
@@ -130,13 +133,24 @@ class EditList(EditPictures):
         listed = json_list(file, what="a list of {input, edited, instruction}")
         folder = first_folder([Path(images)], what="the pictures") if images else file.parent
 
-        def read(place: int, entry: Mapping[str, Any]) -> EditFiles:
-            where = f"{file.name}[{place}]"
-            before = inside(folder, entry.get("input"), where=where, field="input")
-            after = inside(folder, entry.get("edited"), where=where, field="edited")
-            return EditFiles(f"{place:06d}", before, after, sentences_of(entry, where=where))
+        super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
 
-        super().__init__(parse_entries(listed, read, where=file.name), {})
+
+def plain_reader(file: Path, folder: Path) -> Callable[[int, Mapping[str, Any]], EditFiles]:
+    """How one `{input, edited, instruction}` of a list is read.
+
+    Args:
+        file: the list, for errors.
+        folder: where its file names start from.
+    """
+
+    def read(place: int, entry: Mapping[str, Any]) -> EditFiles:
+        where = f"{file.name}[{place}]"
+        before = inside(folder, entry.get("input"), where=where, field="input")
+        after = inside(folder, entry.get("edited"), where=where, field="edited")
+        return EditFiles(f"{place:06d}", before, after, sentences_of(entry, where=where))
+
+    return read
 
 
 def json_list(file: Path, *, what: str) -> list[Any]:
@@ -199,17 +213,18 @@ def fraction(listed: Sequence[T], split: str) -> Sequence[T]:
     Raises:
         ConfigError: another split.
     """
-    if split == "all":
-        return listed
-    if split not in FRACTIONS:
+    if split not in {*FRACTIONS, "all"}:
         raise ConfigError(
             f"split '{split}': this set is published in one piece. Expected {', '.join(FRACTIONS)} (90, 5 and 5 % of it "
             "in its own order) or all."
         )
-    stop = math.floor(FRACTIONS[split][1] * len(listed))
-    return listed[fraction_start(len(listed), split) : stop]
+    start, stop = fraction_bounds(len(listed), split)
+    return listed[start:stop]
 
 
-def fraction_start(count: int, split: str) -> int:
-    """Where the part of `fraction` begins in a list of `count`."""
-    return math.floor(FRACTIONS.get(split, (0.0, 1.0))[0] * count)
+def fraction_bounds(count: int, split: str) -> tuple[int, int]:
+    """Where the part of `fraction` begins and ends in a list of `count`."""
+    if split == "all" or count < FEWEST:
+        return 0, count if split in {"all", "train"} else 0
+    start, stop = (math.floor(share * count) for share in FRACTIONS[split])
+    return start, stop

@@ -30,8 +30,9 @@ class GqaInpaint(EditPictures):
     Args:
         root: folder of the set; GQA's pictures may be linked into it.
         split: `train` or `test`.
-        annotations: the scenes, where they lie elsewhere; or a list of `{source, target, instruction}` (also
-            `source_image_path` and `target_image_path`), whose files are looked for from the list's folder on.
+        annotations: the scenes, where they lie elsewhere; or (also as `meta_info.json` of the root) a list of
+            `{source, target, instruction}` (also `source_image_path` and `target_image_path`), whose files are looked for
+            from the list's folder on.
         images: the folder of GQA's pictures, where it lies elsewhere.
 
     Raises:
@@ -40,7 +41,8 @@ class GqaInpaint(EditPictures):
 
     def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
         home = Path(root)
-        file = Path(annotations) if annotations else home / f"{split}_scenes.json"
+        usual = (home / f"{split}_scenes.json", home / "meta_info.json")
+        file = Path(annotations) if annotations else next((path for path in usual if path.is_file()), usual[0])
         if not file.is_file():
             others = ", ".join(sorted(path.name for path in home.glob("*_scenes.json"))) or "none of this kind"
             raise missing(

@@ -13,9 +13,10 @@ from idiff.data.sources.edits import (
     EditFiles,
     EditPictures,
     fraction,
-    fraction_start,
+    fraction_bounds,
     json_list,
     parse_entries,
+    plain_reader,
     sentences_of,
 )
 from idiff.data.sources.pictures import first_folder, inside, load_json
@@ -24,6 +25,7 @@ from idiff.errors import BadSampleError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_REQUESTS = ("expert_summary", "amateur_summary", "prompts", "instructions", "instruction")
 _ALIASES = {"val": ("val", "dev")}
 
 
@@ -37,7 +39,7 @@ class MagicBrush(EditPictures):
     Args:
         root: folder of the set.
         split: `train`, `dev` (also `val`) or `test`.
-        annotations: `edit_turns.json`, where it lies elsewhere.
+        annotations: `edit_turns.json`, where it lies elsewhere; or a list of `{input, edited, instruction}`.
         images: the folder of the pictures' folders, where it lies elsewhere.
 
     Raises:
@@ -52,6 +54,10 @@ class MagicBrush(EditPictures):
         )  # fmt: skip
         file = Path(annotations) if annotations else home / "edit_turns.json"
         listed = json_list(file, what="a list of {input, mask, output, instruction}")
+        if annotations and listed and isinstance(listed[0], dict) and "edited" in listed[0]:  # converted by others
+            folder = Path(images) if images else home
+            super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
+            return
         folder = first_folder([Path(images) if images else home / "images"], what="a folder of pictures for each id")
         described = home / "global_descriptions.json"
         captions = load_json(described, what="captions by id and file") if described.is_file() else {}
@@ -88,8 +94,8 @@ class Gier(EditPictures):
     """`GIER.json`, a list of `{input, output, operator, expert_summary, amateur_summary}`, and `images/`.
 
     One sample a pair, with all its requests: training draws one, evaluation asks the first one of the experts. Requests
-    may also stand in `prompts`. Published in one piece: train, val and test are 90, 5 and 5 % of the list in its order.
-    Masks are not read. `annotation` also has `operations`, the names of what the editor did.
+    may also stand in `prompts`, `instructions` or `instruction`. Published in one piece: train, val and test are 90, 5 and
+    5 % of the list in its order. Masks are not read. `annotation` also has `operations`, the names of what the editor did.
 
     Args:
         root: folder of the set.
@@ -113,14 +119,15 @@ class Gier(EditPictures):
 
         def read(place: int, entry: Mapping[str, Any]) -> EditFiles:
             where = f"{file.name}[{place}]"
-            source, target = (path(entry.get(name), where=where, field=name) for name in ("input", "output"))
-            requests = sentences_of(entry, where=where, fields=("expert_summary", "amateur_summary", "prompts"))
+            source = path(entry.get("input"), where=where, field="input")
+            target = path(entry.get("output", entry.get("edited")), where=where, field="output")
+            requests = sentences_of(entry, where=where, fields=_REQUESTS)
             operations = entry.get("operator", {})
             facts = {"operations": sorted(operations)} if isinstance(operations, dict) and operations else {}
             return EditFiles(f"{place:06d}-{target.stem}", source, target, requests, facts)
 
         steps = {"found": len(listed)} | ({f"in the split {split}": len(taken)} if len(taken) < len(listed) else {})
-        start = 0 if annotations else fraction_start(len(listed), split)
+        start = 0 if annotations else fraction_bounds(len(listed), split)[0]
         super().__init__(parse_entries(taken, read, where=file.name, start=start), steps)
 
 

@@ -135,7 +135,7 @@ class Clwd(PairedPictures):
         given = _given(images, targets)
         if given is None:
             places = [
-                first_folder([Path(root) / split / name], what=f"CLWD's pictures {what} watermark")
+                first_folder([Path(root) / split / name, Path(root) / name], what=f"CLWD's pictures {what} watermark")
                 for name, what in (("Watermarked_image", "with a"), ("Watermark_free_image", "without a"))
             ]
             given = _folders(places[0], places[1])
@@ -183,10 +183,12 @@ def _given(images: str | None, targets: str | None) -> Listing | None:
 
 
 def _flat(root: Path, split: str) -> Listing | None:
-    """`{split}/input` and its clean folder, where both are there."""
-    damaged = root / split / "input"
-    clean = next((root / split / name for name in _CLEAN if (root / split / name).is_dir()), None)
-    return _folders(damaged, clean) if damaged.is_dir() and clean else None
+    """`{split}/input` and its clean folder, or both without a split, where they are there."""
+    for base in (root / split, root):
+        clean = next((base / name for name in _CLEAN if (base / name).is_dir()), None)
+        if (base / "input").is_dir() and clean:
+            return _folders(base / "input", clean)
+    return None
 
 
 def _folders(damaged: Path, clean: Path) -> Listing:
