@@ -33,8 +33,13 @@ REJECTED = "rejected.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a build did: the manifest, how many slices it wrote (0: all were there), how many samples it left out, and how
-    many targets it resized to their source.
+    """What a build did.
+
+    Attributes:
+        manifest: of the set.
+        written: slices that this call wrote; 0: all were there.
+        rejected: samples left out.
+        resized: targets resized to their source.
     """
 
     manifest: Manifest

@@ -42,8 +42,12 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished slice: its shard (None where no sample was usable), what was left out of it, and how many targets had
-    another size than their source and were resized to it.
+    """A finished slice.
+
+    Attributes:
+        shard: what was written; None where no sample was usable.
+        rejected: what was left out.
+        resized: targets that had another size than their source and were resized to it.
     """
 
     shard: Shard | None
