@@ -60,7 +60,9 @@ def _parser() -> WordParser:
     child.add_argument("--executor", metavar="NAME", default="local", help="local (default), or ray for a Ray cluster")
     child.add_argument("--limit", metavar="N", type=int, help="take the first N samples")
     child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
-    child.add_argument("--annotations", metavar="PATH", help="annotations (label maps: their folder) that are elsewhere")
+    child.add_argument(
+        "--annotations", metavar="PATH", help="annotations (label maps: their folder) that are elsewhere"
+    )
     child.add_argument("--images", metavar="DIR", help="pictures that are not in their usual place")
     child.add_argument("--targets", metavar="DIR", help="clean pictures of pairs, where --images are the damaged ones")
     child.add_argument(
@@ -137,7 +139,7 @@ def _build(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from idiff.data.check import check
-    from idiff.data.manifest import load
+    from idiff.data.remote import folder_at
 
     faults = 0
     for line in check(arguments.folder):
@@ -147,7 +149,7 @@ def _check(arguments: argparse.Namespace) -> int:
     if faults:
         _say(f"{arguments.folder}: {faults:,} faults" + (f", {MAX_LINES} shown" if faults > MAX_LINES else ""))
         return 1
-    contents = load(Path(arguments.folder))
+    contents = folder_at(arguments.folder).manifest()
     _say(f"{arguments.folder}: sound; {len(contents.shards)} shards, {contents.samples:,} samples")
     return 0
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from idiff.data import index, manifest, members
 from idiff.data.annotation import LISTS, counts
 from idiff.data.files import sha256_file
 from idiff.data.manifest import Manifest, Shard
+from idiff.data.remote import folder_at, is_address
 from idiff.errors import BadSampleError, DataError
 
 
@@ -16,7 +18,7 @@ def check(path: Path | str) -> Iterator[str]:
     """Check each shard's size and SHA-256, each member's checksum, that it decodes, and each annotation's fields.
 
     Args:
-        path: the folder.
+        path: the folder, or its address; then what is fetched is checked, and shards that are not listed stay unseen.
 
     Yields:
         one line for each fault, beginning with the file, or with `shard:key`; nothing for a sound set.
@@ -24,6 +26,9 @@ def check(path: Path | str) -> Iterator[str]:
     Raises:
         DataError: the folder or its manifest is missing.
     """
+    if is_address(path):
+        yield from _check_address(str(path))
+        return
     folder = Path(path)
     manifest.check_folder(folder)
     try:
@@ -50,7 +55,8 @@ def check(path: Path | str) -> Iterator[str]:
             if key in keys:
                 yield f"{shard.name}:{key}: key: appears twice"
             keys.add(key)
-        yield from _check_samples(folder / shard.name, rows, contents)
+        with (folder / shard.name).open("rb") as stream:
+            yield from _check_samples(stream, shard.name, rows, contents)
     if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
         yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(tables)} by the indices"
 
@@ -86,17 +92,39 @@ def _rows(folder: Path, shard: Shard, contents: Manifest) -> index.Rows:
     return index.build(folder / shard.name, meta=contents.meta)
 
 
-def _check_samples(path: Path, rows: index.Rows, contents: Manifest) -> Iterator[str]:
+def _check_address(address: str) -> Iterator[str]:
+    """As `check`, of a set behind an address."""
+    folder = folder_at(address)
+    contents = folder.manifest()
+    tables, keys = [], set()
+    for shard in contents.shards:
+        try:
+            folder.check(shard, verify=True)
+            rows = folder.rows(shard)
+            with folder.open(shard) as stream:
+                yield from _check_samples(stream, shard.name, rows, contents)
+        except DataError as error:
+            yield str(error)
+            continue
+        tables.append(rows)
+        for key in map(index.key_of, rows):
+            if key in keys:
+                yield f"{shard.name}:{key}: key: appears twice"
+            keys.add(key)
+    if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
+        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(tables)} by the indices"
+
+
+def _check_samples(stream: BinaryIO, name: str, rows: index.Rows, contents: Manifest) -> Iterator[str]:
     """Read and decode each sample that the index lists."""
-    with path.open("rb") as stream:
-        for row in rows:
-            key = index.key_of(row)
-            where = f"{path.name}:{key}"
-            try:
-                parts = index.read_members(stream, row, where=where)
-                sample = members.decode(parts, key=key, where=where, meta=contents.meta)
-            except BadSampleError as error:
-                yield str(error)
-                continue
-            if counts(sample.annotation) != {name: int(row[name]) for name in LISTS}:
-                yield f"{where}: annotation: has another number of items than the index says"
+    for row in rows:
+        key = index.key_of(row)
+        where = f"{name}:{key}"
+        try:
+            parts = index.read_members(stream, row, where=where)
+            sample = members.decode(parts, key=key, where=where, meta=contents.meta)
+        except BadSampleError as error:
+            yield str(error)
+            continue
+        if counts(sample.annotation) != {name: int(row[name]) for name in LISTS}:
+            yield f"{where}: annotation: has another number of items than the index says"

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from idiff.data import index
 from idiff.data import manifest as manifests
 from idiff.data.cache import LIMIT, Cache
-from idiff.data.folder import Folder
+from idiff.data.folder import Folder, LocalFolder
 from idiff.data.manifest import Manifest, Shard
 from idiff.data.members import MAX_KEY
 from idiff.errors import ConfigError, DataError, FetchError, IdiffError
@@ -122,6 +122,19 @@ class RemoteFolder(Folder):
         address = f"{self.address}/{index.index_name(shard.name)}"
         most = index.LARGEST_HEADER + shard.samples * index.row_dtype(MAX_KEY).itemsize
         return self.cache.get(shard.index_sha256, most, partial(fetch, address, most=most), name=address)
+
+
+def folder_at(where: Path | str, cache: Cache | None = None) -> Folder:
+    """The folder at a path or an address.
+
+    Args:
+        where: a path, or an address.
+        cache: keeps what is fetched, see `RemoteFolder`.
+
+    Raises:
+        DataError: an address of another scheme.
+    """
+    return RemoteFolder(str(where), cache) if is_address(where) else LocalFolder(Path(where))
 
 
 def fetch(address: str, path: Path, *, most: int) -> None:

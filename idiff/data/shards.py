@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from idiff.data import index, members
 from idiff.data import manifest as manifests
 from idiff.data.annotation import LISTS, UNITS, counts
-from idiff.data.folder import Folder, LocalFolder
+from idiff.data.folder import Folder
 from idiff.data.manifest import Manifest, Shard
-from idiff.data.remote import RemoteFolder, is_address
+from idiff.data.remote import folder_at
 from idiff.errors import BadSampleError, ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ShardSet:
         Raises:
             DataError: anything is missing, of another schema version, of another size or content.
         """
-        folder = RemoteFolder(str(where), cache) if is_address(where) else LocalFolder(Path(where))
+        folder = folder_at(where, cache)
         manifest = folder.manifest()
         for shard in manifest.shards:
             folder.check(shard, verify=verify)

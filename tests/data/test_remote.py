@@ -266,6 +266,23 @@ def test_stats_and_filter_take_addresses(local, server, tmp_path, capsys, monkey
     assert "9 pairs of one picture" in capsys.readouterr().out
 
 
+def test_check_takes_an_address_and_names_what_is_wrong(local, server, capsys):
+    address = f"{server[0]}/set"
+    assert main(["data", "check", address]) == 0
+    assert f"{address}: sound; 5 shards, 9 samples" in capsys.readouterr().out
+    for file in Cache().folder.glob("[0-9a-f]*"):
+        file.unlink()
+    path = local / "val-000001.tar"
+    path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+    (local / "val-000002.tar").unlink()
+    assert main(["data", "check", address]) == 1
+    text = capsys.readouterr().out
+    assert f"{address}/val-000001.tar is damaged" in text
+    assert f"{address}/val-000002.tar is not there" in text
+    assert f"{address}: 2 faults" in text
+    assert main(["data", "check", f"{server[0]}/nowhere"]) == 2
+
+
 @pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("2K", 2048), ("1.5 GB", 3 << 29), ("1TiB", 1 << 40)])
 def test_sizes(text, size, monkeypatch, tmp_path):
     assert parse_size(text) == size
