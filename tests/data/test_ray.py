@@ -1,6 +1,8 @@
 """Builds on Ray: the same bytes as here. Ray is an optional extra; where it is missing, only its absence is tested."""
 
 import importlib.util
+import os
+import signal
 import sys
 
 import pytest
@@ -66,3 +68,30 @@ def test_an_unknown_executor_is_refused_before_anything_is_written(tmp_path):
         toy(tmp_path / "new", executor="rya")
     assert not (tmp_path / "new").exists()
     assert executors.create("local") is not executors.create("ray")
+
+
+class Dies(ToySource):
+    """Ends its own process, once, in the middle of a slice."""
+
+    def __init__(self, count, mark):
+        super().__init__(count)
+        self.mark = mark
+
+    def sample(self, index):
+        if index == 5 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().sample(index)
+
+
+@needed
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_a_slice_whose_process_is_killed_is_done_again(cluster, tmp_path):
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    toy(tmp_path / "there", Dies(9, tmp_path / "mark"), executor="ray")
+    assert (tmp_path / "mark").exists()
+    toy(tmp_path / "here", ToySource(9))
+    assert made(tmp_path / "there") == made(tmp_path / "here")
