@@ -67,8 +67,8 @@ def _run(
         if done.shard is not None:
             _check_here(job, done)
         yield job, done
-    for left in jobs[0].path.parent.glob(".*.tmp"):  # of tasks whose process was lost
-        left.unlink()
+    for half in jobs[0].path.parent.glob(".*.tmp"):  # of tasks whose process was lost
+        half.unlink()
 
 
 def _work(state: tuple[Source, Mapping[str, Any]], job: tuple[int, int, str]) -> Done:

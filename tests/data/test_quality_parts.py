@@ -2,18 +2,22 @@
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from scipy.spatial.distance import cdist
-from shard_making import file_bytes, picture
+from shard_making import ToySource, file_bytes, picture
 
+from idiff.cli import main
 from idiff.cli.filter import load_features
+from idiff.data.build import build
 from idiff.data.quality.aesthetic import load_head
 from idiff.data.quality.features import ClipFeatures, ColorStatistics
 from idiff.data.quality.giqa import NEAREST, knn_giqa
+from idiff.data.shards import ShardSet
 from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.utils.picture_files import decode_picture
 
@@ -163,6 +167,25 @@ def test_clip_features_are_those_of_the_model_on_its_own_preprocessing(clip_fold
         expected = CLIPModel.from_pretrained(clip_folder).eval().get_image_features(pixel_values=pixels).pooler_output
     torch.testing.assert_close(found[1:2], expected, atol=0.03, rtol=0.03)
     assert len(features.fingerprint()) == 64
+
+
+def test_the_command_scores_by_clip_and_the_head(clip_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    build(ToySource(9), "set", name="toy", split="val", shard_size=4)
+    Path("clip.yaml").write_text(
+        f"class_path: idiff.data.quality.features.ClipFeatures\ninit_args: {{folder: {clip_folder}, batch_size: 3}}"
+    )
+    weight = torch.randn(1, 12, generator=torch.Generator().manual_seed(2))
+    save_file({"linear.weight": weight, "linear.bias": torch.tensor([5.0])}, "head.safetensors")
+    shards = ShardSet.open("set")
+    vectors = ClipFeatures(str(clip_folder))([shards.read(place).image for place in range(9)])
+    scores = (vectors / vectors.norm(dim=1, keepdim=True)) @ weight[0] + 5
+    limit = float(scores.sort().values[3:5].mean())
+    words = ["--features", "clip.yaml", "--aesthetic", "head.safetensors", "--min-aesthetic", str(limit)]
+    assert main(["data", "filter", "set", "--out", "good", *words]) == 0
+    expected = [shards.key(place) for place in range(9) if scores[place] >= limit]
+    assert Path("good/kept.txt").read_text().split() == expected
+    assert len(ShardSet.open("good")) == len(expected) == 5
 
 
 def test_a_folder_without_safe_weights_is_refused(clip_folder, tmp_path):
