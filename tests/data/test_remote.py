@@ -8,7 +8,7 @@ import threading
 import fsspec
 import pytest
 from shard_making import ToySource
-from torch.utils.data import DataLoader
+from torch._utils import ExceptionWrapper
 
 from idiff.cli import main
 from idiff.data import remote
@@ -55,7 +55,7 @@ def server(tmp_path, monkeypatch):
     own = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(handler, directory=str(tmp_path / "web"))
     )  # fmt: skip
-    threading.Thread(target=own.serve_forever, daemon=True).start()
+    threading.Thread(target=own.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{own.server_port}", handler.asked, handler.broken
     own.shutdown()
     own.server_close()
@@ -243,22 +243,20 @@ def test_worker_processes_read_rows_from_an_address(tmp_path, server):
 
 
 def test_an_error_of_a_worker_is_one_sentence(local, server):
+    """torch raises a worker's error again, with its traceback as the text."""
     shards = ShardSet.open(f"{server[0]}/set")
     (local / "val-000000.tar").unlink()
-
-    class Reads:
-        def __len__(self):
-            return 1
-
-        def __getitem__(self, place):
-            return shards.read(place).key
-
+    try:
+        shards.read(0)
+    except FetchError:
+        wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
     with pytest.raises(FetchError) as caught:
-        list(DataLoader(Reads(), num_workers=1))
+        wrapped.reraise()
+    assert "Traceback" in wrapped.exc_msg
     assert str(caught.value).startswith(f"{server[0]}/set/val-000000.tar is not there.")
 
 
-def test_stats_and_filter_take_addresses(local, server, tmp_path, capsys, monkeypatch):
+def test_stats_and_overlap_take_addresses(local, server, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["data", "stats", f"{server[0]}/set"]) == 0
     assert "samples: 9" in capsys.readouterr().out
