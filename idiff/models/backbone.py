@@ -85,13 +85,14 @@ class LatentDiffusion(nn.Module):
         autoencoder: trained; kept frozen here.
         text: trained with the U-Net where it was built from a config, frozen where it has weights.
         unet: arguments of `diffusers.UNet2DConditionModel`; channels and context width are filled in.
-        unet_weights: folder of a U-Net to start from instead. A text-to-image U-Net is widened with zeros where a source is asked.
+        unet_weights: folder of a U-Net to start from. A text-to-image U-Net is widened with zeros where a source is asked. With
+            `unet` beside it, which then names what is other, attention blocks are added that start silent.
         objective: what is trained, and how it is sampled.
         with_source: whether there is a source picture.
         sample_seed: seed of every picture that `edit` samples.
 
     Raises:
-        ConfigError: the autoencoder was never trained, or both or neither of `unet` and `unet_weights` are given.
+        ConfigError: the autoencoder was never trained, or neither `unet` nor `unet_weights` is given.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class LatentDiffusion(nn.Module):
             context=text.width,
             with_source=with_source,
         )
-        fresh = unet is not None or (with_source and any("widened" in line for line in self.report))
+        fresh = unet_weights is None or (with_source and any("widened" in line for line in self.report))
         if self.objective.residual and with_source and fresh:
             nn.init.zeros_(self.unet.conv_out.weight)
             nn.init.zeros_(self.unet.conv_out.bias)

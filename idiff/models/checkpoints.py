@@ -17,8 +17,10 @@ from idiff.models.embedded import located, names
 from idiff.models.exports import read_folder
 from idiff.models.folders import file_sha256
 from idiff.models.text import TextEncoder
+from idiff.models.unet import ATTENTION, silence
 
 PREFIX = "backbone."
+HEAD = "recognition."
 
 
 @dataclass(slots=True)
@@ -143,6 +145,34 @@ def assign(backbone: LatentDiffusion, state: dict[str, Any], *, origin: str) -> 
             f"({', '.join(wrong[:3])}). Use the model configuration it was trained with."
         )
     backbone.load_state_dict(state, strict=False)
+
+
+def hand_over(backbone: LatentDiffusion, state: dict[str, Any], *, origin: str) -> list[str]:
+    """Load what another model has of this one's trained weights. Attention blocks that it lacks start silent.
+
+    Args:
+        backbone: takes the weights.
+        state: of the other model.
+        origin: its name.
+
+    Returns:
+        what was loaded, made new and left out, in words.
+
+    Raises:
+        CheckpointError: anything but attention blocks and the training head `Recognition` differs.
+    """
+    frozen = frozen_prefixes(backbone)
+    own = {key: value for key, value in backbone.state_dict().items() if not key.startswith(frozen)}
+    given = {key: value for key, value in state.items() if not key.startswith(frozen)}
+    new = [key for key in own if key not in given and (ATTENTION in key or key.startswith(HEAD))]
+    out = [key for key in given if key not in own and key.startswith(HEAD)]
+    kept = {key: value for key, value in given.items() if key not in out}
+    assign(backbone, kept | {key: own[key] for key in new}, origin=origin)
+    silence(backbone, [key for key in new if ATTENTION in key])
+    report = [f"U-Net and text encoder: {len(kept)} weights loaded from {origin}"]
+    report += [f"{len(new)} weights are new: {', '.join(new[:3])}{', ...' if len(new) > 3 else ''}"] if new else []
+    report += [f"{len(out)} weights left out: {', '.join(out)}"] if out else []
+    return report
 
 
 def frozen_prefixes(backbone: LatentDiffusion) -> tuple[str, ...]:

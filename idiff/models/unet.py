@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from torch import nn
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.folders import subfolder
 
+ATTENTION = ".attentions."
+"""What marks the weights of attention blocks."""
+
 
 def build_unet(
     config: dict[str, Any] | None, *, weights: str | None, latent_channels: int, context: int, with_source: bool
@@ -18,8 +22,9 @@ def build_unet(
     """Build or load the U-Net.
 
     Args:
-        config: arguments of `UNet2DConditionModel` but for channels and context width.
-        weights: folder in the hub's layout to start from instead.
+        config: arguments of `UNet2DConditionModel` but for channels and context width. Together with weights: what is to be
+            other than there. Only attention blocks can be added so; they are silent at first.
+        weights: folder in the hub's layout to start from.
         latent_channels: C of the autoencoder.
         context: width D of the text states.
         with_source: 2C channels in instead of C.
@@ -28,13 +33,13 @@ def build_unet(
         the U-Net, and what was done to it in words.
 
     Raises:
-        ConfigError: both or neither of config and weights.
+        ConfigError: neither config nor weights, or a config that the weights do not fit.
         CheckpointError: the loaded U-Net does not fit the autoencoder or the text encoder.
     """
-    if (config is None) == (weights is None):
-        raise ConfigError("the U-Net needs either a config (unet) or weights (unet_weights), just one of the two")
+    if config is None and weights is None:
+        raise ConfigError("the U-Net needs a config (unet), weights (unet_weights), or weights and what is to be added to them")
     channels = latent_channels * (2 if with_source else 1)
-    if config is not None:
+    if config is not None and weights is None:
         fixed = {"in_channels": channels, "out_channels": latent_channels, "cross_attention_dim": context}
         return UNet2DConditionModel(**{**config, **fixed}), ["U-Net: every weight is new"]
     folder = subfolder(str(weights), "unet")
@@ -50,7 +55,46 @@ def build_unet(
         report.append(f"U-Net: first convolution widened {latent_channels} -> {channels} with zeros")
     elif net.config.in_channels != channels:
         raise CheckpointError(f"{folder} takes {net.config.in_channels} channels: expected {channels}")
+    if config is not None:
+        net, new = grow(net, config)
+        report.append(f"U-Net: {len(new)} weights of attention blocks are new: these start silent")
     return net, report
+
+
+def grow(net: UNet2DConditionModel, config: dict[str, Any]) -> tuple[UNet2DConditionModel, list[str]]:
+    """Add attention blocks to a U-Net; what it computes stays the same until they are trained.
+
+    Args:
+        net: to start from; left as it is.
+        config: what is to be other than in its own config, such as `up_block_types`.
+
+    Returns:
+        the new U-Net, and the keys of its new weights.
+
+    Raises:
+        ConfigError: the config changes more than attention blocks.
+    """
+    grown = UNet2DConditionModel.from_config({**net.config, **config})
+    own, given = grown.state_dict(), net.state_dict()
+    new = [key for key in own if key not in given]
+    wrong = [key for key in given if key not in own or own[key].shape != given[key].shape]
+    wrong += [key for key in new if ATTENTION not in key]
+    if wrong:
+        raise ConfigError(
+            f"unet changes {len(wrong)} weights ({', '.join(wrong[:3])}) of unet_weights: expected new attention blocks alone. "
+            "Leave out unet_weights to train new weights, or unet to take them as they are."
+        )
+    grown.load_state_dict(given, strict=False)
+    silence(grown, new)
+    return grown, new
+
+
+def silence(net: nn.Module, keys: Iterable[str]) -> None:
+    """Set the last projection of the attention blocks that keys belong to to zero, in place: they then add nothing."""
+    for name in {key[: key.index(ATTENTION)] + ATTENTION + key.split(ATTENTION)[1].split(".")[0] for key in keys}:
+        last = net.get_submodule(name).get_submodule("proj_out")
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
 
 def widen(net: UNet2DConditionModel, extra: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from idiff.errors import CheckpointError
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.checkpoints import assign, load
+from idiff.models.checkpoints import hand_over, load
 from idiff.stages.base import Stage
 from idiff.types import Batch, Sampling
 
@@ -20,7 +20,8 @@ class TaskTraining(Stage):
 
     Args:
         backbone: the model.
-        init_from: a checkpoint whose averaged weights training starts from, with a fresh optimizer and step 0.
+        init_from: a checkpoint whose averaged weights training starts from, with a fresh optimizer and step 0. Attention blocks
+            that it lacks start silent; every other weight must be there.
         sampling: how pictures are sampled where a task does not say.
         max_rows: rows sampled at a time in validation and prediction, to bound memory.
         **optim: see `Stage`.
@@ -41,12 +42,10 @@ class TaskTraining(Stage):
         self.max_rows = max_rows
         if init_from is not None:
             source = load(init_from)
-            new = {key: value for key, value in backbone.state_dict().items() if key.startswith("recognition.")}
-            state = {
-                key: value for key, value in source.backbone.state_dict().items() if not key.startswith("recognition.")
-            }
-            assign(backbone, new | state, origin=init_from)
-            backbone.report.append(f"U-Net and text encoder: every weight loaded from {init_from}, step {source.step}")
+            backbone.report += [
+                *hand_over(backbone, source.backbone.state_dict(), origin=init_from),
+                f"{init_from} had taken {source.step} steps",
+            ]
 
     def describe(self) -> dict[str, Any]:
         """The backbone's description."""
