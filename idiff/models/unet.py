@@ -37,7 +37,9 @@ def build_unet(
         CheckpointError: the loaded U-Net does not fit the autoencoder or the text encoder.
     """
     if config is None and weights is None:
-        raise ConfigError("the U-Net needs a config (unet), weights (unet_weights), or weights and what is to be added to them")
+        raise ConfigError(
+            "the U-Net needs a config (unet), weights (unet_weights), or weights and what is to be added to them"
+        )
     channels = latent_channels * (2 if with_source else 1)
     if config is not None and weights is None:
         fixed = {"in_channels": channels, "out_channels": latent_channels, "cross_attention_dim": context}

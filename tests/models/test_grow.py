@@ -1,0 +1,71 @@
+"""Weights that go over into a model with more attention blocks, or with another training head."""
+
+import pytest
+import torch
+from small_models import TEXT, UNET
+
+from idiff.errors import CheckpointError, ConfigError
+from idiff.models.autoencoder import Autoencoder
+from idiff.models.backbone import LatentDiffusion, Objective
+from idiff.models.checkpoints import hand_over
+from idiff.models.text import TextEncoder
+
+MORE = {"up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]}
+
+
+def model(folder, **over):
+    torch.manual_seed(7)
+    return LatentDiffusion(autoencoder=Autoencoder(weights=folder), text=TextEncoder(config=TEXT), **over)
+
+
+def painted(net):
+    rng = torch.Generator().manual_seed(0)
+    latent = torch.randn(2, 8, 16, 16, generator=rng)
+    states = torch.randn(2, 77, 16, generator=rng)
+    with torch.no_grad():
+        return net.unet(latent, torch.tensor([3, 900]), encoder_hidden_states=states).sample
+
+
+@pytest.fixture
+def folder(backbone, tmp_path):
+    backbone.unet.save_pretrained(tmp_path / "unet")
+    return str(tmp_path)
+
+
+def test_new_attention_blocks_are_silent_at_first_and_learn(backbone, autoencoder_folder, folder, batch):
+    grown = model(autoencoder_folder, unet=MORE, unet_weights=folder)
+    assert "attention blocks are new" in " ".join(grown.report)
+    assert torch.allclose(painted(grown), painted(backbone), atol=1e-6)
+    grown.loss(batch, seed=0).backward()
+    last = grown.unet.up_blocks[1].attentions[0].proj_out.weight
+    assert float(last.detach().abs().max()) == 0 and float(last.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize("change", [{"block_out_channels": [16, 32]}, {"layers_per_block": 2}])
+def test_a_config_that_changes_more_is_refused(autoencoder_folder, folder, change):
+    with pytest.raises(ConfigError, match="expected new attention blocks alone"):
+        model(autoencoder_folder, unet=change, unet_weights=folder)
+
+
+def test_neither_config_nor_weights_is_refused(autoencoder_folder):
+    with pytest.raises(ConfigError, match="needs a config"):
+        model(autoencoder_folder)
+
+
+def test_a_hand_over_says_what_was_loaded_made_new_and_left_out(backbone, autoencoder_folder, batch):
+    taught = model(autoencoder_folder, unet={**UNET, **MORE}, objective=Objective(recognition_weight=1.0))
+    report = hand_over(taught, backbone.state_dict(), origin="there")
+    assert "loaded from there" in report[0] and "are new" in report[1] and len(report) == 2
+    assert torch.allclose(painted(taught), painted(backbone), atol=1e-6)
+    plain = model(autoencoder_folder, unet={**UNET, **MORE})
+    report = hand_over(plain, taught.state_dict(), origin="there")
+    assert report[1].startswith("4 weights left out: recognition.")
+    assert torch.equal(painted(plain), painted(taught))
+
+
+def test_what_does_not_fit_is_refused_and_nothing_is_loaded(backbone, autoencoder_folder):
+    other = model(autoencoder_folder, unet={**UNET, **MORE})
+    before = painted(backbone)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        hand_over(backbone, other.state_dict(), origin="there")
+    assert torch.equal(painted(backbone), before)
