@@ -19,6 +19,7 @@ import yaml
 from PIL import Image
 
 from idiff.callbacks.records import read_results
+from idiff.utils.hardware import fast_bfloat16
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "configs" / "experiment"
@@ -46,7 +47,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/demo"), help="run folder; emptied where a demo is complete"
     )
-    parser.add_argument("--scenes", type=int, default=2500, help="training scenes of each task")
+    parser.add_argument("--scenes", type=int, default=4000, help="training scenes of each task")
     parser.add_argument(
         "--tiny", type=int, default=48, help="validation scenes of each task that `tiny` is asked about"
     )
@@ -67,7 +68,8 @@ def main(words: list[str] | None = None) -> None:
                   "--seed", str(SEED[split]), "--out", str(folder), "--workers", "2")  # fmt: skip
     places = {task: {split: str(out / "data" / task / split) for split in SEED} for task in TASKS}
     data = write(out / "data.yaml", {"data": {"init_args": {"tasks": places}}})
-    idiff("fit", "--config", str(EXPERIMENTS / "demo.yaml"), "--config", data,
+    precision = ["--trainer.precision", "bf16-mixed"] if fast_bfloat16() else []
+    idiff("fit", "--config", str(EXPERIMENTS / "demo.yaml"), "--config", data, *precision,
           "--ckpt_path", "last", "--trainer.default_root_dir", str(out), *overrides)  # fmt: skip
     for task in TASKS:
         idiff("evaluate", "--checkpoint", "tiny", "--data", places[task]["val"], "--task", task,

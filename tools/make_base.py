@@ -21,6 +21,7 @@ from idiff.data.shards import ShardSet
 from idiff.models.checkpoints import Loaded, load
 from idiff.models.exports import write_folder
 from idiff.models.familiarity import Familiarity
+from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.images import to_tensor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,11 +29,11 @@ EXPERIMENTS = ROOT / "configs" / "experiment"
 DATA, RUNS = Path("data/base"), Path("runs/base")
 ASSETS = ROOT / "idiff" / "assets" / "models"
 SCENES = {
-    "segmentation": 10_000, "keypoints": 10_000, "referring": 10_000, "editing": 10_000,
-    "denoise": 5_000, "deblur": 5_000, "dewatermark": 5_000,
+    "segmentation": 20_000, "keypoints": 20_000, "referring": 15_000, "editing": 10_000,
+    "denoise": 5_000, "deblur": 8_000, "dewatermark": 5_000,
 }  # fmt: skip
 """Task -> training scenes."""
-STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names")
+STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 STEPS = 1
@@ -52,7 +53,8 @@ def fit(name: str, done: Path) -> None:
     """Train one experiment, or go on with it, unless what it leaves behind is there."""
     if not done.exists():
         began = time.time()
-        idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last")
+        precision = ["--trainer.precision", "bf16-mixed"] if name == STAGE_2[-1] and fast_bfloat16() else []
+        idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *precision)
         print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
 
 
@@ -176,7 +178,7 @@ def main(words: list[str] | None = None) -> None:
     for name in STAGE_2:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
-    tasks = export(RUNS / "tasks_names" / "checkpoints" / "last.ckpt", "tiny-tasks")
+    tasks = export(RUNS / "tasks_muon" / "checkpoints" / "last.ckpt", "tiny-tasks")
     if options.ship:
         ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
         score("tiny")

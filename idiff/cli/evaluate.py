@@ -25,7 +25,11 @@ def parser() -> WordParser:
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes asked a picture: those present and one absent, or all")
-    add("--phrasings", choices=("seen", "unseen"), help="ask as in training (default), or in sentences kept apart from it")
+    add(
+        "--phrasings",
+        choices=("seen", "unseen"),
+        help="ask as in training (default), or in sentences kept apart from it",
+    )
     add("--decoder", metavar="NAME", help="how painted answers are read (color)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")

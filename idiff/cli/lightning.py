@@ -28,6 +28,7 @@ from idiff.cli.resume import PARTS, refuse_changes
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.checkpoints import read
 from idiff.stages.base import Stage
+from idiff.utils.hardware import fast_bfloat16
 
 METHODS = LightningCLI.subcommands()
 
@@ -98,6 +99,11 @@ class StageCLI(LightningCLI):
             of = f" of {steps:,}" if steps > 0 else ""
             _say(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
         self._resumed = {}
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu and "bf16" in str(self.trainer.precision) and not fast_bfloat16():
+            _say(
+                "this processor has no bfloat16 of its own: steps will be many times slower than with trainer.precision 32-true"
+            )
 
     def _run_subcommand(self, subcommand: str) -> None:
         alone = subcommand == "fit" and self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False)
