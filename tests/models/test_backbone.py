@@ -4,11 +4,13 @@ import pytest
 import torch
 from small_models import TEXT, UNET
 
-from idiff.errors import ConfigError
+from idiff.diffusion import NoiseSchedule, draw_timesteps, min_snr_weight
+from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
 from idiff.models.text import TextEncoder
 from idiff.types import Sampling
+from idiff.utils.seeds import torch_rng
 
 
 def randomise(module, seed=0):
@@ -187,3 +189,29 @@ def test_training_lowers_the_loss(backbone, batch):
         optimizer.step()
     assert not torch.equal(weights, flat(backbone.unet))
     assert backbone.loss(batch, seed=0, dropout=False).item() < 0.9 * before
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_min_snr_weighs_a_row_once(backbone, batch, kind):
+    """The weighted loss of one row over its plain loss is the weight, not its square."""
+    backbone.objective.prediction, backbone.objective.terminal_share = kind, 0.0
+    backbone.schedule = NoiseSchedule(zero_terminal_snr=False)
+    parts = ("keys", "instruction", "source", "target", "query", "annotation", "position", "task")
+    for i in range(4):
+        row = dataclasses.replace(batch, **{name: getattr(batch, name)[i : i + 1] for name in parts})
+        t = draw_timesteps([torch_rng(0, "noise", i)], backbone.schedule.num_train_timesteps)
+        plain = backbone.loss(row, seed=0)
+        backbone.objective.min_snr_gamma = 5.0
+        weighted = backbone.loss(row, seed=0)
+        backbone.objective.min_snr_gamma = None
+        weight = min_snr_weight(backbone.schedule.snr(t), 5.0, prediction_type=kind)
+        assert torch.allclose(weighted / plain, weight, rtol=1e-4)
+
+
+def test_a_missing_base_is_an_error(autoencoder_folder, tmp_path):
+    with pytest.raises(CheckpointError, match="nowhere"):
+        LatentDiffusion(
+            autoencoder=Autoencoder(weights=autoencoder_folder),
+            text=TextEncoder(config=TEXT),
+            unet_weights=str(tmp_path / "nowhere"),
+        )
