@@ -38,6 +38,24 @@ def region_scores(
     return decoder.scores(edited, rendered, colors, transparency)[:, 0]
 
 
+def sure_regions(scores: Tensor, *, pixels: int = 1, score: float = 0.0) -> Tensor:
+    """Empty the maps whose region is a speck or unsure. A model that doubts paints half a colour, and half a colour is no answer.
+
+    Args:
+        scores: float (B, H, W) in [0, 1]; the region is where they are above one half.
+        pixels: least size of a region.
+        score: least mean of the scores in a region.
+
+    Returns:
+        float (B, H, W); emptied maps are at most one half.
+    """
+    region = scores > 0.5
+    size = region.sum(dim=(1, 2))
+    mean = (scores * region).sum(dim=(1, 2)) / size.clamp_min(1)
+    empty = (size < pixels) | (mean < score)
+    return torch.where(empty[:, None, None], scores.clamp(max=0.5), scores)
+
+
 def mask_prediction(query: dict[str, Any], scores: Tensor) -> Prediction:
     """The mask where scores (H, W) are above one half; its score is their mean there, 0 for an empty mask."""
     mask = scores > 0.5

@@ -17,13 +17,14 @@ from idiff.tasks.base import Task
 from idiff.tasks.examples import named_shapes
 from idiff.tasks.guesses import everything
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.masks import mask_prediction, original_scores, region_scores, tint
+from idiff.tasks.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
 from idiff.tasks.parts import (
     ASKED,
     View,
     build_augment,
     build_decoder,
     check_picture,
+    check_share,
     check_size,
     look,
     matrix_list,
@@ -59,6 +60,7 @@ class ReferringSegmentation(Task):
         min_pixels: how many of the model's pixels must be painted for anything to count as named; fewer are specks, and
             the answer is empty. Measured at 64 px behind a small autoencoder: errors of up to 20 dB leave at most 4 specks
             in a picture that was not painted; the smallest target of the drawn scenes has 58 pixels.
+        min_score: a region whose mean score is lower is no answer, either; 0 takes all.
         instructions: file of templates with the slots {object} and {color}; None: the built-in ones.
         augment: albumentations transforms of training, each `{name: ..., arguments}`; None or []: none.
         decoder: name of the decoder.
@@ -79,6 +81,7 @@ class ReferringSegmentation(Task):
         palette: str = "saturated",
         transparency: float = 0.3,
         min_pixels: int = 8,
+        min_score: float = 0.0,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
         decoder: str = "color",
@@ -92,6 +95,7 @@ class ReferringSegmentation(Task):
         self.colors = painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)
         self.min_pixels, self.crop = min_pixels, crop
+        self.min_score = check_share("min_score", min_score)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment or [])
         self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
@@ -116,10 +120,9 @@ class ReferringSegmentation(Task):
         return Sample(ASKED, picture, {"phrases": [{"text": needed_words(text), "instances": []}], "instances": []})
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """One mask a query, in the model's pixels; empty where only specks are painted. See `Task.decode`."""
+        """One mask a query, in the model's pixels; empty where it is a speck or unsure. See `Task.decode`."""
         scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
-        specks = (scores > 0.5).sum(dim=(1, 2)) < self.min_pixels
-        scores = torch.where(specks[:, None, None], scores.clamp(max=0.5), scores)
+        scores = sure_regions(scores, pixels=self.min_pixels, score=self.min_score)
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:

@@ -17,7 +17,7 @@ from idiff.tasks.classes import absent_class, askable, background, labels_and_cl
 from idiff.tasks.examples import shapes
 from idiff.tasks.guesses import largest_class
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.masks import mask_prediction, original_scores, region_scores, tint
+from idiff.tasks.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
 from idiff.tasks.parts import (
     ASKED,
     View,
@@ -58,6 +58,7 @@ class SemanticSegmentation(Task):
             none.
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
+        min_score: a class whose region has a lower mean score is not there; 0 takes all.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
 
     Raises:
@@ -82,6 +83,7 @@ class SemanticSegmentation(Task):
         augment: list[dict[str, Any]] | None = None,
         decoder: str = "color",
         decoder_args: dict[str, Any] | None = None,
+        min_score: float = 0.0,
         phrasings: str = "seen",
     ) -> None:
         if ask not in {"auto", "all", "present"}:
@@ -94,6 +96,7 @@ class SemanticSegmentation(Task):
         self.negatives = check_share("negatives", negatives)
         self.min_pixels, self.crop, self.ask = min_pixels, crop, ask
         self.flip = check_share("flip", flip)
+        self.min_score = check_share("min_score", min_score)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment)
         self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
@@ -143,6 +146,7 @@ class SemanticSegmentation(Task):
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask a query, in the model's pixels. See `Task.decode`."""
         scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
+        scores = sure_regions(scores, score=self.min_score)
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:

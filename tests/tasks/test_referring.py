@@ -287,3 +287,14 @@ def test_a_set_that_names_all_its_objects_tells_what_is_where():
     assert np.array_equal(inside.numpy() == 2, np.any(MASKS, axis=0))
     assert set(inside.unique().tolist()) == {0, 2} and (parts.labels[:20] == 255).all()
     assert ReferringSegmentation().encode(sample(), 0, numpy_rng(0), train=False).parts is None
+
+
+def test_half_a_colour_is_no_answer_where_one_asks_for_more():
+    """A region painted at 60 % scores a little above one half: taken by default, empty with `min_score`."""
+    triplet = ReferringSegmentation().queries(sample(), 0)[0]
+    faint, source = (0.4 * triplet.source + 0.6 * triplet.target)[None], triplet.source[None]
+    for paint, wanted in ((faint, [True, False]), (triplet.target[None], [True, True])):
+        tasks = [ReferringSegmentation(min_score=score) for score in (0.0, 0.85)]
+        assert [bool(task.decode(paint, source, [triplet.query])[0].mask.any()) for task in tasks] == wanted
+    with pytest.raises(ConfigError):
+        ReferringSegmentation(min_score=1.5)

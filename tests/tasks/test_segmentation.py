@@ -238,3 +238,14 @@ def test_it_travels_to_workers():
     again = pickle.loads(pickle.dumps(task))
     one, two = (each.encode(sample(), 0, numpy_rng(0, "w"), train=True) for each in (task, again))
     assert torch.equal(one.target, two.target) and one.instruction == two.instruction
+
+
+def test_a_class_that_is_painted_faintly_is_not_there_where_one_asks_for_more():
+    triplets = SemanticSegmentation().queries(sample(), 0)
+    chosen = next(t for t in triplets if float(t.answer.sum()) > 0)
+    paint = (0.4 * chosen.source + 0.6 * chosen.target)[None]
+    found = [
+        SemanticSegmentation(min_score=score).decode(paint, chosen.source[None], [chosen.query])[0].mask.any()
+        for score in (0.0, 0.85)
+    ]
+    assert [bool(one) for one in found] == [True, False]
