@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from idiff.cli.compose import compose
+from idiff.cli.resume import PARTS
 from idiff.data.shards import ShardSet
 from idiff.models.checkpoints import Loaded, load
 from idiff.models.exports import write_folder
@@ -103,13 +104,15 @@ def familiarity(loaded: Loaded, *, pictures: int = 1000) -> Familiarity:
     return Familiarity.fit(torch.stack(sources), torch.cat(rendered))
 
 
-def export(checkpoint: Path, name: str) -> Path:
-    """Write a variant on its own, with everything in it."""
+def export(experiment: str, name: str) -> Path:
+    """Write the last weights of an experiment as a variant on its own. Its settings are those of the file, as it is now."""
     folder = RUNS / name
     if not folder.exists():
-        loaded = load(checkpoint)
+        settings = compose([str(EXPERIMENTS / f"{experiment}.yaml")])
+        loaded = load(Path(settings["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt")
         known = familiarity(loaded).describe()
-        write_folder(loaded.backbone, folder, config=loaded.config, step=loaded.step, familiarity=known, half=False)
+        config = {key: settings[key] for key in PARTS if key in settings}
+        write_folder(loaded.backbone, folder, config=config, step=loaded.step, familiarity=known, half=False)
     return folder
 
 
@@ -173,12 +176,12 @@ def main(words: list[str] | None = None) -> None:
     fit("base_text", RUNS / "text" / "text_encoder")
     if not trained("base_pictures"):
         fit("base_pictures", RUNS / "tiny-base")
-    base = export(RUNS / "pictures" / "checkpoints" / "last.ckpt", "tiny-base")
+    base = export("base_pictures", "tiny-base")
     ceilings(load(base))
     for name in STAGE_2:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
-    tasks = export(RUNS / "tasks_muon" / "checkpoints" / "last.ckpt", "tiny-tasks")
+    tasks = export(STAGE_2[-1], "tiny-tasks")
     if options.ship:
         ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
         score("tiny")
