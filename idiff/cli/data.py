@@ -12,6 +12,7 @@ from typing import Any
 
 from idiff.cli import filter as filters
 from idiff.cli import inpaint
+from idiff.cli.building import add_build_options
 from idiff.cli.words import WordParser
 from idiff.errors import ConfigError, DataError
 
@@ -54,12 +55,8 @@ def _parser() -> WordParser:
     child.add_argument("--root", metavar="DIR", help="folder of the raw data set")
     child.add_argument("--split", metavar="NAME", required=True, help="train, val, ...")
     child.add_argument("--out", metavar="DIR", required=True, help="folder of the shards")
-    child.add_argument(
-        "--workers", metavar="N", type=int, default=1, help="processes (1); the bytes do not depend on it"
-    )
-    child.add_argument("--executor", metavar="NAME", default="local", help="local (default), or ray for a Ray cluster")
+    add_build_options(child)
     child.add_argument("--limit", metavar="N", type=int, help="take the first N samples")
-    child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
     child.add_argument(
         "--annotations", metavar="PATH", help="annotations (label maps: their folder) that are elsewhere"
     )

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idiff.cli.building import Progress, add_build_options
 from idiff.errors import ConfigError, IdiffError
 
 if TYPE_CHECKING:
     from idiff.data.quality.features import Features
     from idiff.data.quality.scores import Scorer
     from idiff.data.shards import ShardSet
-
-Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
 
 
 def add_arguments(child: argparse.ArgumentParser) -> None:
@@ -33,9 +30,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     child.add_argument("--without", metavar="DIR", action="append", default=[], help="drop pictures of this set, too")
     child.add_argument("--scores", metavar="DIR", help="where scores are kept (OUT/scores)")
     child.add_argument("--part", metavar="I/N", help="score part I (from 0) of N only, write no set; for many machines")
-    child.add_argument("--workers", metavar="N", type=int, default=1, help="processes that write shards (1)")
-    child.add_argument("--executor", metavar="NAME", default="local", help="of writing: local, or ray")
-    child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
+    add_build_options(child)
 
 
 def run(arguments: argparse.Namespace, progress: Progress) -> int:

@@ -6,11 +6,9 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
+from idiff.cli.building import Progress, add_build_options
 
 
 def add_arguments(child: argparse.ArgumentParser) -> None:
@@ -32,9 +30,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     child.add_argument("--max-share", metavar="X", type=float, default=0.25, help="of the picture, of an object (0.25)")
     child.add_argument("--seed", metavar="N", type=int, default=0, help="of all choices (0)")
     child.add_argument("--limit", metavar="N", type=int, help="take the first N pairs")
-    child.add_argument("--workers", metavar="N", type=int, default=1, help="processes (1); bytes do not depend on it")
-    child.add_argument("--executor", metavar="NAME", default="local", help="local (default), or ray for a Ray cluster")
-    child.add_argument("--shard-size", metavar="N", type=int, default=1000, help="samples a shard (1000)")
+    add_build_options(child)
 
 
 def run(arguments: argparse.Namespace, progress: Progress) -> int:

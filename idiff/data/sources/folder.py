@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.base import RawSample, read_file
 from idiff.data.sources.pairs import check_task
 from idiff.data.sources.pictures import first_folder, header_size, list_pictures, make_keys
-from idiff.data.sources.tiles import Tile, cut
+from idiff.data.sources.tiles import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, missing
 from idiff.utils.picture_files import decode_picture
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from idiff.types import Picture
 
 
-class CleanFolder(Source):
+class CleanFolder(TiledSource):
     """One sample a picture, or one a tile of those with more than 2 million pixels: the damaged picture, and it as target.
 
     The clean file passes through unchanged; the damaged picture is stored without loss. The damage is a function of seed,
@@ -44,25 +44,8 @@ class CleanFolder(Source):
             raise missing(folder / "*.jpg", what="JPEG, PNG or WebP pictures", remedy=f"{folder} has none.")
         self.names, self.files = list(files), list(files.values())
         self.keys = make_keys(self.names)
-        self._places: list[tuple[int, Tile | None]] = [
-            (number, tile) for number, path in enumerate(self.files) for tile in cut(header_size(path))
-        ]
+        super().__init__([cut(header_size(path)) for path in self.files])
         self._last: tuple[int, Picture] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": None}
-
-    def meta(self) -> dict[str, Any]:
-        """Nothing is shared by the set."""
-        return {}
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def funnel(self) -> dict[str, int]:
-        """All pictures, and the samples that they make where some are cut into tiles."""
-        cut_up = len(self._places) != len(self.files)
-        return {"found": len(self.files)} | ({"in tiles of at most 2 MP": len(self)} if cut_up else {})
 
     def sample(self, index: int) -> RawSample:
         """Read one picture or tile, and damage it."""
@@ -83,8 +66,7 @@ class CleanFolder(Source):
         facts |= {"degradation": made.facts}
         if tile is None:
             return RawSample(self.keys[number], made.picture, facts, target=data)
-        facts |= {"tile": [tile.top, tile.left, tile.height, tile.width], "size": list(whole.shape[:2])}
-        return RawSample(f"{self.keys[number]}-{tile.name}", made.picture, facts, target=part)
+        return RawSample(f"{self.keys[number]}-{tile.name}", made.picture, facts | tile_facts(tile, whole), target=part)
 
     def _decoded(self, number: int, name: str, data: bytes) -> Picture:
         """Decode a picture; the last one is kept for its other tiles."""

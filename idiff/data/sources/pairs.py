@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.base import RawSample, read_file
 from idiff.data.sources.pictures import fitted_target, header_size, make_keys
-from idiff.data.sources.tiles import Tile, cut
+from idiff.data.sources.tiles import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_picture, picture_size
 
@@ -28,7 +28,7 @@ class PairFiles:
     target: Path | None
 
 
-class PairedPictures(Source):
+class PairedPictures(TiledSource):
     """One sample a pair, or one a tile where the damaged picture has more than 2 million pixels.
 
     Files pass through unchanged, lossless ones stay so. A clean picture of another size is resized to the damaged one
@@ -58,27 +58,10 @@ class PairedPictures(Source):
             )
         self.pairs = [PairFiles(sources.get(name), targets.get(name)) for name in names]
         self.names, self.keys = names, make_keys(names)
-        self._places: list[tuple[int, Tile | None]] = [
-            (number, tile)
-            for number, pair in enumerate(self.pairs)
-            for tile in cut(header_size(pair.source) if pair.source and pair.target else None)
-        ]
+        super().__init__(
+            [cut(header_size(pair.source) if pair.source and pair.target else None) for pair in self.pairs]
+        )
         self._last: tuple[int, Picture, Picture, dict[str, Any]] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": None}
-
-    def meta(self) -> dict[str, Any]:
-        """Nothing is shared by the set."""
-        return {}
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def funnel(self) -> dict[str, int]:
-        """All names, and the samples that they make where some are cut into tiles."""
-        cut_up = len(self._places) != len(self.pairs)
-        return {"found": len(self.pairs)} | ({"in tiles of at most 2 MP": len(self)} if cut_up else {})
 
     def sample(self, index: int) -> RawSample:
         """Read one pair, or one tile of it."""
@@ -99,11 +82,10 @@ class PairedPictures(Source):
             fitted, resized = fitted_target(picture_size(data, where=name), target, where=name)
             return RawSample(self.keys[number], data, facts | resized, target=fitted)
         source, clean, resized = self._whole(number, name, pair.source, pair.target)
-        place_facts = {
-            "tile": [tile.top, tile.left, tile.height, tile.width], "size": list(source.shape[:2])
-        }  # fmt: skip
         key = f"{self.keys[number]}-{tile.name}"
-        return RawSample(key, source[tile.slices], facts | resized | place_facts, target=clean[tile.slices])
+        return RawSample(
+            key, source[tile.slices], facts | resized | tile_facts(tile, source), target=clean[tile.slices]
+        )
 
     def _whole(self, number: int, name: str, source: Path, target: Path) -> tuple[Picture, Picture, dict[str, Any]]:
         """Decode a pair that is cut up; the last one is kept for its other tiles."""

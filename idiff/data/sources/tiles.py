@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from idiff.data.sources.base import Source
+
+if TYPE_CHECKING:
+    from idiff.types import Picture
 
 MAX_PIXELS = 2_000_000
 """Pictures with more pixels are cut."""
@@ -47,6 +53,44 @@ def cut(size: tuple[int, int] | None) -> list[Tile | None]:
         for row, (top, bottom) in enumerate(rows)
         for column, (left, right) in enumerate(columns)
     ]
+
+
+def tile_facts(tile: Tile, whole: Picture) -> dict[str, list[int]]:
+    """What an annotation says of a tile: its `[top, left, height, width]`, and the whole picture's (height, width)."""
+    return {"tile": [tile.top, tile.left, tile.height, tile.width], "size": list(whole.shape[:2])}
+
+
+class TiledSource(Source):
+    """A source of pictures of which large ones are cut.
+
+    Args:
+        tiles: of each picture, as `cut` returns them.
+
+    Attributes:
+        _places: sample -> (number of its picture, its tile; None: the whole).
+        _last: the picture that was decoded last, kept for its other tiles; it does not travel to workers.
+    """
+
+    _last: Any = None
+
+    def __init__(self, tiles: Sequence[Sequence[Tile | None]]) -> None:
+        self._pictures = len(tiles)
+        self._places = [(number, tile) for number, pieces in enumerate(tiles) for tile in pieces]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None}
+
+    def meta(self) -> dict[str, Any]:
+        """Nothing is shared by the set."""
+        return {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def funnel(self) -> dict[str, int]:
+        """All pictures, and the samples that they make where some are cut into tiles."""
+        cut_up = len(self) != self._pictures
+        return {"found": self._pictures} | ({"in tiles of at most 2 MP": len(self)} if cut_up else {})
 
 
 def _spans(length: int) -> list[tuple[int, int]]:

@@ -62,7 +62,7 @@ class ZipReader:
             zlib.error,
             ValueError,
             RuntimeError,
-            NotImplementedError,
+            NotImplementedError,  # a way of packing that Python does not unpack
         ) as error:
             raise BadSampleError(where, field, f"{path}: {member} cannot be unpacked: {error}") from error
 
