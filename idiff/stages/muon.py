@@ -1,4 +1,4 @@
-"""Muon: steepest descent for matrices. Small networks learn in about half the rows that AdamW needs."""
+"""Muon: steepest descent for matrices, beside AdamW for everything else."""
 
 from __future__ import annotations
 
