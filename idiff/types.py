@@ -166,6 +166,8 @@ class Prediction:
         labels: uint8 (H, W) label map: classes merged by score (combined semantic segmentation).
         masks: class index -> bool (H, W): each asked class on its own (combined semantic segmentation).
         picture: float32 (3, H, W) in [-1, 1]: an edited or restored picture.
+        boxes: float32 (N, 6): x, y, w, h in pixels, score in [0, 1], class index; N found objects, best first.
+        class_scores: class index -> score in [0, 1] (classification).
     """
 
     query: dict[str, Any]
@@ -176,6 +178,8 @@ class Prediction:
     labels: Tensor | None = None
     masks: dict[int, Tensor] | None = None
     picture: Tensor | None = None
+    boxes: Tensor | None = None
+    class_scores: dict[int, float] | None = None
 
 
 @dataclass(slots=True)
@@ -194,6 +198,8 @@ class Truth:
         picture: float32 (3, H, W) in [-1, 1].
         source: float32 (3, H, W) in [-1, 1].
         held_out: training never used this query's words together.
+        boxes: float32 (M, 5): x, y, w, h in pixels, class index; M objects.
+        category: index of the picture's class.
     """
 
     key: str
@@ -207,3 +213,5 @@ class Truth:
     picture: Tensor | None = None
     source: Tensor | None = None
     held_out: bool = False
+    boxes: Tensor | None = None
+    category: int | None = None

@@ -1,6 +1,8 @@
 """How answers are scored: thin torchmetrics classes over pure functions. They know tensors, not tasks."""
 
 from idiff.metrics.average_precision import oks
+from idiff.metrics.classification import BalancedAccuracy, Top1Accuracy, balanced_accuracy, top1
+from idiff.metrics.detection import BoxAP, box_average_precision, coco_detection_results
 from idiff.metrics.editing import MSERatio, PSNRInside, PSNROutside, region_error, region_psnr
 from idiff.metrics.keypoints import PCK, KeypointAP
 from idiff.metrics.restoration import PSNR, SSIM, psnr, ssim
@@ -21,6 +23,8 @@ __all__ = [
     "PCK",
     "PSNR",
     "SSIM",
+    "BalancedAccuracy",
+    "BoxAP",
     "CumulativeIoU",
     "HeldOutIoU",
     "KeypointAP",
@@ -31,6 +35,10 @@ __all__ = [
     "NoTargetAccuracy",
     "PSNRInside",
     "PSNROutside",
+    "Top1Accuracy",
+    "balanced_accuracy",
+    "box_average_precision",
+    "coco_detection_results",
     "coco_keypoint_result",
     "coco_keypoint_results",
     "confusion",
@@ -41,4 +49,5 @@ __all__ = [
     "region_error",
     "region_psnr",
     "ssim",
+    "top1",
 ]
