@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "models": {"diffusion"},
     "tasks": {"transforms", "metrics", "decoders"},
     "data": {"tasks", "transforms", "metrics"},
+    "alignment": {"tasks", "models", "metrics", "data"},
     "stages": {"models", "decoders", "diffusion"},
     "callbacks": {"tasks", "decoders", "metrics"},
     "pipeline": {"models", "stages", "tasks", "decoders"},
