@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
@@ -51,10 +52,57 @@ def average_precision(people: list[Person]) -> dict[str, float]:
         `ap` (mean over OKS thresholds 0.50:0.05:0.95), `ap50`, `ap75`, in [0, 1]; nan where nobody has a labelled
         joint.
     """
+    evaluation = _evaluated(people)
+    if evaluation is None:
+        return {"ap": math.nan, "ap50": math.nan, "ap75": math.nan}
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, 0, 0, 0].mean(axis=1)
+    return {"ap": float(precision.mean()), "ap50": float(precision[0]), "ap75": float(precision[5])}
+
+
+def resampled_precision(people: list[Person], counts: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float64]:
+    """`average_precision` of R resamples of the pictures, each picture matched once and then counted as often as drawn.
+
+    What pycocotools would find for people whose pictures were copied so often, because matching never crosses pictures.
+
+    Args:
+        people: predictions with their truth, all with the same sigmas.
+        counts: picture -> int64 (R,): how often each resample has it.
+
+    Returns:
+        float64 (3, R): `ap`, `ap50`, `ap75`; nan where nobody in a resample has a labelled joint.
+    """
+    evaluation = _evaluated(people)
+    resamples = len(next(iter(counts.values())))
+    if evaluation is None:
+        return np.full((3, resamples), math.nan)
+    found = [one for one in evaluation.evalImgs if one is not None]
+    weights = np.stack([counts[one["image_id"]] for one in found], axis=1)
+    positives = weights @ np.array([np.count_nonzero(one["gtIgnore"] == 0) for one in found])
+    scores = np.concatenate([one["dtScores"] for one in found])
+    order = np.argsort(-scores, kind="mergesort")
+    place = np.repeat(np.arange(len(found)), [len(one["dtScores"]) for one in found])[order]
+    hit = np.concatenate([one["dtMatches"] for one in found], axis=1)[:, order] > 0
+    counted = ~np.concatenate([one["dtIgnore"] for one in found], axis=1)[:, order].astype(bool)
+    precision = np.full((len(hit), resamples), math.nan)
+    for row in range(resamples):
+        if positives[row]:
+            drawn = weights[row, place]
+            for level, (hits, valid) in enumerate(zip(hit, counted, strict=True)):
+                right, wrong = np.cumsum(drawn * (hits & valid)), np.cumsum(drawn * (~hits & valid))
+                best = np.maximum.accumulate((right / (right + wrong + np.spacing(1)))[::-1])[::-1]
+                reached = np.searchsorted(right / positives[row], evaluation.params.recThrs, side="left")
+                precision[level, row] = np.append(best, 0.0)[reached].mean()
+    return np.stack([precision.mean(axis=0), precision[0], precision[5]])
+
+
+def _evaluated(people: list[Person]) -> COCOeval | None:
+    """Match predictions and truth by picture; None where nobody has a labelled joint."""
     truths = [person.coco_truth(number) for number, person in enumerate(people, start=1)]
     results = [person.coco_result() for person in people if person.labelled]
     if not results:
-        return {"ap": math.nan, "ap50": math.nan, "ap75": math.nan}
+        return None
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
@@ -67,9 +115,7 @@ def average_precision(people: list[Person]) -> dict[str, float]:
         evaluation.params.kpt_oks_sigmas = np.array(people[0].sigmas)
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0.0, math.inf]], ["all"]
         evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, 0, 0, 0].mean(axis=1)
-    return {"ap": float(precision.mean()), "ap50": float(precision[0]), "ap75": float(precision[5])}
+    return evaluation
 
 
 @dataclass(slots=True, frozen=True)

@@ -7,13 +7,16 @@ scored. Predicted ones are (K, 3): x, y, score; NaN where nothing was painted.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.average_precision import Person, average_precision, unpacked
+from idiff.metrics.average_precision import Person, average_precision, resampled_precision, unpacked
 from idiff.metrics.base import ItemMetric, RatioMetric, needed, same_shape
 from idiff.metrics.results import place_absent
 from idiff.types import Prediction, Truth
@@ -55,7 +58,7 @@ class KeypointAP(ItemMetric):
                 f"'{truth.key}' has the area {area}; expected pixels squared, or None to take it from the box."
             )
         person = Person(
-            picture=hash64(truth.key) >> 10,  # the 53 bits that a float64 holds exactly
+            picture=_number(truth.key),
             score=float(prediction.score),
             area=float(area),
             box=box,
@@ -74,14 +77,9 @@ class KeypointAP(ItemMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """`ap`, `ap50`, `ap75`: each float32 () in [0, 1]; nan where nobody has a labelled joint."""
-        parts = [self.ap_people] if isinstance(self.ap_people, Tensor) else self.ap_people
-        records = torch.cat([*parts, torch.zeros(0, dtype=torch.float64, device=self.device)])
-        skeletons: dict[tuple[float, ...], list[Person]] = {}
-        for person in sorted(unpacked(records.cpu()), key=lambda person: person.packed().tolist()):
-            skeletons.setdefault(person.sigmas, []).append(person)
         total = {"ap": 0.0, "ap50": 0.0, "ap75": 0.0}
         scored = 0
-        for people in skeletons.values():
+        for people in self._skeletons():
             weight = sum(person.labelled > 0 for person in people)
             if weight:
                 scored += weight
@@ -91,6 +89,35 @@ class KeypointAP(ItemMetric):
             name: torch.tensor(value / scored if scored else math.nan, device=self.device)
             for name, value in total.items()
         }
+
+    def resampled(self, keys: Sequence[str], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """`compute` of R resamples of the pictures. All ranks must call it together.
+
+        Args:
+            keys: every `truth.key` that was counted, each once.
+            counts: int64 (R, N), how often each resample has each key.
+
+        Returns:
+            `ap`, `ap50`, `ap75`: each float64 (R,); nan where nobody has a labelled joint.
+        """
+        drawn = dict(zip((_number(key) for key in keys), counts.T, strict=True))
+        total, scored = np.zeros((3, len(counts))), np.zeros(len(counts))
+        with self.sync_context():
+            for people in self._skeletons():
+                weight = sum((drawn[person.picture] for person in people if person.labelled), np.zeros(len(counts)))
+                total += np.nan_to_num(resampled_precision(people, drawn)) * weight
+                scored += weight
+        share = np.divide(total, scored, out=np.full_like(total, math.nan), where=scored > 0)
+        return dict(zip(("ap", "ap50", "ap75"), share, strict=True))
+
+    def _skeletons(self) -> list[list[Person]]:
+        """All people, those with the same sigmas together, in an order that depends on nothing but them."""
+        parts = [self.ap_people] if isinstance(self.ap_people, Tensor) else self.ap_people
+        records = torch.cat([*parts, torch.zeros(0, dtype=torch.float64, device=self.device)])
+        skeletons: dict[tuple[float, ...], list[Person]] = {}
+        for person in sorted(unpacked(records.cpu()), key=lambda person: person.packed().tolist()):
+            skeletons.setdefault(person.sigmas, []).append(person)
+        return list(skeletons.values())
 
 
 class PCK(RatioMetric):
@@ -115,6 +142,11 @@ class PCK(RatioMetric):
         labelled = true[:, 2] > 0
         near = distance <= self.threshold * max(width, height)
         self.add((near & labelled).sum(), labelled.sum())
+
+
+def _number(key: str) -> int:
+    """A picture's number, made of its key: the 53 bits that a float64 holds exactly."""
+    return hash64(key) >> 10
 
 
 def _keypoints(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[Tensor, Tensor]:
