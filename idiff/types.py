@@ -42,6 +42,7 @@ class Sample:
             `skeletons`: category -> `{"joints": [str], "pairs": [[left, right]], "sigmas": [float]}`.
         label: uint8 (H, W) label map, where the set has one.
         target: uint8 (H, W, 3) given answer (editing, restoration), where the set has one.
+        rejected: uint8 (H, W, 3) answer that people found worse than the target, where the set has one.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Sample:
     meta: Mapping[str, Any] = field(default_factory=dict)
     label: Labels | None = None
     target: Picture | None = None
+    rejected: Picture | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class Triplet:
         annotation: the truth, read by `Task.truth` alone. Values are JSON-able or numpy arrays.
         answer: float32 (C, H, W) in [0, 1]: the dense mask or heatmaps that encode drew, for training a learned decoder.
         parts: what all of the source shows, where the data says so.
+        rejected: float32 (3, H, W) in [-1, 1]: an answer that people found worse than the target, where the data has one.
     """
 
     key: str
@@ -89,6 +92,7 @@ class Triplet:
     annotation: dict[str, Any]
     answer: Tensor | None = None
     parts: Parts | None = None
+    rejected: Tensor | None = None
 
 
 @dataclass
@@ -118,6 +122,7 @@ class Batch:
         sampling: how validation samples these rows; None: the stage's default.
         answer: float32 (B, C, H, W) in [0, 1], where every row has one of the same C.
         parts: one entry a row: what its source shows, or None.
+        rejected: float32 (B, 3, H, W) in [-1, 1], where every row has one: an answer that people found worse than the target.
         bad: names of the bad samples (`shard:key: field: reason`) that were met and substituted while this batch was read.
     """
 
@@ -132,6 +137,7 @@ class Batch:
     sampling: Sampling | None = None
     answer: Tensor | None = None
     parts: list[Parts | None] = field(default_factory=list)
+    rejected: Tensor | None = None
     bad: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -148,7 +154,7 @@ class Batch:
         return Batch(
             keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
             annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
-            parts=self.parts, bad=self.bad,
+            parts=self.parts, rejected=move(self.rejected), bad=self.bad,
         )  # fmt: skip
 
 

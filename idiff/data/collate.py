@@ -73,7 +73,8 @@ def _stack(
             "text-to-image and editing tasks cannot share a mixture."
         )
     pictures = [triplet.target for triplet in triplets]
-    if len({picture.shape for picture in [*pictures, *sources]}) > 1:
+    rejected = [triplet.rejected for triplet in triplets if triplet.rejected is not None]
+    if len({picture.shape for picture in [*pictures, *sources, *rejected]}) > 1:
         raise LoadingError(
             f"one batch has pictures of several sizes ({_by_task(triplets, task)}): give every task one size."
         )
@@ -89,6 +90,7 @@ def _stack(
         sampling=sampling,
         answer=_stack_answers(triplets),
         parts=[triplet.parts for triplet in triplets],
+        rejected=torch.stack(rejected) if len(rejected) == len(triplets) else None,
         bad=bad,
     )
 

@@ -11,7 +11,7 @@ import io
 import tarfile
 import tokenize
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,14 +31,17 @@ MEMBER = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4"), ("forma
 """Place of a member's data in the shard, in bytes. `format`: 0 where there is none, else 1 + its place in FORMATS."""
 
 
+OPTIONAL = ("rejected",)
+"""Roles that an index has a place for only where a sample of its shard has such a member: most sets have none."""
+
 LARGEST_HEADER = 4096
 """Bytes before the rows of an index file are fewer."""
 
 
-def row_dtype(key_length: int) -> np.dtype[np.void]:
-    """The row of a sample whose keys have at most `key_length` characters."""
+def row_dtype(key_length: int, optional: Iterable[str] = ()) -> np.dtype[np.void]:
+    """The row of a sample whose keys have at most `key_length` characters, with these of the `OPTIONAL` roles."""
     fields: list[tuple[str, Any]] = [("key", f"S{key_length}")]
-    fields += [(role, MEMBER) for role in FORMATS]
+    fields += [(role, MEMBER) for role in FORMATS if role not in OPTIONAL or role in optional]
     fields += [(name, "<u4") for name in LISTS]
     return np.dtype(fields)
 
@@ -127,7 +130,8 @@ def build(path: Path, *, meta: Mapping[str, Any]) -> Rows:
             last = key
     if not samples:
         raise DataError(f"{path.name}: no sample in it. Leave empty shards out.")
-    rows = np.zeros(len(samples), row_dtype(max(map(len, samples))))
+    optional = [role for role in OPTIONAL if any(role in parts for parts in samples.values())]
+    rows = np.zeros(len(samples), row_dtype(max(map(len, samples)), optional))
     for row, (key, parts) in zip(rows, samples.items(), strict=True):
         for role in REQUIRED:
             if role not in parts:
@@ -153,7 +157,7 @@ def key_of(row: np.void) -> str:
 
 def suffix_of(row: np.void, role: str) -> str | None:
     """`source.jpg`, or None where the sample has no such member."""
-    form = int(row[role]["format"])
+    form = int(row[role]["format"]) if role in (row.dtype.names or ()) else 0
     return f"{role}.{FORMATS[role][form - 1]}" if form else None
 
 
@@ -200,9 +204,11 @@ def load(path: Path) -> Rows:
         raise DataError(
             f"{path} cannot be used as an index: {error}. Run `idiff data check`, then build again."
         ) from error
-    keys = rows.dtype.fields["key"][0].itemsize if rows.dtype.fields and "key" in rows.dtype.fields else 1
-    if rows.ndim != 1 or rows.dtype != row_dtype(keys):
+    names = rows.dtype.names or ()
+    keys = rows.dtype["key"].itemsize if "key" in names else 1
+    if rows.ndim != 1 or rows.dtype != row_dtype(keys, names):
         raise DataError(f"{path} is an index of another layout. Build the shards again.")
-    if rows.size and not all(int(rows[role]["format"].max()) <= len(forms) for role, forms in FORMATS.items()):
+    known = all(int(rows[role]["format"].max()) <= len(forms) for role, forms in FORMATS.items() if role in names)
+    if rows.size and not known:
         raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
     return rows

@@ -4,6 +4,7 @@
     key.annotation.json         facts, canonical JSON
     key.target.{jpg,png,webp}   the given answer, where there is one
     key.label.png               the label map, where there is one
+    key.rejected.{jpg,png,webp} an answer that people found worse than the target, where there is one
 
 Reading runs nothing: JSON and pictures only, never a pickle, never webdataset's decoders.
 """
@@ -28,11 +29,18 @@ FORMATS = {
     "annotation": ("json",),
     "target": ("jpg", "png", "webp"),
     "label": ("png",),
+    "rejected": ("jpg", "png", "webp"),
 }
 """Role -> file formats. A sample has each role at most once; `REQUIRED` ones always."""
 
 REQUIRED = ("source", "annotation")
-MAX_BYTES = {"source": 256 << 20, "annotation": 16 << 20, "target": 256 << 20, "label": 64 << 20}
+MAX_BYTES = {
+    "source": 256 << 20,
+    "annotation": 16 << 20,
+    "target": 256 << 20,
+    "label": 64 << 20,
+    "rejected": 256 << 20,
+}
 """Larger members are refused before they are read."""
 
 MAX_KEY = 80
@@ -86,12 +94,16 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
             raise BadSampleError(where, role, f"missing, expected a member {key}.{role}.{'|'.join(FORMATS[role])}")
     image = decode_picture(parts["source"], where=where)
     label = decode_label(parts["label"], where=where) if "label" in parts else None
-    target = decode_picture(parts["target"], where=where, field="target") if "target" in parts else None
-    _check_sizes(image, label=label, target=target, where=where)
+    target, rejected = (
+        decode_picture(parts[role], where=where, field=role) if role in parts else None for role in ("target", "rejected")
+    )
+    _check_sizes(image, {"label": label, "target": target, "rejected": rejected}, where=where)
     _check_values(label, where=where, meta=meta)
     annotation = decode_annotation(parts["annotation"], where=where, meta=meta)
     _check_masks(annotation, image, where=where)
-    return Sample(key=key, image=image, annotation=annotation, meta=meta, label=label, target=target)
+    return Sample(
+        key=key, image=image, annotation=annotation, meta=meta, label=label, target=target, rejected=rejected
+    )
 
 
 def decode_annotation(data: bytes, *, where: str, meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +135,7 @@ def encode(sample: Sample | RawSample, *, where: str, meta: Mapping[str, Any]) -
     except (ValueError, TypeError) as error:
         raise BadSampleError(where, "annotation", f"cannot be written as JSON: {error}") from error
     members = {"annotation.json": facts}
-    for role, value in (("source", sample.image), ("target", sample.target)):
+    for role, value in (("source", sample.image), ("target", sample.target), ("rejected", sample.rejected)):
         if value is not None:
             data = value if isinstance(value, bytes) else encode_png(value)
             members[f"{role}.{picture_format(data, where=where, field=role)}"] = data
@@ -137,8 +149,8 @@ def encode(sample: Sample | RawSample, *, where: str, meta: Mapping[str, Any]) -
     return members
 
 
-def _check_sizes(image: Picture, *, label: Labels | None, target: Picture | None, where: str) -> None:
-    for role, other in (("label", label), ("target", target)):
+def _check_sizes(image: Picture, others: Mapping[str, Picture | Labels | None], *, where: str) -> None:
+    for role, other in others.items():
         if other is not None and other.shape[:2] != image.shape[:2]:
             got, expected = (f"{shape[1]}x{shape[0]}" for shape in (other.shape, image.shape))
             raise BadSampleError(where, role, f"{got} pixels, expected {expected} as the picture has")

@@ -31,8 +31,8 @@ class InstructEditing(Task):
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
     et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its picture's size. Where
-    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. The whole picture
-    is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
+    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. A `rejected`
+    picture, an answer that people found worse, is seen through the same frame as the target. The whole picture is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
     colour is changed, since they name colours: training and evaluation see the same.
 
     The metrics tell the edited region from the rest: `annotation["region"]`, COCO's run-length encoding, where it is
@@ -72,6 +72,7 @@ class InstructEditing(Task):
             source=look(sample.image, matrix, self.size).source,
             instruction=instruction,
             target=look(target, matrix, self.size).source,
+            rejected=None if sample.rejected is None else look(_worse(sample), matrix, self.size).source,
             query={
                 "task": self.kind,
                 "key": sample.key,
@@ -163,6 +164,15 @@ class InstructEditing(Task):
             return decode_mask(given)
         except ValueError as error:
             raise BadSampleError(sample.key, field, str(error)) from error
+
+
+def _worse(sample: Sample) -> Picture:
+    """The answer that people found worse than the target, of the picture's size."""
+    picture, expected = sample.rejected, sample.image.shape
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape != expected:
+        got = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise BadSampleError(sample.key, "rejected", f"got {got}, expected uint8 {expected} as the picture")
+    return picture
 
 
 def _sentence(sample: Sample, rng: np.random.Generator | None) -> str:

@@ -59,7 +59,7 @@ class Chosen(Source):
             raise BadSampleError(self.shards.where(place), "annotation", f"not JSON: {error}") from error
         return RawSample(
             key=self.shards.key(place), image=parts["source"], annotation=facts, label=parts.get("label"),
-            target=parts.get("target"),
+            target=parts.get("target"), rejected=parts.get("rejected"),
         )  # fmt: skip
 
     def funnel(self) -> dict[str, int]:

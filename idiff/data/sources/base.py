@@ -25,6 +25,7 @@ class RawSample:
         annotation: JSON-able facts, as in `Sample`.
         label: bytes of an 8-bit PNG label map, or uint8 (H, W), 255 = void.
         target: the given answer, as `image`.
+        rejected: an answer that people found worse, as `image`.
     """
 
     key: str
@@ -32,6 +33,7 @@ class RawSample:
     annotation: dict[str, Any]
     label: bytes | Labels | None = None
     target: bytes | Picture | None = None
+    rejected: bytes | Picture | None = None
 
 
 class Source(ABC):
