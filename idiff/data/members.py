@@ -95,15 +95,14 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
     image = decode_picture(parts["source"], where=where)
     label = decode_label(parts["label"], where=where) if "label" in parts else None
     target, rejected = (
-        decode_picture(parts[role], where=where, field=role) if role in parts else None for role in ("target", "rejected")
+        decode_picture(parts[role], where=where, field=role) if role in parts else None
+        for role in ("target", "rejected")
     )
     _check_sizes(image, {"label": label, "target": target, "rejected": rejected}, where=where)
     _check_values(label, where=where, meta=meta)
     annotation = decode_annotation(parts["annotation"], where=where, meta=meta)
     _check_masks(annotation, image, where=where)
-    return Sample(
-        key=key, image=image, annotation=annotation, meta=meta, label=label, target=target, rejected=rejected
-    )
+    return Sample(key=key, image=image, annotation=annotation, meta=meta, label=label, target=target, rejected=rejected)
 
 
 def decode_annotation(data: bytes, *, where: str, meta: Mapping[str, Any]) -> dict[str, Any]:

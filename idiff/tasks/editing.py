@@ -31,9 +31,10 @@ class InstructEditing(Task):
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
     et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its picture's size. Where
-    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. A `rejected`
-    picture, an answer that people found worse, is seen through the same frame as the target. The whole picture is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
-    colour is changed, since they name colours: training and evaluation see the same.
+    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. The whole picture
+    is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
+    colour is changed, since they name colours: training and evaluation see the same. A `rejected` picture, an answer that
+    people found worse, is seen through the same frame as the target.
 
     The metrics tell the edited region from the rest: `annotation["region"]`, COCO's run-length encoding, where it is
     given; otherwise the pixels where a channel of the target differs from the source by more than `threshold`.
