@@ -110,6 +110,40 @@ class Sampling:
 
 
 @dataclass(slots=True)
+class Latents:
+    """What the frozen autoencoder and text encoder make of the rows of a batch, where a cache gives that.
+
+    Attributes:
+        mean, std: float (B, C, h, w), the posterior of the target, unscaled.
+        source: float (B, C, h, w), the posterior mode of the source, unscaled; None for text-to-image.
+        changed: bool (B, 1, h, w), cells in which the target differs from the source; None for text-to-image.
+        states: float (P, L, D), hidden states of the distinct prompts of this batch; the first is of the empty prompt.
+        prompt: int64 (B,), which of them is the row's.
+        made_by: SHA-256 of the autoencoder's and the text encoder's weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+    source: Tensor | None
+    changed: Tensor | None
+    states: Tensor
+    prompt: Tensor
+    made_by: tuple[str, str]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Latents:
+        """Move the tensors to a device."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
+
+        return Latents(
+            mean=move(self.mean), std=move(self.std), source=None if self.source is None else move(self.source),
+            changed=None if self.changed is None else move(self.changed), states=move(self.states), prompt=move(self.prompt),
+            made_by=self.made_by,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
 class Batch:
     """Triplets of one task or of a mixture, stacked.
 
@@ -120,10 +154,12 @@ class Batch:
         position: int64 (B,): the row's place in the data stream; seeds its noise.
         task: the name of the row's task in the configuration, one entry a row.
         sampling: how validation samples these rows; None: the stage's default.
-        answer: float32 (B, C, H, W) in [0, 1], where every row has one of the same C.
+        answer: float32 (B, C, H, W) in [0, 1], padded with empty maps to the most C, where every row has one.
         parts: one entry a row: what its source shows, or None.
         rejected: float32 (B, 3, H, W) in [-1, 1], where every row has one: an answer that people found worse than the target.
         bad: names of the bad samples (`shard:key: field: reason`) that were met and substituted while this batch was read.
+        latents: what the frozen parts make of the rows, where a cache gives it. `source` is then None and `target` has no pixels,
+            (B, 3, 0, 0).
     """
 
     keys: list[str]
@@ -139,6 +175,7 @@ class Batch:
     parts: list[Parts | None] = field(default_factory=list)
     rejected: Tensor | None = None
     bad: list[str] = field(default_factory=list)
+    latents: Latents | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -155,6 +192,7 @@ class Batch:
             keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
             annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
             parts=self.parts, rejected=move(self.rejected), bad=self.bad,
+            latents=None if self.latents is None else self.latents.to(device, non_blocking=non_blocking),
         )  # fmt: skip
 
 

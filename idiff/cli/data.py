@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from idiff.cli import data_cache, inpaint
 from idiff.cli import filter as filters
-from idiff.cli import inpaint
 from idiff.cli.building import add_build_options
 from idiff.cli.words import WordParser
 from idiff.errors import ConfigError, DataError
@@ -87,6 +87,8 @@ def _parser() -> WordParser:
     child = add("overlap", _overlap, "exit 0; or 1 and the pictures that two sets share, by shard and key")
     child.add_argument("train", metavar="TRAIN")
     child.add_argument("val", metavar="VAL")
+    child = add("cache", data_cache.run, "draw views of training sets and encode them once, to train from")
+    data_cache.add_arguments(child)
     child = add("index", _index, "index shards that another program wrote in this schema")
     child.add_argument("folder", metavar="DIR")
     child.add_argument("--meta", metavar="FILE", help="JSON with `classes` or `skeletons`, shared by the set")

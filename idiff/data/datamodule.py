@@ -40,6 +40,8 @@ class StreamDataModule(LightningDataModule):
             index, and cannot be continued exactly.
         epoch_samples: rows of an epoch in sequential mode, where sizes are unknown.
         rebase: allow a run to be continued with another global batch; it goes on after the rows already read.
+        cache: folder of latent caches, one a task, which training reads instead of the shards (`idiff data cache` makes them);
+            the fixed views there take the place of fresh ones.
         overlap: what happens where a picture of a validation set is also trained on: `refuse`, or `warn` and go on.
 
     Attributes:
@@ -63,6 +65,7 @@ class StreamDataModule(LightningDataModule):
         mode: Literal["indexed", "sequential"] = "indexed",
         epoch_samples: int | None = None,
         rebase: bool = False,
+        cache: str | None = None,
         overlap: Literal["refuse", "warn"] = "refuse",
     ) -> None:
         super().__init__()
@@ -71,7 +74,7 @@ class StreamDataModule(LightningDataModule):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.val_samples, self.val_groups, self.max_bad_fraction = val_samples, val_groups, max_bad_fraction
         self.epoch_samples = epoch_samples if mode == "sequential" else None
-        self.rebase, self.overlap = rebase, overlap
+        self.rebase, self.overlap, self.cache = rebase, overlap, cache
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may have no validation item
         self._offset = 0
         self._training: Training | None = None
@@ -96,7 +99,9 @@ class StreamDataModule(LightningDataModule):
             self._evaluation = open_evaluation(self.entries)
             self._refuse_idle_ranks()
         if stage == TrainerFn.FITTING:
-            self._training = open_training(self.entries, seed=self.seed, epoch_samples=self.epoch_samples)
+            self._training = open_training(
+                self.entries, seed=self.seed, epoch_samples=self.epoch_samples, cache=self.cache
+            )
             refuse_overlap(self._training, self._evaluation, warn=self.overlap == "warn")
             rank_zero_info(self._training.summary)
         elif not self._evaluation:

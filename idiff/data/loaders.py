@@ -31,7 +31,7 @@ def stream_loader(dataset: StreamDataset, sampler: PositionSampler, *, workers: 
         dataset,
         batch_sampler=sampler,
         collate_fn=collate_rows,
-        **_process_options(workers),
+        **process_options(workers),
         persistent_workers=workers > 0,
     )
 
@@ -39,7 +39,7 @@ def stream_loader(dataset: StreamDataset, sampler: PositionSampler, *, workers: 
 def sequential_loader(dataset: SequentialDataset, *, workers: int) -> DataLoader[Any]:
     """Training loader in shard order; yields `types.Batch`."""
     return DataLoader(
-        dataset, batch_size=None, collate_fn=collate_rows, **_process_options(workers), persistent_workers=workers > 0
+        dataset, batch_size=None, collate_fn=collate_rows, **process_options(workers), persistent_workers=workers > 0
     )
 
 
@@ -53,9 +53,10 @@ def evaluation_loader(dataset: EvaluationDataset, *, groups: int, sampling: Samp
         workers: worker processes.
     """
     collate = partial(collate_groups, task=dataset.part.name, sampling=sampling)
-    return DataLoader(dataset, batch_size=groups, shuffle=False, collate_fn=collate, **_process_options(workers))
+    return DataLoader(dataset, batch_size=groups, shuffle=False, collate_fn=collate, **process_options(workers))
 
 
-def _process_options(workers: int) -> dict[str, Any]:
+def process_options(workers: int) -> dict[str, Any]:
+    """Arguments of a DataLoader with that many worker processes."""
     # a generator of its own: a loader that begins draws from it, and must not move torch's global random state
     return {"num_workers": workers, "worker_init_fn": start_worker, "generator": torch.Generator().manual_seed(0)}

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
 
+from idiff.data.cached_training import open_cached
 from idiff.data.dataset import Part, PositionSampler, StreamDataset
 from idiff.data.loaders import sequential_loader, stream_loader
 from idiff.data.overlap import proven, same_code
@@ -126,13 +127,16 @@ class SequentialTraining:
         return sequential_loader(dataset, workers=workers)
 
 
-def open_training(entries: Mapping[str, TaskEntry], *, seed: int, epoch_samples: int | None) -> Training:
+def open_training(
+    entries: Mapping[str, TaskEntry], *, seed: int, epoch_samples: int | None, cache: str | None = None
+) -> Training:
     """Open the training data of a mixture.
 
     Args:
         entries: name -> task and data; those without `train` are left out.
         seed: of the order.
         epoch_samples: rows of an epoch, which asks for the sequential mode; None for the indexed one.
+        cache: folder of latent caches to train from instead of the shards; None: the shards.
 
     Raises:
         ConfigError: no entry has training data, or a weight is not positive.
@@ -146,10 +150,15 @@ def open_training(entries: Mapping[str, TaskEntry], *, seed: int, epoch_samples:
             raise ConfigError(
                 f"data: task '{name}' has weight {entry.weight}, expected more than 0. Leave out its `train` instead."
             )
-        if entry.rows is not None and (entry.rows < 1 or epoch_samples is not None):
+        if entry.rows is not None and (entry.rows < 1 or epoch_samples is not None or cache is not None):
             raise ConfigError(
-                f"data: task '{name}' has rows {entry.rows}: expected 1 or more, and mode indexed. Set its `weight` instead."
+                f"data: task '{name}' has rows {entry.rows}: expected 1 or more, mode indexed, no cache. Set its `weight` instead."
             )
+    if cache is not None:
+        if epoch_samples is not None:
+            raise ConfigError("data: a cache is read by position: leave out mode: sequential.")
+        tasks = {name: (entry.task, entry.weight) for name, (entry, _) in trained.items()}
+        return open_cached(tasks, cache, seed=seed)
     if epoch_samples is not None:
         found = [
             open_part(name, entry.task, where=where, weight=entry.weight) for name, (entry, where) in trained.items()

@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from idiff.diffusion import per_sample_noise
 from idiff.errors import CheckpointError
 from idiff.models.folders import folder_sha256, subfolder
 
@@ -76,9 +77,11 @@ class Autoencoder(nn.Module):
             rngs: one CPU generator a row; None takes the mode.
         """
         mean, std = self.moments(pixels)
-        if rngs is None:
-            return self.scale * mean
-        noise = torch.stack([torch.randn(mean.shape[1:], generator=rng) for rng in rngs]).to(mean)
+        return self.scale * mean if rngs is None else self.posterior_sample(mean, std, rngs)
+
+    def posterior_sample(self, mean: Tensor, std: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+        """Scaled sample of posteriors (B, C, h, w), each row with the noise of its own CPU generator."""
+        noise = per_sample_noise(rngs, mean.shape[1:]).to(mean)
         return self.scale * (mean + std * noise)
 
     def decode(self, latent: Tensor) -> Tensor:

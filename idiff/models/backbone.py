@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -27,52 +27,15 @@ from idiff.diffusion import (
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder
+from idiff.models.goal import Objective
 from idiff.models.recognition import Recognition
 from idiff.models.text import TextEncoder
-from idiff.models.unet import build_unet
+from idiff.models.unet import CONV_IN, build_unet
 from idiff.types import Batch, Sampling
 from idiff.utils.seeds import torch_rng
 
 CHANGED = 1e-3
 """Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
-
-
-@dataclass
-class Objective:
-    """How the diffusion model is trained. The defaults are those of Stable Diffusion 1.5 and InstructDiffusion.
-
-    Attributes:
-        prediction: what the U-Net predicts: `epsilon`, `v_prediction` or `sample`.
-        zero_terminal_snr: no signal is left at the last timestep (arXiv 2305.08891); needs `v_prediction` or `sample`.
-        spacing: inference timesteps: `trailing`, `leading` or `linspace`.
-        terminal_share: share of training rows drawn at the last timestep; the rest is uniform.
-        changed_weight: weight of latent cells where the target differs from the source; 1 weighs all alike.
-        min_snr_gamma: min-SNR weighting (arXiv 2303.09556); None weighs all timesteps alike.
-        dropout_text, dropout_image, dropout_both: shares of rows whose condition is dropped: text alone, source alone, both.
-        residual: the U-Net's output is added to the scaled source latent, so that what stays as it is need not be learnt; a new
-            U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
-        recognition_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `Recognition`.
-        rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
-    """
-
-    prediction: str = "epsilon"
-    zero_terminal_snr: bool = False
-    spacing: str = "leading"
-    terminal_share: float = 0.0
-    changed_weight: float = 1.0
-    min_snr_gamma: float | None = None
-    dropout_text: float = 0.075
-    dropout_image: float = 0.075
-    dropout_both: float = 0.0
-    residual: bool = False
-    recognition_weight: float = 0.0
-    rule: str = "instructdiffusion"
-
-    def __post_init__(self) -> None:
-        if self.residual and self.prediction != "sample":
-            raise ConfigError(
-                f"objective.residual needs the prediction 'sample', got '{self.prediction}': the source is added to a clean latent"
-            )
 
 
 class LatentDiffusion(nn.Module):
@@ -90,6 +53,8 @@ class LatentDiffusion(nn.Module):
         objective: what is trained, and how it is sampled.
         with_source: whether there is a source picture.
         sample_seed: seed of every picture that `edit` samples.
+        gradient_checkpointing: compute the U-Net's blocks a second time on the way back instead of keeping what they computed:
+            less memory, the same gradients to rounding, about a third more time.
 
     Raises:
         ConfigError: the autoencoder was never trained, or neither `unet` nor `unet_weights` is given.
@@ -105,6 +70,7 @@ class LatentDiffusion(nn.Module):
         objective: Objective | None = None,
         with_source: bool = True,
         sample_seed: int = 0,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if autoencoder.reference is None:
@@ -120,18 +86,21 @@ class LatentDiffusion(nn.Module):
         self.text = text
         if text.reference is not None:
             text.requires_grad_(False).eval()
-        self.unet, self.report = build_unet(
+        self.unet, self.handover = build_unet(
             unet,
             weights=unet_weights,
             latent_channels=autoencoder.channels,
             context=text.width,
             with_source=with_source,
         )
-        fresh = unet_weights is None or (with_source and any("widened" in line for line in self.report))
+        fresh = unet_weights is None or (with_source and CONV_IN in self.handover.changed)
         if self.objective.residual and with_source and fresh:
             nn.init.zeros_(self.unet.conv_out.weight)
             nn.init.zeros_(self.unet.conv_out.bias)
-            self.report.append("U-Net: last convolution is zero: it starts as a copy of its source")
+            self.handover.start_as_copy()
+        self.report = self.handover.said
+        if gradient_checkpointing:
+            self.unet.enable_gradient_checkpointing()
         self.recognition: Recognition | None = None
         if self.objective.recognition_weight > 0:
             self.recognition = Recognition(self.unet, width=text.width)
@@ -171,8 +140,9 @@ class LatentDiffusion(nn.Module):
         Raises:
             ConfigError: the batch has a source and the model takes none, or the other way round.
         """
-        if (batch.source is not None) != self.with_source:
-            have, want = ("no source", "one") if batch.source is None else ("a source", "none")
+        given = batch.source if batch.latents is None else batch.latents.source
+        if (given is not None) != self.with_source:
+            have, want = ("no source", "one") if given is None else ("a source", "none")
             raise ConfigError(f"the batch has {have}, this model takes {want}: set with_source to fit the data")
         goal = self.objective
         rngs = [torch_rng(seed, "noise", int(position)) for position in batch.position]
@@ -184,28 +154,56 @@ class LatentDiffusion(nn.Module):
         if not dropout:
             drop_text, drop_image = torch.zeros_like(drop_text), torch.zeros_like(drop_image)
         with torch.no_grad():
-            latent = self.autoencoder.encode_target(batch.target, rngs)
-            condition = None
-            if batch.source is not None:
-                kept = (~drop_image).to(latent)[:, None, None, None]
-                condition = self.autoencoder.encode_source(batch.source) * kept
+            latent, source, changed = self._pictures(batch, rngs)
+            condition = None if source is None else source * (~drop_image).to(latent)[:, None, None, None]
         noise = per_sample_noise(rngs, latent.shape[1:]).to(latent)
         noisy = self.schedule.add_noise(latent, noise, t)
-        prompts = ["" if drop else prompt for prompt, drop in zip(batch.instruction, drop_text.tolist(), strict=True)]
-        prediction = self.predict(noisy, t, self.text(prompts), condition)
+        prediction = self.predict(noisy, t, self._states(batch, drop_text), condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=goal.prediction)
         row_weight = None
         if goal.min_snr_gamma is not None:
             row_weight = min_snr_weight(self.schedule.snr(t), goal.min_snr_gamma, prediction_type=goal.prediction)
-        cell_weight = None
-        if batch.source is not None and goal.changed_weight != 1:
-            cells = (latent.shape[2], latent.shape[3])
-            changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED)
-            cell_weight = cell_weights(changed, weight=goal.changed_weight)
+        cell_weight = None if changed is None else cell_weights(changed, weight=goal.changed_weight)
         error = weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
         if self.recognition is not None and self.training:
             error = error + goal.recognition_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error
+
+    def _pictures(self, batch: Batch, rngs: Sequence[torch.Generator]) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Scaled target latent, source latent, and which cells differ where they weigh more; encoded here or beforehand.
+
+        Raises:
+            ConfigError: a cache was made with other weights.
+        """
+        weighs = self.objective.changed_weight != 1
+        cached = batch.latents
+        if cached is not None:
+            references = (self.autoencoder.reference, self.text.reference)
+            own = tuple("trained" if each is None else each["sha256"] for each in references)
+            if own != cached.made_by:
+                raise ConfigError(
+                    "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
+                    f"{', '.join(each[:12] for each in cached.made_by)}, expected {', '.join(each[:12] for each in own)}). "
+                    "Make it again with `idiff data cache`."
+                )
+            latent = self.autoencoder.posterior_sample(cached.mean.float(), cached.std.float(), rngs)
+            source = None if cached.source is None else cached.source.float()
+            return latent, source, cached.changed if weighs else None
+        latent = self.autoencoder.encode_target(batch.target, rngs)
+        if batch.source is None:
+            return latent, None, None
+        cells = (latent.shape[2], latent.shape[3])
+        changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED) if weighs else None
+        return latent, self.autoencoder.encode_source(batch.source), changed
+
+    def _states(self, batch: Batch, dropped: Tensor) -> Tensor:
+        """Hidden states (B, L, D) of the prompts; the empty prompt's where the text is dropped, bool (B,)."""
+        cached = batch.latents
+        if cached is not None:
+            return cached.states.float()[cached.prompt.masked_fill(dropped.to(cached.prompt.device), 0)]
+        prompts = ["" if drop else prompt for prompt, drop in zip(batch.instruction, dropped.tolist(), strict=True)]
+        states: Tensor = self.text(prompts)
+        return states
 
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""

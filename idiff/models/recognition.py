@@ -69,7 +69,8 @@ class Recognition(nn.Module):
         for names, members in groups.items():
             words = self.read(encode(list(names)))
             logits = torch.einsum("bchw,nc->bnhw", features[members], words) / _WIDTH**0.5
-            truth = torch.stack([_shares(parts[row], logits.shape[-2:]) for row in members]).to(logits)  # type: ignore[arg-type]
+            labels = torch.stack([known.labels for row in members if (known := parts[row]) is not None])
+            truth = _shares(labels.to(logits.device), len(names), logits.shape[-2:]).to(logits)
             rest = names.index("background") if "background" in names else None
             weight = truth.sum(dim=1) * _THINGS
             if rest is not None:
@@ -84,7 +85,7 @@ class Recognition(nn.Module):
         return total
 
 
-def _shares(parts: Parts, cells: Sequence[int]) -> Tensor:
-    """How much of each cell shows each name: float (N, h, w); sums to 1 but for what is unknown."""
-    one_hot = F.one_hot(parts.labels.long().clamp(max=len(parts.names)), len(parts.names) + 1)[..., :-1]
-    return F.adaptive_avg_pool2d(one_hot.permute(2, 0, 1).float(), (cells[0], cells[1]))
+def _shares(labels: Tensor, count: int, cells: Sequence[int]) -> Tensor:
+    """How much of each cell shows each of `count` names: labels (B, H, W) to float (B, N, h, w). Unknown pixels count for none."""
+    one_hot = F.one_hot(labels.long().clamp(max=count), count + 1)[..., :-1]
+    return F.adaptive_avg_pool2d(one_hot.permute(0, 3, 1, 2).float(), (cells[0], cells[1]))
