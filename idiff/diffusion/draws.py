@@ -7,15 +7,11 @@ generator, whatever its settings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
-
-_MANY, _THREADS = 256, 4
-"""Rows from which noise is drawn by several threads: a batch for a GPU, which would wait."""
 
 
 def per_sample_noise(
@@ -37,14 +33,8 @@ def per_sample_noise(
     Returns:
         (B, *shape).
     """
-
-    def draw(rng: torch.Generator) -> Tensor:
-        return torch.randn(tuple(shape), generator=rng, device=rng.device, dtype=dtype)
-
-    if len(rngs) < _MANY:
-        return torch.stack([draw(rng) for rng in rngs]).to(device)
-    with ThreadPoolExecutor(_THREADS) as threads:  # each generator is one thread's: the numbers stay the same
-        return torch.stack(list(threads.map(draw, rngs))).to(device)
+    rows = [torch.randn(tuple(shape), generator=rng, device=rng.device, dtype=dtype) for rng in rngs]
+    return torch.stack(rows).to(device)
 
 
 def draw_timesteps(rngs: Sequence[torch.Generator], num_train_timesteps: int, *, terminal_share: float = 0.0) -> Tensor:
