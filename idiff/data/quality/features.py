@@ -103,6 +103,28 @@ class ClipFeatures(Features):
         found = self._model.get_image_features(pixel_values=pixels["pixel_values"].to(self.device))
         return found.pooler_output.float().cpu()  # type: ignore[no-any-return]
 
+    @torch.inference_mode()
+    def texts(self, sentences: Sequence[str]) -> Tensor:
+        """Embed sentences with the tokenizer that lies beside the weights; what is too long is cut.
+
+        Returns:
+            float32 (N, D) on the CPU, not normalised.
+
+        Raises:
+            CheckpointError: there is no tokenizer, or it cannot be used.
+        """
+        from transformers import CLIPTokenizer
+
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(self.folder, local_files_only=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            text = str(error).splitlines()[0]
+            raise CheckpointError(f"{self.folder} holds no tokenizer of a CLIP model: {text}.") from error
+        length = self._model.config.text_config.max_position_embeddings
+        tokens = tokenizer(list(sentences), padding=True, truncation=True, max_length=length, return_tensors="pt")
+        found = self._model.get_text_features(**tokens.to(self.device))
+        return found.pooler_output.float().cpu()  # type: ignore[no-any-return]
+
     def fingerprint(self) -> str:
         """SHA-256 of the weights."""
         from idiff.data.files import sha256_file
