@@ -16,6 +16,7 @@ from idiff.callbacks.pictures import rows_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import Score, Scorer
 from idiff.callbacks.seen import painter, task_of
+from idiff.tasks.base import Task
 from idiff.types import Batch, Picture
 
 
@@ -42,6 +43,10 @@ class Evaluate(pl.Callback):
         self._grids: dict[str, list[list[Picture]]] = {}
         self._began = 0.0
         self._train_mark: tuple[float, int] | None = None
+
+    def scorer(self, task: Task, *, baselines: bool) -> Scorer:
+        """What collects the metrics of a task."""
+        return Scorer(task, baselines=baselines)
 
     # throughput of training
 
@@ -87,7 +92,7 @@ class Evaluate(pl.Callback):
         self.evaluations[name] = painter(pl_module).evaluations(batch.sampling)
         task = task_of(trainer, name)
         if name not in self._scorers:
-            self._scorers[name] = Scorer(task, baselines=self.baselines and name not in self._floors)
+            self._scorers[name] = self.scorer(task, baselines=self.baselines and name not in self._floors)
         with torch.no_grad():
             rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
             found = self._scorers[name].update(batch, outputs, painter(pl_module).render, rendered=rendered)
@@ -107,7 +112,7 @@ class Evaluate(pl.Callback):
                 self._floors[name] = score
             elif name in self._floors:
                 floors = self._floors[name]
-                score.ceiling, score.identity = floors.ceiling, floors.identity
+                score.ceiling, score.painted, score.identity = floors.ceiling, floors.painted, floors.identity
                 score.guess, score.guess_name = floors.guess, floors.guess_name
             self.results[name] = score
             headlines.append(score.metrics[scorer.task.headline] / scorer.task.headline_range)

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from idiff.callbacks.scoring import Score
+from idiff.metrics.bootstrap import Interval
 from idiff.types import Picture
 from idiff.utils.images import grid, write_png
 
@@ -61,17 +62,26 @@ def draw_grids(folder: str | Path, grids: dict[str, list[list[Picture]]], *, ste
 
 
 def render_table(results: dict[str, Score], *, step: int) -> Table:
-    """Every score beside its ceiling and its floors, for the terminal."""
+    """Every score, with its interval where there is one, beside its ceiling and its floors, for the terminal."""
     guesses = {score.guess_name for score in results.values() if score.guess_name}
-    table = Table(title=f"step {step:,}", caption=f"guess: {', '.join(sorted(guesses))}" if guesses else None)
-    for column in ("task", "metric", "score", "ceiling", "identity", "guess"):
+    several, sure = len(results) > 1, any(score.intervals for score in results.values())
+    title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
+    table = Table(title=title, caption=f"guess: {', '.join(sorted(guesses))}" if guesses else None)
+    columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
+    for column in (*columns, "painted", "ceiling", "identity", "guess"):
         table.add_column(column, justify="left" if column in {"task", "metric"} else "right")
     for name, score in results.items():
         for metric, value in score.metrics.items():
-            floors = [score.ceiling.get(metric), score.identity.get(metric), score.guess.get(metric)]
-            table.add_row(name, metric, *[_cell(cell) or "-" for cell in (value, *floors)])
+            cells = [*([name] if several else []), metric, _cell(value)]
+            cells += [_interval(score.intervals.get(metric))] if sure else []
+            parts = (score.painted, score.ceiling, score.identity, score.guess)
+            table.add_row(*[cell or "-" for cell in (*cells, *(_cell(part.get(metric)) for part in parts))])
     return table
 
 
 def _cell(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def _interval(bounds: Interval) -> str:
+    return "" if bounds is None else f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"

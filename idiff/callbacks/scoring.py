@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
+from idiff.metrics.bootstrap import Additions, Interval, intervals
 from idiff.tasks.base import Task
 from idiff.types import Batch, Prediction, Truth
 
@@ -67,7 +68,9 @@ class Score:
 
     Attributes:
         metrics: of the model.
+        intervals: 95 % percentile intervals of `metrics` over pictures; empty where none were asked for.
         ceiling: of the painted truth after the autoencoder.
+        painted: of the painted truth as it is: what painting and decoding lose without the autoencoder.
         identity: of the untouched source.
         guess: of the best answer that does not look; `guess_name` says which.
         samples: items. queries: prompts. asked: which classes were asked, `all` or `present`, where the task has classes.
@@ -75,7 +78,9 @@ class Score:
     """
 
     metrics: dict[str, float]
+    intervals: dict[str, Interval] = field(default_factory=dict)
     ceiling: dict[str, float] = field(default_factory=dict)
+    painted: dict[str, float] = field(default_factory=dict)
     identity: dict[str, float] = field(default_factory=dict)
     guess: dict[str, float] = field(default_factory=dict)
     guess_name: str = ""
@@ -90,15 +95,26 @@ class Scorer:
 
     Args:
         task: the task.
-        baselines: also score ceiling, identity and guess.
+        baselines: also score ceiling, painted truth, identity and guess.
+        resamples: of the pictures, for intervals; 0: no intervals.
+        seed: of the resamples.
+        more: makes further metrics by name, which the task does not know (those that need a model of their own). The
+            guess is not scored by them.
     """
 
-    def __init__(self, task: Task, *, baselines: bool) -> None:
+    def __init__(
+        self,
+        task: Task,
+        *,
+        baselines: bool,
+        resamples: int = 0,
+        seed: int = 0,
+        more: Callable[[], Mapping[str, Metric]] | None = None,
+    ) -> None:
         self.task = task
-        self.baselines = baselines
-        self.model = task.metrics()
-        self.ceiling = task.metrics()
-        self.identity = task.metrics()
+        self.baselines, self.resamples, self.seed, self.more = baselines, resamples, seed, more
+        self.additions = Additions()
+        self.model, self.ceiling, self.painted, self.identity = (self._metrics() for _ in range(4))
         self.truths: list[tuple[dict[str, Any], Truth]] = []
         self.samples = self.queries = self.split = 0
         self.device = torch.device("cpu")
@@ -120,13 +136,19 @@ class Scorer:
         """
         self.device = edited.device
         found = answers(self.task, edited, rendered, batch)
-        _update(self.model, found, edited.device)
+        self.model.to(edited.device)
+        for answer in found:
+            if self.resamples:
+                self.additions.update(self.model, answer.prediction, answer.truth)
+            else:
+                self.model.update(answer.prediction, answer.truth)
         self.samples += len(found)
         self.queries += len(batch)
         self.split += sum(int(answer.queries[0].get("split", 0)) for answer in found)
         self.asked = self.asked or batch.query[0].get("asked")
         if self.baselines and batch.source is not None:
             _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), edited.device)
+            _update(self.painted, answers(self.task, batch.target, batch.source, batch), edited.device)
             _update(self.identity, answers(self.task, batch.source, rendered, batch), edited.device)
             room = GUESS_SAMPLES - len(self.truths)
             self.truths += [(answer.queries[0], answer.truth) for answer in found[: max(room, 0)]]
@@ -136,8 +158,12 @@ class Scorer:
         """All figures as plain numbers, over all ranks."""
         samples, queries, split = (sum(gathered([count])) for count in (self.samples, self.queries, self.split))
         score = Score(_numbers(self.model), samples=samples, queries=queries, asked=self.asked, split=split)
+        if self.resamples:
+            found = gathered(self.additions.found)
+            score.intervals = intervals(self.model, found, resamples=self.resamples, seed=self.seed)
         if self.baselines:
-            score.ceiling, score.identity = _numbers(self.ceiling), _numbers(self.identity)
+            score.ceiling, score.painted = _numbers(self.ceiling), _numbers(self.painted)
+            score.identity = _numbers(self.identity)
             guess = self.task.guess(gathered([truth for _, truth in self.truths]))
             if guess is not None:
                 score.guess_name, answer = guess
@@ -146,6 +172,13 @@ class Scorer:
                     metrics.update(answer(query), truth)
                 score.guess = _numbers(metrics)
         return score
+
+    def _metrics(self) -> MetricCollection:
+        """Fresh metrics: the task's, and more."""
+        metrics = self.task.metrics()
+        if self.more is not None:
+            metrics.add_metrics(dict(self.more()))
+        return metrics
 
 
 def gathered(values: list[T]) -> list[T]:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from idiff._version import __version__
-from idiff.cli.words import WordParser, at_least_one
+from idiff.cli.words import WordParser, at_least_one, not_negative
 from idiff.errors import ConfigError
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
@@ -33,7 +33,14 @@ def parser() -> WordParser:
     add("--decoder", metavar="NAME", help="how painted answers are read (color)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures, and of the resamples")
+    add(
+        "--bootstrap",
+        type=not_negative,
+        default=1000,
+        metavar="N",
+        help="resamples of the pictures for 95 %% intervals (1000); 0: no intervals",
+    )
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
     return options
@@ -53,10 +60,11 @@ def run(words: list[str]) -> int:
     import lightning.pytorch as pl
     from rich.console import Console
 
-    from idiff.callbacks.evaluate import Evaluate
+    from idiff.callbacks.benchmark import Benchmark
     from idiff.callbacks.records import render_table
     from idiff.cli.lightning import _quiet
     from idiff.data.datamodule import TaskDataModule
+    from idiff.metrics.bootstrap import LEVEL
     from idiff.models.checkpoints import load
     from idiff.stages import TaskTraining
     from idiff.tasks.saved import restore_task
@@ -71,7 +79,7 @@ def run(words: list[str]) -> int:
         sampling.steps = options.steps
     loaded.backbone.sample_seed = options.seed
     data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
-    evaluate = Evaluate(pictures=0, table=False)
+    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed)
     callbacks: list[pl.Callback] = [evaluate]
     if options.predictions:
         from idiff.callbacks.predictions import ValidationPredictions
@@ -86,7 +94,10 @@ def run(words: list[str]) -> int:
     card = {
         "task": found.name,
         "metrics": _clean(score.metrics),
+        "intervals": score.intervals,
+        "bootstrap": {"resamples": options.bootstrap, "level": LEVEL, "unit": "picture"},
         "ceiling": _clean(score.ceiling),
+        "painted": _clean(score.painted),
         "identity": _clean(score.identity),
         "guess": {"name": score.guess_name, **_clean(score.guess)},
         "samples": score.samples,

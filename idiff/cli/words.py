@@ -26,3 +26,11 @@ def at_least_one(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"got {number}, expected 1 or more")
     return number
+
+
+def not_negative(word: str) -> int:
+    """A whole number of 0 or more, for argparse's `type`."""
+    number = int(word)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"got {number}, expected 0 or more")
+    return number

@@ -9,6 +9,7 @@ from idiff.callbacks.records import FIELDS, append_results, draw_grids, read_res
 from idiff.callbacks.scoring import Score, Scorer, answers
 from idiff.data.collate import collate_groups
 from idiff.data.dataset import Group
+from idiff.metrics.base import RatioMetric
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Sampling
 
@@ -47,6 +48,58 @@ def test_a_perfect_model_scores_like_its_ceiling_and_nothing_like_its_floors(tas
     assert score.identity[task.headline] < 0.5
     assert score.guess[task.headline] < score.metrics[task.headline]
     assert score.guess_name in {"mean_pose", "largest_class"}
+
+
+def test_the_painted_truth_is_scored_with_and_without_the_autoencoder(task):
+    """What the loss through the autoencoder is: the two differ by it alone."""
+    batch = evaluation_batch(task)
+    scorer = Scorer(task, baselines=True)
+
+    def blur(pictures):
+        return torch.nn.functional.avg_pool2d(pictures, 9, 1, 4)
+
+    scorer.update(batch, batch.target, blur, rendered=blur(batch.source))
+    score = scorer.compute()
+    assert score.painted[task.headline] > 0.9
+    assert score.ceiling[task.headline] < score.painted[task.headline]
+    assert set(score.painted) == set(score.ceiling)
+
+
+def test_intervals_hold_the_figure_and_only_where_they_are_asked_for(task):
+    batch = evaluation_batch(task, count=6)
+    forgot = torch.tensor([query["key"] in {"sample1", "sample4"} for query in batch.query])
+    fair = torch.where(forgot[:, None, None, None], batch.source, batch.target)
+    plain, sure = Scorer(task, baselines=False), Scorer(task, baselines=False, resamples=200, seed=1)
+    for scorer in (plain, sure):
+        scorer.update(batch, fair, lambda pictures: pictures, rendered=batch.source)
+    score, without = sure.compute(), plain.compute()
+    assert without.intervals == {} and score.metrics == without.metrics
+    assert set(score.intervals) == set(score.metrics)
+    low, high = score.intervals[task.headline]
+    assert low < score.metrics[task.headline] < high
+
+
+def test_more_metrics_are_scored_for_all_but_the_guess(task):
+    batch = evaluation_batch(task)
+    scorer = Scorer(task, baselines=True, resamples=10, more=lambda: {"counted": Items()})
+    scorer.update(batch, batch.target, lambda pictures: pictures, rendered=batch.source)
+    score = scorer.compute()
+    for part in (score.metrics, score.ceiling, score.painted, score.identity):
+        assert part["counted"] == 3
+    assert score.intervals["counted"] == (3, 3) and "counted" not in score.guess
+
+
+class Items(RatioMetric):
+    """How many items were counted, whatever the fields."""
+
+    def __init__(self):
+        super().__init__("counted")
+
+    def update(self, prediction, truth):
+        self.add(1)
+
+    def compute(self):
+        return self.counted_sum.float()
 
 
 def test_an_untouched_source_scores_like_the_identity(task):
@@ -95,6 +148,19 @@ def test_the_table_shows_every_score_beside_its_ceiling_and_floors(capsys):
     Console(width=100).print(table)
     shown = capsys.readouterr().out
     for text in ("0.5000", "0.9000", "0.1250", "lc", "step 7"):
+        assert text in shown
+    assert "95 %" not in shown
+
+
+def test_the_table_shows_intervals_and_the_painted_truth(capsys):
+    from rich.console import Console
+
+    score = Score(
+        {"miou": 0.5, "n_acc": math.nan}, intervals={"miou": (0.4, 0.625), "n_acc": None}, painted={"miou": 0.975}
+    )
+    Console(width=80).print(render_table({"a": score}, step=7))
+    shown = capsys.readouterr().out
+    for text in ("95 %", "[0.400, 0.625]", "painted", "0.9750", "a, step 7"):
         assert text in shown
 
 

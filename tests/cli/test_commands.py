@@ -188,6 +188,7 @@ REFUSED = [
     ({"--predictions": "a_file"}, "a_file"),
     ({"--limit": "0"}, "got 0, expected 1 or more"),
     ({"--steps": "0"}, "got 0, expected 1 or more"),
+    ({"--bootstrap": "-1"}, "got -1, expected 0 or more"),
 ]
 
 
@@ -236,9 +237,13 @@ def test_the_card_has_every_field(here, checkpoint, shards, task, capsys):
     folder = shards / task / "val"
     card = evaluate(checkpoint, folder, here / "card.json", "--steps", "2", "--limit", "3", "--seed", "5")
     assert card["task"] == task
-    for part in ("metrics", "ceiling", "identity"):
+    for part in ("metrics", "ceiling", "painted", "identity"):
         assert set(card[part]) == METRICS[task], part
         assert all(value is None or 0 <= value <= 1 for value in card[part].values()), part
+    assert card["bootstrap"] == {"resamples": 1000, "level": 0.95, "unit": "picture"}
+    assert set(card["intervals"]) == METRICS[task]
+    for name, interval in card["intervals"].items():
+        assert interval is None or 0 <= interval[0] <= interval[1] <= 1, name
     assert card["guess"].pop("name") == GUESSES[task]
     assert set(card["guess"]) == METRICS[task]
     assert (card["samples"], card["steps"], card["seed"]) == (3, 2, 5)
@@ -319,6 +324,8 @@ def test_masks_score_the_same_elsewhere(here, checkpoint, larger, fair_painter):
     hits, union = np.diag(matrix), matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
     miou = (hits[union > 0] / union[union > 0]).mean()
     assert 0.2 < miou < 0.95
+    low, high = card["intervals"]["miou"]
+    assert low < miou < high < low + 0.5
     assert card["metrics"]["miou"] == pytest.approx(miou, abs=1e-6)
     asked = read_queries(here / "out" / "segmentation")
     assert len(asked) == card["queries"] == len(list((here / "out" / "segmentation" / "painted").iterdir()))
