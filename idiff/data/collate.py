@@ -16,7 +16,7 @@ def collate_rows(rows: Sequence[Row]) -> Batch:
     """Stack training rows, of one task or of several.
 
     Returns:
-        a batch with `source` None where no row has a source, and `answer` where every row has one of the same shape.
+        a batch with `source` None where no row has a source, and `answer` where every row has one.
 
     Raises:
         LoadingError: pictures of different sizes, or only some rows have a source.
@@ -96,10 +96,14 @@ def _stack(
 
 
 def _stack_answers(triplets: Sequence[Triplet]) -> Tensor | None:
+    """All answers, padded with empty maps to the most channels: tasks of a mixture ask for one colour, or for several."""
     answers = [triplet.answer for triplet in triplets if triplet.answer is not None]
-    if len(answers) != len(triplets) or len({answer.shape for answer in answers}) > 1:
+    if len(answers) != len(triplets) or len({answer.shape[1:] for answer in answers}) > 1:
         return None
-    return torch.stack(answers)
+    stacked = answers[0].new_zeros((len(answers), max(len(answer) for answer in answers), *answers[0].shape[1:]))
+    for row, answer in zip(stacked, answers, strict=True):
+        row[: len(answer)] = answer
+    return stacked
 
 
 def _by_task(triplets: Sequence[Triplet], task: Sequence[str]) -> str:

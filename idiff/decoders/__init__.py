@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from idiff.decoders.asked import query_colors
 from idiff.decoders.base import Decoder
 from idiff.decoders.color import ColorDecoder
+from idiff.decoders.learned import UNetDecoder
 from idiff.decoders.points import locate
 from idiff.errors import ConfigError, unknown
 
-DECODERS: Mapping[str, Callable[..., Decoder]] = {"color": ColorDecoder}
+DECODERS: Mapping[str, Callable[..., Decoder]] = {"color": ColorDecoder, "unet": UNetDecoder}
 """Decoders by the name that a configuration gives."""
 
-__all__ = ["DECODERS", "ColorDecoder", "Decoder", "build", "locate"]
+__all__ = ["DECODERS", "ColorDecoder", "Decoder", "UNetDecoder", "build", "locate", "query_colors"]
 
 
 def build(name: str, **kwargs: Any) -> Decoder:
@@ -28,6 +30,7 @@ def build(name: str, **kwargs: Any) -> Decoder:
 
     Raises:
         ConfigError: no decoder has this name, or it does not take these arguments.
+        CheckpointError: its weights cannot be read.
     """
     if name not in DECODERS:
         raise unknown("decoder", name, DECODERS)

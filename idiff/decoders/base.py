@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -23,4 +23,8 @@ class Decoder(Protocol):
             float32 (B, K, H, W) in [0, 1]; larger than 0.5 where the pixel is nearer to the asked blend of source and
             colour than to the source and to every other asked blend. 0 for colours that were not asked for.
         """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that name this decoder in a metric card: at least `name`; `weights` and their `sha256` where it has some."""
         ...

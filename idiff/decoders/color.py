@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -69,6 +71,10 @@ class ColorDecoder:
         if not noise_floor > 0:
             raise ConfigError(f"{noise_floor=} must be larger than 0; 0.03 stands for a picture at 26 dB.")
         self.smooth, self.noise_floor = smooth, noise_floor
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that name this decoder in a metric card."""
+        return {"name": "color", "smooth": self.smooth, "noise_floor": self.noise_floor}
 
     def scores(self, edited: Tensor, rendered: Tensor, colors: Tensor, transparency: float) -> Tensor:
         """Score pixels; shapes and ranges as `idiff.decoders.base.Decoder.scores` states."""

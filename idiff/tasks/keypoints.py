@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.decoders import locate
+from idiff.decoders import locate, query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import PCK, KeypointAP
 from idiff.tasks.base import Task
@@ -21,7 +21,7 @@ from idiff.tasks.examples import figure
 from idiff.tasks.guesses import mean_pose
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.joint_prompts import fitting, prompts
-from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list, query_colors
+from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list
 from idiff.tasks.people import Person, asked_person, image_id, named_joints, person, swap_sides
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
@@ -267,6 +267,7 @@ class KeypointDetection(Task):
                 "total": len(who.names),
                 "colors": colors,
                 "rgbs": rgbs,
+                "transparency": self.transparency,
                 "box": list(who.box),
                 "warp": matrix_list(view.matrix),
                 "size": [height, width],

@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.decoders import Decoder
+from idiff.decoders import Decoder, query_colors
 from idiff.errors import ConfigError
-from idiff.tasks.parts import query_colors
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction
 

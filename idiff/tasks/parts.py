@@ -1,4 +1,4 @@
-"""Pieces that several tasks share: the model's view of a picture, the colours of a batch of queries."""
+"""Pieces that several tasks share: the model's view of a picture, their decoder, their checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from idiff.transforms.augment import DEFAULT, Augment
 from idiff.transforms.geometry import Matrix, chain, inside, unwarp, warp_labels, warp_picture
 from idiff.types import Labels, Picture, Sample
 from idiff.utils.images import to_picture, to_tensor
-from idiff.utils.painting import rgb_values
 from idiff.utils.text import normalise_prompt
 
 ASKED = "picture"
@@ -136,19 +135,6 @@ def check_picture(sample: Sample) -> None:
     ):
         got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise BadSampleError(sample.key, "image", f"got {got}, expected uint8 (H, W, 3)")
-
-
-def query_colors(rgbs: Sequence[Sequence[Sequence[int]]], like: Tensor) -> Tensor:
-    """Colours of a batch of queries: float (B, K, 3) in [-1, 1] on the device of `like`, padded with rows of NaN.
-
-    Args:
-        rgbs: for each query its colours, 0 to 255.
-        like: a tensor of the wanted device and type.
-    """
-    colors = torch.full((len(rgbs), max(len(row) for row in rgbs), 3), float("nan"))
-    for place, row in enumerate(rgbs):
-        colors[place, : len(row)] = rgb_values(row)
-    return colors.to(like)
 
 
 def matrix_list(matrix: Matrix) -> list[list[float]]:

@@ -190,6 +190,7 @@ class ReferringSegmentation(Task):
                 "phrase": text,
                 "color": color,
                 "rgb": list(self.colors[color]),
+                "transparency": self.transparency,
                 "warp": matrix_list(view.matrix),
                 "size": [int(side) for side in mask.shape],
             },

@@ -228,6 +228,7 @@ class SemanticSegmentation(Task):
                 "background": background(classes),
                 "color": color,
                 "rgb": list(self.colors[color]),
+                "transparency": self.transparency,
                 "warp": matrix_list(view.matrix),
                 "size": list(sample.label.shape),
             },

@@ -92,8 +92,12 @@ def rows_of(*tasks):
     return [rows[position] for position in range(10 * len(sets))]
 
 
-def test_answers_of_other_shapes_are_left_out():
-    assert collate_rows(rows_of(CountingTask(channels=1), CountingTask(channels=5))).answer is None
+def test_answers_are_padded_to_the_most_channels_and_left_out_where_a_row_has_none():
+    mixed = collate_rows(rows_of(CountingTask(channels=1), CountingTask(channels=5))).answer
+    assert mixed.shape[1] == 5
+    alone = [collate_rows(rows_of(CountingTask(channels=count))).answer for count in (1, 5)]
+    assert torch.equal(mixed[: len(alone[0]), :1], alone[0]) and not mixed[: len(alone[0]), 1:].any()
+    assert torch.equal(mixed[len(alone[0]) :], alone[1])
     assert collate_rows(rows_of(CountingTask(channels=1), CountingTask(channels=0))).answer is None
 
 

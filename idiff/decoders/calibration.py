@@ -1,0 +1,74 @@
+"""Scores that mean what they say: a temperature and a bias, fitted on pictures that were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from idiff.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`score = sigmoid(logit / temperature + bias)` (Guo et al., arXiv 1706.04599, section 4; with a bias: Platt scaling).
+
+    Attributes:
+        temperature: larger than 0; 1 changes nothing.
+        bias: added to the scaled logit.
+    """
+
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(f"the temperature of a calibration is {self.temperature}: expected more than 0.")
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Scores in [0, 1] of logits, any shape."""
+        return torch.sigmoid(logits / self.temperature + self.bias)
+
+
+def paint_kind(transparency: float) -> str:
+    """Which calibration a picture takes: `opaque` paint (discs) is read more surely than `blended` paint (masks)."""
+    return "opaque" if transparency == 0 else "blended"
+
+
+def chosen(calibrations: Mapping[str, Calibration], transparency: float) -> Calibration:
+    """The calibration for a transparency; one that changes nothing where none was fitted."""
+    return calibrations.get(paint_kind(transparency), Calibration())
+
+
+def fit_calibration(logits: Tensor, truth: Tensor, *, bias: bool = True) -> Calibration:
+    """Choose temperature and bias by the least cross-entropy.
+
+    Args:
+        logits: float (N,) of held-out pixels.
+        truth: float (N,) in [0, 1].
+        bias: fit one; otherwise it stays 0, and what is larger than one half stays so.
+
+    Returns:
+        the calibration; one that changes nothing where there are no pixels, or all of them have one answer.
+    """
+    logits, truth = logits.detach().double().flatten(), truth.detach().double().flatten()
+    if not len(logits) or bool((truth == truth[0]).all()):
+        return Calibration()
+    values = torch.zeros(2, dtype=torch.float64, device=logits.device, requires_grad=True)  # log of 1 / T, and b
+    move = torch.tensor([1.0, 1.0 if bias else 0.0], dtype=torch.float64, device=logits.device)
+    optimizer = torch.optim.LBFGS([values], lr=0.5, max_iter=60, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        scale, shift = (values * move).unbind()
+        error = F.binary_cross_entropy_with_logits(logits * scale.exp() + shift, truth)
+        error.backward()  # type: ignore[no-untyped-call]
+        return error
+
+    with torch.enable_grad():
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+    scale, shift = (values * move).detach().tolist()
+    return Calibration(temperature=float(torch.tensor(-scale).exp()), bias=float(shift))

@@ -1,0 +1,245 @@
+"""Train the learned decoder: read masks and joints out of painted pictures, good ones and poor ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_calibration_error
+
+from idiff.decoders import weights
+from idiff.decoders.asked import asked_paint, visible
+from idiff.decoders.calibration import Calibration, chosen, fit_calibration, paint_kind
+from idiff.decoders.unet import ReadoutNet, planes
+from idiff.errors import CheckpointError, ConfigError
+from idiff.models.autoencoder import Autoencoder
+from idiff.models.checkpoints import load
+from idiff.stages.base import Stage
+from idiff.stages.disturbance import Disturbance
+from idiff.stages.reading import readout_loss, repaint
+from idiff.types import Batch, Sampling
+from idiff.utils.seeds import torch_rng
+
+PIXELS = 512
+"""Pixels of each held-out map that the calibration sees."""
+
+ERROR_BINS = 15
+
+
+class ReadoutTraining(Stage):
+    """Train the lightweight U-Net that turns painted pictures into masks and discs (InstructDiffusion, section 3.1).
+
+    A row is painted in one of two ways, chosen by its position. Either its target goes through the autoencoder and is disturbed
+    (`Disturbance`); or a frozen model paints it from source and instruction, mistakes included. The truth is the batch's `answer`
+    either way, so that the net learns what the model's mistakes look like. The loss is cross-entropy a pixel, plus `overlap_weight`
+    times one minus the soft overlap (Dice) of each map that is not empty.
+
+    Validation paints held-out rows in the same ways. Even positions fit temperature and bias (`fit_calibration`), odd ones tell the
+    expected calibration error before and after: `val/ece_raw`, `val/ece`. What the net reads is painted anew over the source, as
+    strongly as it is sure; so the evaluate callback scores the net's reading with the usual metrics.
+
+    At the end of `fit` the decoder lies in `<run folder>/decoder`, see `idiff.decoders.weights`.
+
+    Args:
+        autoencoder: with weights; left out where there is a generator, which brings its own.
+        generator: a checkpoint that paints rows: a `.ckpt` file, an exported folder, or an embedded model's name.
+        generated_share: share of rows that the generator paints, in [0, 1].
+        steps: sampling steps of the generator; each row takes one of them.
+        widths: channels of the net's levels.
+        overlap_weight: weight of the overlap in the loss.
+        disturbance: of painted truth.
+        calibrate_bias: fit a bias beside the temperature.
+        **optim: see `Stage`.
+
+    Raises:
+        ConfigError: neither or both of autoencoder and generator are given, or a share or the steps cannot be used.
+        CheckpointError: the generator cannot be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        autoencoder: Autoencoder | None = None,
+        generator: str | None = None,
+        generated_share: float = 0.5,
+        steps: Sequence[int] = (1, 4),
+        widths: Sequence[int] = (16, 32, 64),
+        overlap_weight: float = 0.5,
+        disturbance: Disturbance | None = None,
+        calibrate_bias: bool = True,
+        **optim: Any,
+    ) -> None:
+        super().__init__(**optim)
+        if (autoencoder is None) == (generator is None):
+            got = "neither" if generator is None else "both"
+            raise ConfigError(
+                f"a decoder's training needs either an autoencoder or a generator, which has one: got {got}."
+            )
+        if not 0 <= generated_share <= 1 or not steps or min(steps) < 1:
+            raise ConfigError(
+                f"generated_share={generated_share} must lie in [0, 1], and steps={list(steps)} must be whole numbers from 1 on."
+            )
+        self.net = ReadoutNet(widths)
+        self.trained: dict[str, Any] = {}
+        self.backbone = None
+        if generator is not None:
+            loaded = load(generator)
+            self.backbone = loaded.backbone.requires_grad_(False)
+            autoencoder = loaded.backbone.autoencoder
+            self.trained = {"generator": loaded.name, "generator_sha256": loaded.sha256, "steps": list(steps)}
+        assert autoencoder is not None
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.generated_share = generated_share if generator is not None else 0.0
+        self.steps, self.overlap_weight, self.calibrate_bias = tuple(steps), overlap_weight, calibrate_bias
+        self.disturbance = disturbance or Disturbance()
+        self.calibrations: dict[str, Calibration] = {}
+        self._held: list[tuple[str, bool, Tensor, Tensor]] = []
+
+    def train(self, mode: bool = True) -> ReadoutTraining:
+        """Set training mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        for part in (self.autoencoder, self.backbone):
+            if part is not None:
+                part.eval()
+        return self
+
+    def frozen(self) -> tuple[str, ...]:
+        """The autoencoder and the generator."""
+        return ("autoencoder.", "backbone.")
+
+    def describe(self) -> dict[str, Any]:
+        """The decoder's shape and calibration, and what painted for it."""
+        calibration = {kind: asdict(value) for kind, value in self.calibrations.items()}
+        return {"readout": {"widths": list(self.net.widths), "calibration": calibration, "trained": self.trained}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the calibration back.
+
+        Raises:
+            CheckpointError: the checkpoint is of another model, or another generator painted for it.
+        """
+        super().on_load_checkpoint(checkpoint)
+        there = checkpoint["readout"]
+        wanted, got = there["trained"].get("generator_sha256"), self.trained.get("generator_sha256")
+        if wanted != got:
+            raise CheckpointError(
+                f"the generator is not the one this checkpoint was trained with (SHA-256 {str(got)[:12]}, expected "
+                f"{str(wanted)[:12]}, {there['trained'].get('generator')}). Put that one back, or start a new run."
+            )
+        self.calibrations = {kind: Calibration(**value) for kind, value in there["calibration"].items()}
+
+    def render(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) as the autoencoder renders them."""
+        return self.autoencoder.render(pictures)
+
+    def evaluations(self, sampling: Sampling | None) -> int:
+        """U-Net samples that painting a row costs; reading costs none."""
+        return 0 if self.backbone is None else self.backbone.evaluations(sampling or Sampling())
+
+    @torch.no_grad()
+    def paint(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Pictures to read: painted, and the sources as rendered, each (B, 3, H, W); a row depends on its position alone.
+
+        Raises:
+            ConfigError: the batch has no source.
+        """
+        if batch.source is None:
+            raise ConfigError("a decoder compares a picture with its source: train it on tasks that have one")
+        rendered, edited = self.render(batch.source), torch.empty_like(batch.target)
+        rngs = [torch_rng(self.seed, "readout", int(position)) for position in batch.position]
+        painter = [float(torch.rand((), generator=rng)) < self.generated_share for rng in rngs]
+        step = [self.steps[int(torch.randint(len(self.steps), (), generator=rng))] for rng in rngs]
+        true = [row for row, generated in enumerate(painter) if not generated]
+        if true:
+            targets = self.render(batch.target[true])
+            for target, row in zip(targets, true, strict=True):
+                shown = float(batch.query[row].get("transparency", 0.0))
+                edited[row] = self.disturbance(target, rendered[row], shown, rngs[row])
+        for count in sorted(set(self.steps)):
+            rows = [row for row in range(len(batch)) if painter[row] and step[row] == count]
+            if rows:
+                assert self.backbone is not None
+                edited[rows] = self.backbone.edit(
+                    batch.source[rows], [batch.instruction[row] for row in rows], sampling=Sampling(steps=count),
+                    seeds=batch.position[rows].tolist(),
+                )  # fmt: skip
+        return edited, rendered
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Paint the batch and read it.
+
+        Returns:
+            logits and truth, (N, H, W), one for each asked colour; bool (B, K), which colours were asked; their blends,
+            (B, K, 3, H, W); the sources as rendered, (B, 3, H, W).
+
+        Raises:
+            ConfigError: the batch has no truth to read, or its queries ask for no colour.
+        """
+        colors, transparency = asked_paint(batch.query, batch.target)
+        if batch.answer is None or batch.answer.shape[1] < colors.shape[1]:
+            have = "none" if batch.answer is None else f"{batch.answer.shape[1]} maps a row"
+            raise ConfigError(
+                f"the batch's answer has {have}, its queries ask for {colors.shape[1]}: give `Triplet.answer` one map a colour."
+            )
+        edited, rendered = self.paint(batch)
+        inputs, asked = planes(edited, rendered, colors, transparency)
+        truth = visible(batch.answer)[:, : colors.shape[1]][asked]
+        share = transparency.view(-1, 1, 1, 1, 1)
+        blends = share * rendered[:, None] + (1 - share) * colors.nan_to_num(0.0)[:, :, :, None, None]
+        return self.net(inputs), truth, asked, blends, rendered
+
+    def loss(self, batch: Batch, *, train: bool) -> Tensor:
+        """Cross-entropy and overlap of every map that was asked for."""
+        logits, truth, *_ = self.read(batch)
+        return readout_loss(logits, truth, overlap_weight=self.overlap_weight)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Keep some pixels for the calibration; return the net's reading, painted anew over the source, (B, 3, H, W)."""
+        logits, truth, asked, blends, rendered = self.read(batch)
+        loss = readout_loss(logits, truth, overlap_weight=self.overlap_weight)
+        self.log(f"val/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True)
+        scores = logits.new_zeros((*asked.shape, *logits.shape[1:]))
+        numbers = asked.nonzero()[:, 0].tolist()
+        kinds = [float(batch.query[row]["transparency"]) for row in numbers]
+        place = torch_rng(self.seed, "calibration", int(batch.position[0]))
+        pixels = torch.randint(logits[0].numel(), (min(PIXELS, logits[0].numel()),), generator=place).to(logits.device)
+        read = torch.stack([chosen(self.calibrations, kind)(one) for kind, one in zip(kinds, logits, strict=True)])
+        scores[asked] = read
+        for row, kind, one, true in zip(numbers, kinds, logits.flatten(1), truth.flatten(1), strict=True):
+            fit = int(batch.position[row]) % 2 == 0
+            self._held.append((paint_kind(kind), fit, one[pixels].cpu(), true[pixels].cpu()))
+        return repaint(rendered, blends, scores)
+
+    def on_validation_epoch_end(self) -> None:
+        """Fit the calibration on one half of the held-out rows, and log its error on the other half."""
+        held, self._held = self._held, []
+        raw, after, truths = [], [], []
+        for kind in sorted({entry[0] for entry in held}):
+            halves = {half: [one for one in held if one[0] == kind and one[1] is half] for half in (True, False)}
+            if not all(halves.values()):
+                continue
+            logits = {half: torch.cat([one[2] for one in rows]) for half, rows in halves.items()}
+            truth = {half: torch.cat([one[3] for one in rows]) for half, rows in halves.items()}
+            self.calibrations[kind] = fit_calibration(logits[True], truth[True].round(), bias=self.calibrate_bias)
+            raw.append(logits[False].sigmoid())
+            after.append(self.calibrations[kind](logits[False]))
+            truths.append(truth[False].round().long())
+        if truths:
+            for name, scores in (("val/ece_raw", raw), ("val/ece", after)):
+                error = binary_calibration_error(torch.cat(scores).float(), torch.cat(truths), n_bins=ERROR_BINS)
+                self.log(name, error, prog_bar=True, sync_dist=True)
+
+    def on_fit_end(self) -> None:
+        """Write the decoder, with averaged weights where there is an average."""
+        if not self.trainer.is_global_zero or getattr(self.trainer, "fast_dev_run", False):
+            return
+        self.take_average()
+        trained = self.trained | {"step": self.trainer.global_step}
+        folder = Path(self.trainer.default_root_dir) / weights.INSIDE
+        weights.save(folder, self.net, calibrations=self.calibrations, trained=trained)
+        state = "calibrated" if self.calibrations else "not calibrated: no validation ran"
+        self.print(f"decoder written to {folder}, {state}")
