@@ -242,6 +242,8 @@ class Truth:
         picture: float32 (3, H, W) in [-1, 1].
         source: float32 (3, H, W) in [-1, 1].
         held_out: training never used this query's words together.
+        caption: what the wanted result shows, in words.
+        source_caption: what the source shows, in words.
         boxes: float32 (M, 5): x, y, w, h in pixels, class index; M objects.
         category: index of the picture's class.
     """
@@ -257,5 +259,7 @@ class Truth:
     picture: Tensor | None = None
     source: Tensor | None = None
     held_out: bool = False
+    caption: str | None = None
+    source_caption: str | None = None
     boxes: Tensor | None = None
     category: int | None = None

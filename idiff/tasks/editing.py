@@ -86,6 +86,7 @@ class InstructEditing(Task):
                 "source": sample.image,
                 "target": target,
                 "region": self._region(sample, target),
+                "captions": [sample.annotation.get(name) for name in ("source_caption", "target_caption")],
             },
         )
 
@@ -114,12 +115,15 @@ class InstructEditing(Task):
         return Prediction(query=query, score=predictions[0].score, picture=picture)
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """The given target, the source, and the edited region as `mask`. See `Task.truth`."""
+        """The given target, the source, the edited region as `mask`, and the captions of both. See `Task.truth`."""
+        source_caption, caption = annotation["captions"]
         return Truth(
             key=annotation["key"],
             picture=to_tensor(annotation["target"]),
             source=to_tensor(annotation["source"]),
             mask=torch.from_numpy(np.ascontiguousarray(annotation["region"])),
+            caption=caption,
+            source_caption=source_caption,
         )
 
     def metrics(self) -> MetricCollection:
