@@ -17,6 +17,8 @@ FREE = frozenset(
     {
         # compared elsewhere: global batch and fingerprint by the data module, frozen weights by SHA-256
         "batch_size", "rebase", "train", "weights",
+        # what is kept in memory, not what is learned
+        "gradient_checkpointing",
         # read when a run begins
         "init_from", "unet_weights",
         # nothing is learned from them
@@ -84,7 +86,9 @@ def _compare(old: Any, new: Any, path: str, changes: dict[str, tuple[Any, Any]])
         for key in [*new, *(key for key in old if key not in new)]:
             if key not in FREE:
                 _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), f"{path}.{key}", changes)
-    elif old != new:
+    elif old != new and not (
+        old == NOT_SET and new is None
+    ):  # a setting that is newer than the checkpoint, and not used
         changes[path] = (old, new)
 
 

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
 
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import Autoencoder
-from idiff.models.backbone import LatentDiffusion, Objective
+from idiff.models.backbone import LatentDiffusion
 from idiff.models.embedded import located, names
 from idiff.models.exports import read_folder
-from idiff.models.folders import file_sha256
+from idiff.models.folders import file_sha256, folder_sha256, subfolder
+from idiff.models.goal import Objective
+from idiff.models.lora import ADAPTER, Lora, put
 from idiff.models.text import TextEncoder
-from idiff.models.unet import ATTENTION, silence
+from idiff.models.unet import UNET
 
 PREFIX = "backbone."
-HEAD = "recognition."
 
 
 @dataclass(slots=True)
@@ -119,7 +122,10 @@ def load(path: str | Path) -> Loaded:
         raise CheckpointError(f"{path} holds no diffusion model: expected a checkpoint of a stage that trains one")
     backbone = build(content["backbone"])
     state = {key.removeprefix(PREFIX): value for key, value in content["state_dict"].items() if key.startswith(PREFIX)}
-    assign(backbone, state, origin=str(path))
+    if "lora" in content:
+        _adapted(backbone, state, adapter=content["lora"], origin=str(path))
+    else:
+        assign(backbone, state, origin=str(path))
     return Loaded(
         backbone=backbone.eval(),
         config=content.get("config", {}),
@@ -127,6 +133,53 @@ def load(path: str | Path) -> Loaded:
         sha256=file_sha256(Path(path)),
         step=int(content.get("global_step", 0)),
     )
+
+
+def _adapted(backbone: LatentDiffusion, trained: dict[str, Tensor], *, adapter: dict[str, Any], origin: str) -> None:
+    """Load the base that adapters were trained on, what was trained in full, and the adapters; merged.
+
+    Raises:
+        CheckpointError: the base is missing or another one, or weights are.
+    """
+    frozen = frozen_prefixes(backbone)
+    own = {key: value for key, value in backbone.state_dict().items() if not key.startswith(frozen)}
+    base = base_weights(adapter["base"], origin=origin)
+    weights = {key: value for key, value in base.items() if key in own and value.shape == own[key].shape}
+    full = {key: value for key, value in trained.items() if ADAPTER not in key}
+    assign(backbone, weights | full, origin=origin)
+    adapters = {key: value for key, value in trained.items() if ADAPTER in key}
+    lora = Lora(rank=adapter["rank"], alpha=adapter["alpha"])
+    put(backbone.unet, adapters, lora=lora, layers=adapter["layers"], origin=origin)
+
+
+def base_weights(reference: dict[str, Any], *, origin: str) -> dict[str, Tensor]:
+    """Weights that a training began with.
+
+    Args:
+        reference: an entry of `HandOver.sources` with its SHA-256.
+        origin: names what was trained on them.
+
+    Returns:
+        keys as in `LatentDiffusion.state_dict`.
+
+    Raises:
+        CheckpointError: the base is missing, damaged, or another one.
+    """
+    path = reference["path"]
+    if reference["kind"] == "model":
+        source = load(path)
+        sha256, state = source.sha256, source.backbone.state_dict()
+    else:
+        folder = subfolder(path, "unet")
+        sha256 = folder_sha256(folder)
+        net = UNet2DConditionModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+        state = {UNET + key: value for key, value in net.state_dict().items()}
+    if sha256 != reference["sha256"]:
+        raise CheckpointError(
+            f"{origin} holds adapters of {path}, which is another one now: SHA-256 {sha256[:12]}, expected "
+            f"{reference['sha256'][:12]}. Put the right one back; an exported folder (idiff export) needs no base."
+        )
+    return state
 
 
 def assign(backbone: LatentDiffusion, state: dict[str, Any], *, origin: str) -> None:
@@ -147,37 +200,15 @@ def assign(backbone: LatentDiffusion, state: dict[str, Any], *, origin: str) -> 
     backbone.load_state_dict(state, strict=False)
 
 
-def hand_over(backbone: LatentDiffusion, state: dict[str, Any], *, origin: str) -> list[str]:
-    """Load what another model has of this one's trained weights. Attention blocks that it lacks start silent.
-
-    Args:
-        backbone: takes the weights.
-        state: of the other model.
-        origin: its name.
-
-    Returns:
-        what was loaded, made new and left out, in words.
-
-    Raises:
-        CheckpointError: anything but attention blocks and the training head `Recognition` differs.
-    """
-    frozen = frozen_prefixes(backbone)
-    own = {key: value for key, value in backbone.state_dict().items() if not key.startswith(frozen)}
-    given = {key: value for key, value in state.items() if not key.startswith(frozen)}
-    new = [key for key in own if key not in given and (ATTENTION in key or key.startswith(HEAD))]
-    out = [key for key in given if key not in own and key.startswith(HEAD)]
-    kept = {key: value for key, value in given.items() if key not in out}
-    assign(backbone, kept | {key: own[key] for key in new}, origin=origin)
-    silence(backbone, [key for key in new if ATTENTION in key])
-    report = [f"U-Net and text encoder: {len(kept)} weights loaded from {origin}"]
-    report += [f"{len(new)} weights are new: {', '.join(new[:3])}{', ...' if len(new) > 3 else ''}"] if new else []
-    report += [f"{len(out)} weights left out: {', '.join(out)}"] if out else []
-    return report
-
-
 def frozen_prefixes(backbone: LatentDiffusion) -> tuple[str, ...]:
     """Key prefixes of the parts that checkpoints name by path and SHA-256 instead of storing them."""
-    return ("autoencoder.",) if backbone.text.reference is None else ("autoencoder.", "text.")
+    return tuple(frozen_folders(backbone))
+
+
+def frozen_folders(backbone: LatentDiffusion) -> dict[str, str]:
+    """Key prefix -> folder of the parts that checkpoints name instead of storing them."""
+    parts = {"autoencoder.": backbone.autoencoder.reference, "text.": backbone.text.reference}
+    return {prefix: reference["path"] for prefix, reference in parts.items() if reference is not None}
 
 
 def _same(got: dict[str, str] | None, wanted: dict[str, str], *, part: str) -> None:

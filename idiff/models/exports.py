@@ -9,7 +9,6 @@ Parts that several models share may lie elsewhere: `parts` in idiff.json then sa
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
@@ -24,8 +23,10 @@ import torch
 
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import Autoencoder
-from idiff.models.backbone import LatentDiffusion, Objective
+from idiff.models.backbone import LatentDiffusion
 from idiff.models.folders import DESCRIPTION, PARTS, file_sha256, subfolder
+from idiff.models.goal import Objective
+from idiff.models.lora import merged_copy
 from idiff.models.text import TextEncoder
 
 FORMAT = 1
@@ -44,7 +45,7 @@ def write_folder(
     """Write a model. The folder appears whole or not at all.
 
     Args:
-        backbone: with the weights that are to be used (averaged ones).
+        backbone: with the weights that are to be used (averaged ones); adapters are merged in what is written.
         folder: must not exist yet, or be empty.
         config: the training's configuration as plain values: tasks can be restored from it.
         step: optimizer steps taken.
@@ -64,7 +65,7 @@ def write_folder(
     with _whole(target) as staged:
         for part, net in nets.items():
             if part not in shared:
-                written = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+                written = merged_copy(net).to(memory_format=torch.contiguous_format)
                 torch.nn.Module.to(written, dtype).save_pretrained(
                     staged / part
                 )  # diffusers' own `to` warns of nothing
@@ -125,8 +126,9 @@ def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
     )
     pipeline = StableDiffusionInstructPix2PixPipeline if backbone.with_source else StableDiffusionPipeline
     made = pipeline(
-        vae=backbone.autoencoder.net, text_encoder=backbone.text.net, tokenizer=backbone.text.tokenizer, unet=backbone.unet,
-        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        vae=backbone.autoencoder.net, text_encoder=backbone.text.net, tokenizer=backbone.text.tokenizer,
+        unet=merged_copy(backbone.unet), scheduler=scheduler, safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
     )  # fmt: skip
     with _whole(target) as staged:
         made.save_pretrained(staged)

@@ -7,18 +7,23 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import nn
+from torch import Tensor, nn
 
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.folders import subfolder
+from idiff.models.handover import HandOver
 
 ATTENTION = ".attentions."
 """What marks the weights of attention blocks."""
 
+SILENT = "random, behind a projection of zeros: the block is silent at first"
+UNET = "unet."
+CONV_IN = "unet.conv_in.weight"
+
 
 def build_unet(
     config: dict[str, Any] | None, *, weights: str | None, latent_channels: int, context: int, with_source: bool
-) -> tuple[UNet2DConditionModel, list[str]]:
+) -> tuple[UNet2DConditionModel, HandOver]:
     """Build or load the U-Net.
 
     Args:
@@ -30,7 +35,7 @@ def build_unet(
         with_source: 2C channels in instead of C.
 
     Returns:
-        the U-Net, and what was done to it in words.
+        the U-Net, and where its weights come from, with keys as in `LatentDiffusion.state_dict`.
 
     Raises:
         ConfigError: neither config nor weights, or a config that the weights do not fit.
@@ -41,12 +46,18 @@ def build_unet(
             "the U-Net needs a config (unet), weights (unet_weights), or weights and what is to be added to them"
         )
     channels = latent_channels * (2 if with_source else 1)
+    record = HandOver()
     if config is not None and weights is None:
         fixed = {"in_channels": channels, "out_channels": latent_channels, "cross_attention_dim": context}
-        return UNet2DConditionModel(**{**config, **fixed}), ["U-Net: every weight is new"]
+        net = UNet2DConditionModel(**{**config, **fixed})
+        record.new = dict.fromkeys(_keys(net), "random")
+        record.said.append("U-Net: every weight is new")
+        return net, record
     folder = subfolder(str(weights), "unet")
     net = UNet2DConditionModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
-    report = [f"U-Net: every weight loaded from {folder}"]
+    record.sources.append({"path": str(weights), "kind": "unet", "sha256": None, "step": None})
+    record.loaded = dict.fromkeys(_keys(net), str(folder))
+    record.said.append(f"U-Net: every weight loaded from {folder}")
     if net.config.out_channels != latent_channels or net.config.cross_attention_dim != context:
         raise CheckpointError(
             f"{folder} holds a U-Net with {net.config.out_channels} latent channels and text width "
@@ -54,13 +65,25 @@ def build_unet(
         )
     if net.config.in_channels == latent_channels and with_source:
         widen(net, latent_channels)
-        report.append(f"U-Net: first convolution widened {latent_channels} -> {channels} with zeros")
+        del record.loaded[CONV_IN]
+        record.changed[CONV_IN] = widened_words(latent_channels, origin=str(folder))
+        record.said.append(f"U-Net: first convolution widened {latent_channels} -> {channels} with zeros")
     elif net.config.in_channels != channels:
         raise CheckpointError(f"{folder} takes {net.config.in_channels} channels: expected {channels}")
     if config is not None:
         net, new = grow(net, config)
-        report.append(f"U-Net: {len(new)} weights of attention blocks are new: these start silent")
-    return net, report
+        record.new = {UNET + key: SILENT for key in new}
+        record.said.append(f"U-Net: {len(new)} weights of attention blocks are new: these start silent")
+    return net, record
+
+
+def _keys(net: nn.Module) -> list[str]:
+    return [UNET + key for key in net.state_dict()]
+
+
+def widened_words(channels: int, *, origin: str) -> str:
+    """What a widened first convolution is, in words."""
+    return f"from {origin}, widened {channels} -> {2 * channels} channels with zeros for the source"
 
 
 def grow(net: UNet2DConditionModel, config: dict[str, Any]) -> tuple[UNet2DConditionModel, list[str]]:
@@ -104,9 +127,14 @@ def widen(net: UNet2DConditionModel, extra: int) -> None:
     old = net.conv_in
     new = nn.Conv2d(old.in_channels + extra, old.out_channels, kernel_size=3, padding=1)
     with torch.no_grad():
-        new.weight.zero_()
-        new.weight[:, : old.in_channels] = old.weight
+        new.weight.copy_(widened(old.weight, extra))
         if old.bias is not None and new.bias is not None:
             new.bias.copy_(old.bias)
     net.conv_in = new
     net.register_to_config(in_channels=new.in_channels)
+
+
+def widened(weight: Tensor, extra: int) -> Tensor:
+    """Weights (O, I, h, w) of a convolution with `extra` input channels of zeros after its own: (O, I + extra, h, w)."""
+    zeros = weight.new_zeros(weight.shape[0], extra, *weight.shape[2:])
+    return torch.cat([weight.detach(), zeros], dim=1)

@@ -10,7 +10,10 @@ from torch import Tensor
 
 from idiff.errors import CheckpointError
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.checkpoints import hand_over, load
+from idiff.models.checkpoints import frozen_folders, load
+from idiff.models.folders import folder_sha256, subfolder
+from idiff.models.lora import Lora, adapt
+from idiff.models.transfer import hand_over
 from idiff.stages.base import Stage
 from idiff.types import Batch, Sampling
 
@@ -20,8 +23,11 @@ class TaskTraining(Stage):
 
     Args:
         backbone: the model.
-        init_from: a checkpoint whose averaged weights training starts from, with a fresh optimizer and step 0. Attention blocks
-            that it lacks start silent; every other weight must be there.
+        init_from: a checkpoint, exported folder or embedded model whose averaged weights training starts from, with a fresh
+            optimizer and step 0. A text-to-image model is widened for the source; attention blocks that it lacks start silent;
+            every other weight must be there.
+        lora: train low-rank adapters of what was loaded, and what is new in full, instead of every weight. A checkpoint then
+            holds these alone, and names what they were trained on by path and SHA-256.
         sampling: how pictures are sampled where a task does not say.
         max_rows: rows sampled at a time in validation and prediction, to bound memory.
         **optim: see `Stage`.
@@ -32,6 +38,7 @@ class TaskTraining(Stage):
         *,
         backbone: LatentDiffusion,
         init_from: str | None = None,
+        lora: Lora | None = None,
         sampling: Sampling | None = None,
         max_rows: int = 64,
         **optim: Any,
@@ -42,17 +49,33 @@ class TaskTraining(Stage):
         self.max_rows = max_rows
         if init_from is not None:
             source = load(init_from)
-            backbone.report += [
-                *hand_over(backbone, source.backbone.state_dict(), origin=init_from),
-                f"{init_from} had taken {source.step} steps",
-            ]
+            record = hand_over(backbone, source.backbone.state_dict(), origin=init_from)
+            record.sources = [{"path": str(init_from), "kind": "model", "sha256": source.sha256, "step": source.step}]
+            record.said.append(f"{init_from} had taken {source.step} steps")
+        backbone.handover.complete(list(backbone.state_dict()), frozen=frozen_folders(backbone))
+        self.adapters: dict[str, Any] | None = None
+        if lora is not None:
+            layers = adapt(backbone, lora)
+            base = self._base()
+            self.adapters = {"rank": lora.rank, "alpha": lora.alpha, "layers": layers, "base": base}
+        self._resumed = False
+
+    def _base(self) -> dict[str, Any]:
+        """What training starts from, with its SHA-256."""
+        base = self.backbone.handover.sources[0]
+        base["sha256"] = base["sha256"] or folder_sha256(subfolder(base["path"], "unet"))
+        return base
 
     def describe(self) -> dict[str, Any]:
-        """The backbone's description."""
-        return {"backbone": self.backbone.describe()}
+        """The backbone's description, and that of the adapters."""
+        adapters = {} if self.adapters is None else {"lora": self.adapters}
+        return {"backbone": self.backbone.describe()} | adapters
 
     def frozen(self) -> tuple[str, ...]:
-        """The autoencoder, and a text encoder that is not trained."""
+        """The autoencoder, and a text encoder that is not trained; with adapters, everything that is not trained."""
+        if self.adapters is not None:
+            trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+            return tuple(key for key in self.state_dict() if key not in trained)
         text = () if self.backbone.text.reference is None else ("backbone.text.",)
         return ("backbone.autoencoder.", *text)
 
@@ -60,13 +83,22 @@ class TaskTraining(Stage):
         """Check that the frozen parts are those the checkpoint was trained with, too.
 
         Raises:
-            CheckpointError: the checkpoint is of another model or of another autoencoder or text encoder.
+            CheckpointError: the checkpoint is of another model or of another autoencoder or text encoder, or of adapters of another
+                one.
         """
+        self._resumed = True
+        if ("lora" in checkpoint) != (self.adapters is not None):
+            have, want = ("adapters", "none") if self.adapters is None else ("no adapters", "some")
+            raise CheckpointError(
+                f"the checkpoint has {have}, this model {want}: set model.init_args.lora as in its training"
+            )
         super().on_load_checkpoint(checkpoint)
         there, here = checkpoint["backbone"], self.backbone.describe()
         parts = {"autoencoder": (here["autoencoder"], there["autoencoder"])}
         if "weights" in there["text"]:
             parts["text encoder"] = (here["text"]["weights"], there["text"]["weights"])
+        if self.adapters is not None:
+            parts["base of the adapters"] = (self.adapters["base"], checkpoint["lora"]["base"])
         for name, (got, wanted) in parts.items():
             if got["sha256"] != wanted["sha256"]:
                 raise CheckpointError(
@@ -75,9 +107,18 @@ class TaskTraining(Stage):
                 )
 
     def on_fit_start(self) -> None:
-        """Say what was loaded and what is new."""
+        """Say what was loaded and what is new, and write the list of all weights to `handover.json` in the run folder.
+
+        A run that goes on has its weights from its checkpoint: there is nothing to say.
+        """
+        if self._resumed:
+            return
         for line in self.backbone.report:
             self.print(line)
+        if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
+            if self.backbone.handover.sources:
+                self._base()
+            self.backbone.handover.write(self.trainer.default_root_dir)
 
     def loss(self, batch: Batch, *, train: bool) -> Tensor:
         """See `LatentDiffusion.loss`; conditions are dropped in training only."""
