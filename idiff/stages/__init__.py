@@ -1,7 +1,9 @@
 """LightningModules, one a training stage. They see batches and pictures, never a task."""
 
+from idiff.stages.adaptation import Adaptation
 from idiff.stages.autoencoder import AutoencoderTraining
+from idiff.stages.readout import ReadoutTraining
 from idiff.stages.tasks import TaskTraining
 from idiff.stages.text import TextTraining
 
-__all__ = ["AutoencoderTraining", "TaskTraining", "TextTraining"]
+__all__ = ["Adaptation", "AutoencoderTraining", "ReadoutTraining", "TaskTraining", "TextTraining"]
