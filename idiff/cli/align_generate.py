@@ -6,12 +6,11 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from idiff.cli.bar import progress
 from idiff.cli.words import WordParser, at_least_one
 from idiff.errors import ConfigError
 
@@ -104,11 +103,11 @@ def run(words: list[str]) -> int:
     }  # fmt: skip
     backbone = _on_device(loaded.backbone, options.device)
     began = time.perf_counter()
-    with CandidateFolder.begin(options.out, described) as folder, _progress() as progress:
+    with CandidateFolder.begin(options.out, described) as folder, progress("samples") as show:
         before = len(folder.samples())
         bad = list(
             generate(
-                folder, backbone, choice.task, shards, places=places, settings=settings, seed=options.seed, progress=progress
+                folder, backbone, choice.task, shards, places=places, settings=settings, seed=options.seed, progress=show
             )
         )  # fmt: skip
         painted = len(folder.samples()) - before
@@ -133,25 +132,3 @@ def _on_device(backbone: LatentDiffusion, name: str) -> LatentDiffusion:
         return backbone.to(name)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from None
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, else a line on stderr each 10 seconds."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    last = time.perf_counter()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("samples")
-
-        def show(done: int, total: int) -> None:
-            nonlocal last
-            bar.update(task, completed=done, total=total)
-            if not console.is_terminal and time.perf_counter() - last > 10:
-                last = time.perf_counter()
-                sys.stderr.write(f"idiff: {done:,} of {total:,} samples\n")
-
-        yield show

@@ -1,0 +1,212 @@
+"""Picks by a metric instead of people: for tasks with truth, and for edits by CLIP."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from idiff.alignment.candidates import CandidateFolder, CandidateSample
+from idiff.alignment.generate import one_prompt
+from idiff.alignment.picks import MOST, PickJournal
+from idiff.data.quality.features import ClipFeatures
+from idiff.data.shards import ShardSet
+from idiff.errors import DataError, missing, unknown
+from idiff.tasks.base import Task
+from idiff.types import Truth
+from idiff.utils.images import to_tensor
+from idiff.utils.picture_files import decode_picture
+
+CLIP_SIM = "clip_sim"
+HEADLINE = "headline"
+ONE_PROMPT = {"segmentation": "mciou"}
+"""Kind of a task -> the metric that stands for its headline here, where that is made of all prompts of a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How good the candidates of a sample are; larger is better, nan is not defined.
+
+    Attributes:
+        candidates: one a candidate.
+        floor: of the unedited source.
+    """
+
+    candidates: list[float]
+    floor: float
+
+
+Scorer = Callable[[CandidateSample], Scores]
+
+
+def choose(scores: Scores, *, most: int = MOST) -> list[int]:
+    """The best candidates among those that are better than the unedited source, best first; of equals the lower number."""
+    better = [
+        (-score, index)
+        for index, score in enumerate(scores.candidates)
+        if not math.isnan(score) and not math.isnan(scores.floor) and score > scores.floor
+    ]
+    return [index for _, index in sorted(better)[:most]]
+
+
+class TaskScorer:
+    """Score each candidate alone by a metric of its task: decoded, combined, compared with the truth of its one prompt.
+
+    Joints that the prompt does not ask for do not count.
+
+    Args:
+        folder: the candidates.
+        task: as it was when they were painted.
+        shards: the data they were painted for.
+        metric: name of one of the task's metrics, or `headline`: the task's own, `mciou` for segmentation.
+
+    Raises:
+        DataError: the shards are of another content.
+        ConfigError: the task has no such metric.
+    """
+
+    def __init__(self, folder: CandidateFolder, task: Task, shards: ShardSet, *, metric: str = HEADLINE) -> None:
+        wanted = folder.settings["data"]["fingerprint"]
+        if shards.fingerprint != wanted:
+            raise DataError(
+                f"{shards.folder} is not the set the candidates were painted for: fingerprint {shards.fingerprint[:12]}, expected "
+                f"{wanted[:12]}. Build that set again."
+            )
+        self.folder, self.task, self.shards = folder, task, shards
+        self.metric = ONE_PROMPT.get(task.kind, task.headline) if metric == HEADLINE else metric
+        names = _names(task)
+        if self.metric not in names:
+            raise unknown("metric", self.metric, [*names, HEADLINE, CLIP_SIM])
+        self.sign = names[self.metric]
+        self._numbers = {shards.key(number): number for number in range(len(shards))}
+
+    def __call__(self, facts: CandidateSample) -> Scores:
+        """Score a sample.
+
+        Raises:
+            DataError: a picture is missing or damaged, or the sample is not in the shards.
+        """
+        if facts.key not in self._numbers:
+            raise DataError(
+                f"{self.shards.folder} has no sample '{facts.key}', which sample {facts.sample} was painted for."
+            )
+        triplet = one_prompt(self.task, self.shards.read(self._numbers[facts.key]), facts.item)
+        source = _pixels(self.folder, facts, facts.source)
+        rendered = source if facts.rendered is None else _pixels(self.folder, facts, facts.rendered)
+        painted = [_pixels(self.folder, facts, {"file": one.file, "sha256": one.sha256}) for one in facts.candidates]
+        pictures = torch.stack([source, *painted])
+        queries = [triplet.query] * len(pictures)
+        predictions = self.task.decode(pictures, rendered.expand_as(pictures), queries)
+        values = []
+        for prediction in predictions:
+            collection = self.task.metrics()
+            truth = only_asked(self.task.truth(triplet.annotation), triplet.query)
+            collection.update(self.task.combine([prediction], [triplet.query]), truth)
+            values.append(self.sign * float(collection.compute()[self.metric]))
+        return Scores(values[1:], values[0])
+
+
+class ClipScorer:
+    """Cosine similarity of each candidate with the caption of what is wanted, by CLIP; the instruction where there is no caption.
+
+    Source: InstructDiffusion, section 4, "CLIP-Sim".
+
+    Args:
+        folder: the candidates.
+        clip: folder of a CLIP model in the hub's format, tokenizer included.
+
+    Raises:
+        DataError: a part of the model is missing.
+        CheckpointError: it cannot be used.
+    """
+
+    def __init__(self, folder: CandidateFolder, clip: str, *, device: str = "cpu") -> None:
+        if not any((Path(clip) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+            remedy = "Give a folder with the model's tokenizer beside its weights."
+            raise missing(Path(clip) / "tokenizer.json", what="the tokenizer of a CLIP model", remedy=remedy)
+        self.folder, self.metric = folder, CLIP_SIM
+        self.features = ClipFeatures(clip, device=device)
+
+    def __call__(self, facts: CandidateSample) -> Scores:
+        """Score a sample. Raises DataError where a picture is missing or damaged."""
+        entries = [facts.source, *({"file": one.file, "sha256": one.sha256} for one in facts.candidates)]
+        pictures = [
+            decode_picture(self.folder.picture(facts, one["file"], one.get("sha256")), where=facts.sample)
+            for one in entries
+        ]
+        images = torch.cat(
+            [
+                self.features(pictures[start : start + self.features.batch_size])
+                for start in range(0, len(pictures), self.features.batch_size)
+            ]
+        )
+        text = self.features.texts([facts.caption])
+        values = torch.nn.functional.cosine_similarity(images, text).tolist()
+        return Scores(values[1:], values[0])
+
+
+def pick_all(
+    folder: CandidateFolder,
+    scorer: Scorer,
+    journal: PickJournal,
+    *,
+    clock: Callable[[], float],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Decide about every sample that the journal has no decision about.
+
+    Args:
+        folder: the candidates.
+        scorer: scores a sample.
+        journal: gets the decisions.
+        clock: seconds, such as `time.perf_counter`.
+        progress: called with (samples done, samples in all).
+
+    Returns:
+        `decided` samples now, `before`: those that were decided already, `none_good` of those decided now.
+    """
+    names, standing = folder.samples(), journal.decisions()
+    counts = {"decided": 0, "before": sum(name in standing for name in names), "none_good": 0}
+    for place, name in enumerate(names):
+        if name not in standing:
+            began = clock()
+            chosen = choose(scorer(folder.read(name)))
+            journal.append(name, chosen, seconds=round(clock() - began, 3))
+            counts["decided"] += 1
+            counts["none_good"] += not chosen
+        progress(place + 1, len(names))
+    return counts
+
+
+def only_asked(truth: Truth, query: Mapping[str, Any]) -> Truth:
+    """The truth of one prompt: joints that it does not ask for count as not labelled."""
+    if truth.keypoints is None or "indices" not in query:
+        return truth
+    points = truth.keypoints.clone()
+    others = torch.ones(len(points), dtype=torch.bool)
+    others[list(query["indices"])] = False
+    points[others, 2] = 0
+    return replace(truth, keypoints=points)
+
+
+def _names(task: Task) -> dict[str, float]:
+    """The task's metrics, each with 1 where larger is better, else -1."""
+    collection = task.metrics()
+    metrics: dict[str, Metric] = dict(collection.items())
+    names = {}
+    for name in collection.compute():
+        metric = metrics.get(name)
+        names[name] = -1.0 if metric is not None and metric.higher_is_better is False else 1.0
+    return names
+
+
+def _pixels(folder: CandidateFolder, facts: CandidateSample, entry: Mapping[str, str]) -> Tensor:
+    """One picture of a sample as the model has it."""
+    data = folder.picture(facts, entry["file"], entry.get("sha256"))
+    return to_tensor(decode_picture(data, where=f"{facts.sample}/{entry['file']}"))
