@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from idiff.alignment.decisions import Action, Decision, check_annotator, is_annotator, parse_decision
+from idiff.alignment.decisions import MOST, Action, Decision, check_annotator, is_annotator, parse_decision
 from idiff.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -199,4 +199,4 @@ def _same(one: Decision, other: Decision) -> bool:
     return (one.sample, one.chosen, one.action, one.time) == (other.sample, other.chosen, other.action, other.time)
 
 
-__all__ = ["FOLDER", "Decision", "PickJournal", "annotators", "check_annotator", "decisions_by_annotator"]
+__all__ = ["FOLDER", "MOST", "Decision", "PickJournal", "annotators", "check_annotator", "decisions_by_annotator"]
