@@ -41,6 +41,8 @@ def parser() -> WordParser:
         metavar="N",
         help="resamples of the pictures for 95 %% intervals (1000); 0: no intervals",
     )
+    add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
+    add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
     return options
@@ -62,6 +64,7 @@ def run(words: list[str]) -> int:
 
     from idiff.callbacks.benchmark import Benchmark
     from idiff.callbacks.records import render_table
+    from idiff.cli.clip_metrics import clip_metrics, reasons
     from idiff.cli.lightning import _quiet
     from idiff.data.datamodule import TaskDataModule
     from idiff.metrics.bootstrap import LEVEL
@@ -79,7 +82,8 @@ def run(words: list[str]) -> int:
         sampling.steps = options.steps
     loaded.backbone.sample_seed = options.seed
     data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
-    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed)
+    more, absent = clip_metrics(task, clip=options.clip, aesthetic=options.aesthetic)
+    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more)
     callbacks: list[pl.Callback] = [evaluate]
     if options.predictions:
         from idiff.callbacks.predictions import ValidationPredictions
@@ -91,9 +95,11 @@ def run(words: list[str]) -> int:
     score = evaluate.results.get(found.name)
     if score is None:
         raise ConfigError(f"{options.data} holds no items for the task '{found.name}': nothing was scored")
+    metrics = _clean(score.metrics) | dict.fromkeys(absent)
     card = {
         "task": found.name,
-        "metrics": _clean(score.metrics),
+        "metrics": metrics,
+        "null": reasons(metrics, absent),
         "intervals": score.intervals,
         "bootstrap": {"resamples": options.bootstrap, "level": LEVEL, "unit": "picture"},
         "ceiling": _clean(score.ceiling),
