@@ -93,11 +93,15 @@ def rows_of(*tasks):
 
 
 def test_answers_are_padded_to_the_most_channels_and_left_out_where_a_row_has_none():
-    mixed = collate_rows(rows_of(CountingTask(channels=1), CountingTask(channels=5))).answer
-    assert mixed.shape[1] == 5
-    alone = [collate_rows(rows_of(CountingTask(channels=count))).answer for count in (1, 5)]
-    assert torch.equal(mixed[: len(alone[0]), :1], alone[0]) and not mixed[: len(alone[0]), 1:].any()
-    assert torch.equal(mixed[len(alone[0]) :], alone[1])
+    rows = rows_of(CountingTask(channels=1), CountingTask(channels=5))
+    for number, row in enumerate(rows):
+        row.triplet.answer = torch.full_like(row.triplet.answer, 1 + number)
+    mixed = collate_rows(rows).answer
+    assert mixed.shape == (20, 5, 2, 2)
+    for number, row in enumerate(rows):
+        count = len(row.triplet.answer)
+        assert (mixed[number, :count] == 1 + number).all() and not mixed[number, count:].any()
+    assert {len(row.triplet.answer) for row in rows} == {1, 5}
     assert collate_rows(rows_of(CountingTask(channels=1), CountingTask(channels=0))).answer is None
 
 
