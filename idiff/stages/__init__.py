@@ -1,9 +1,10 @@
 """LightningModules, one a training stage. They see batches and pictures, never a task."""
 
 from idiff.stages.adaptation import Adaptation
+from idiff.stages.alignment import PreferenceTraining
 from idiff.stages.autoencoder import AutoencoderTraining
 from idiff.stages.readout import ReadoutTraining
 from idiff.stages.tasks import TaskTraining
 from idiff.stages.text import TextTraining
 
-__all__ = ["Adaptation", "AutoencoderTraining", "ReadoutTraining", "TaskTraining", "TextTraining"]
+__all__ = ["Adaptation", "AutoencoderTraining", "PreferenceTraining", "ReadoutTraining", "TaskTraining", "TextTraining"]
