@@ -26,7 +26,7 @@ UNKNOWN = (
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
 CONFIGURED = {
     "lightning.pytorch": ("Trainer",),
-    "idiff.stages": ("TaskTraining", "AutoencoderTraining"),
+    "idiff.stages": ("TaskTraining", "PreferenceTraining", "AutoencoderTraining"),
     "idiff.stages.base": ("Stage",),
     "idiff.models.backbone": ("LatentDiffusion", "Objective"),
     "idiff.models.autoencoder": ("Autoencoder",),
