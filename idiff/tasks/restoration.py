@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -10,12 +10,15 @@ import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.errors import ConfigError
 from idiff.metrics import PSNR, SSIM
 from idiff.tasks.base import Task
 from idiff.tasks.examples import shapes
 from idiff.tasks.given import given_target, needed_picture, painted_pictures
 from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import ASKED, check_share, check_size, look, matrix_list
+from idiff.transforms.cover import cover, stitch
 from idiff.transforms.geometry import Matrix
 from idiff.transforms.windows import frame_window, window_slices
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -29,13 +32,16 @@ class Restoration(Task):
     model sees a square of the picture pixel on pixel: shrinking first, as released for GoPro and REDS, would shrink
     the blur as well. A side that is not longer than the square is seen whole, with padding around it. Training draws
     the square's place and mirrors; evaluation asks for the middle of the picture, one query a picture, and answer and
-    truth are that part of it; `query["warp"]` says which. Light and colour are left alone.
+    truth are that part of it; `query["warp"]` says which. With `whole`, evaluation asks for all of the picture in
+    overlapping squares, a query each, and they are put together. Light and colour are left alone.
 
     Args:
         size: side of the model's picture in pixels.
         flip: how often training mirrors the picture.
         instructions: file of sentences, without slots; None: the built-in ones.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        whole: evaluation asks for the whole picture, as benchmarks score it, not for its middle alone.
+        overlap: what neighbouring squares of a whole picture share, as a share of their side, in [0, 0.5].
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -46,9 +52,18 @@ class Restoration(Task):
     headline_range = 50.0
 
     def __init__(
-        self, size: int = 64, flip: float = 0.5, instructions: str | None = None, phrasings: str = "seen"
+        self,
+        size: int = 64,
+        flip: float = 0.5,
+        instructions: str | None = None,
+        phrasings: str = "seen",
+        whole: bool = False,
+        overlap: float = 0.125,
     ) -> None:
         self.size = check_size(size)
+        if not 0.0 <= overlap <= 0.5:
+            raise ConfigError(f"{overlap=} of a square's side must lie in [0, 0.5].")
+        self.whole, self.overlap = whole, round(overlap * size)
         self.flip = check_share("flip", flip)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
 
@@ -58,13 +73,16 @@ class Restoration(Task):
         original = (sample.image.shape[0], sample.image.shape[1])
         mirror = train and rng.random() < self.flip
         matrix = frame_window(original, self.size, rng if train else None, mirror=mirror)
-        return self._pair(sample, item, matrix, template=self.bank.draw(rng))
+        return self._pair(sample, item, [matrix], template=self.bank.draw(rng))[0]
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One: the middle of the picture. See `Task.queries`."""
+        """One: the middle of the picture; or one for each square of the whole picture. See `Task.queries`."""
         given_target(sample)
-        matrix = frame_window((sample.image.shape[0], sample.image.shape[1]), self.size)
-        return [self._pair(sample, item, matrix, template=self.bank.asking(f"{sample.key}/{item}"))]
+        original = (sample.image.shape[0], sample.image.shape[1])
+        windows = (
+            cover(original, self.size, overlap=self.overlap) if self.whole else [frame_window(original, self.size)]
+        )
+        return self._pair(sample, item, windows, template=self.bank.asking(f"{sample.key}/{item}"))
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask for the picture as the task's own sentence does: words are not needed. See `Task.asked`."""
@@ -75,11 +93,11 @@ class Restoration(Task):
         return painted_pictures(edited, queries)
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one picture without its padding: the part of the original that was seen. See `Task.combine`."""
-        query = queries[0]
-        _, (rows, columns) = window_slices(query["warp"], tuple(query["size"]), self.size)
-        picture = needed_picture(predictions[0])[:, rows, columns]
-        return Prediction(query=query, score=predictions[0].score, picture=picture)
+        """The part of the original that was seen, without padding; squares are put together. See `Task.combine`."""
+        query, original = queries[0], (int(queries[0]["size"][0]), int(queries[0]["size"][1]))
+        picture = stitch([needed_picture(one) for one in predictions], [one["warp"] for one in queries], original)
+        rows, columns = _seen(queries, original, self.size)
+        return Prediction(query=query, score=predictions[0].score, picture=picture[:, rows, columns])
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The same part of the clean picture and of the damaged one. See `Task.truth`."""
@@ -96,31 +114,44 @@ class Restoration(Task):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """The picture with the part that was seen restored. See `Task.render`."""
-        query, drawn = prediction.query, picture.copy()
-        here, _ = window_slices(query["warp"], tuple(query["size"]), self.size)
-        drawn[here] = to_picture(needed_picture(prediction))
+        drawn, answer = picture.copy(), to_picture(needed_picture(prediction))
+        whole = answer.shape == drawn.shape
+        here, _ = window_slices(prediction.query["warp"], tuple(prediction.query["size"]), self.size)
+        drawn[... if whole else here] = answer
         return drawn
 
-    def _pair(self, sample: Sample, item: int, matrix: Matrix, *, template: Template) -> Triplet:
-        """Look at both pictures through one window."""
+    def _pair(self, sample: Sample, item: int, windows: list[Matrix], *, template: Template) -> list[Triplet]:
+        """Look at both pictures through each window; the truth is what all of them show together."""
         target = given_target(sample)
         original = (sample.image.shape[0], sample.image.shape[1])
-        group = f"{sample.key}/{item}"
-        here, _ = window_slices(matrix, original, self.size)
-        return Triplet(
-            key=f"{group}/0",
-            source=look(sample.image, matrix, self.size).source,
-            instruction=template.fill([{}]),
-            target=look(target, matrix, self.size).source,
-            query={
-                "task": self.kind,
-                "key": sample.key,
-                "group": group,
-                "warp": matrix_list(matrix),
-                "size": list(original),
-            },
-            annotation={"key": sample.key, "source": sample.image[here], "target": target[here]},
-        )
+        group, warps = f"{sample.key}/{item}", [matrix_list(matrix) for matrix in windows]
+        seen = _seen([{"warp": warp} for warp in warps], original, self.size)
+        annotation = {"key": sample.key, "source": sample.image[seen], "target": target[seen]}
+        return [
+            Triplet(
+                key=f"{group}/{number}",
+                source=look(sample.image, matrix, self.size).source,
+                instruction=template.fill([{}]),
+                target=look(target, matrix, self.size).source,
+                query={
+                    "task": self.kind,
+                    "key": sample.key,
+                    "group": group,
+                    "warp": warp,
+                    "size": list(original),
+                    "origin": origin(sample),
+                },
+                annotation=annotation,
+            )
+            for number, (matrix, warp) in enumerate(zip(windows, warps, strict=True))
+        ]
+
+
+def _seen(queries: Sequence[Mapping[str, Any]], original: tuple[int, int], size: int) -> tuple[slice, slice]:
+    """Rows and columns of the picture that a group of windows shows together."""
+    places = [window_slices(query["warp"], original, size)[0] for query in queries]
+    rows, columns = ([place[side] for place in places] for side in (0, 1))
+    return tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in (rows, columns))  # type: ignore[return-value]
 
 
 class Denoise(Restoration):

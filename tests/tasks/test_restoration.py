@@ -149,3 +149,35 @@ def test_a_sentence_of_ones_own_has_no_slots(tmp_path):
     path.write_text("Clean the {object}.\n")
     with pytest.raises(ConfigError, match="slots"):
         Denoise(instructions=str(path))
+
+
+@pytest.mark.parametrize("shape", [(100, 150), (64, 64), (40, 90), (9, 5), (129, 64)])
+def test_a_whole_picture_is_asked_in_squares_and_put_together(shape):
+    data, task = sample(*shape), Denoise(whole=True)
+    triplets = task.queries(data, 0)
+    assert len({triplet.key for triplet in triplets}) == len(triplets) >= -(-shape[0] // 64) * -(-shape[1] // 64)
+    assert {triplet.query["group"] for triplet in triplets} == {"a/0"}
+    truth = task.truth(triplets[0].annotation)
+    assert torch.equal(truth.picture, to_tensor(data.target)) and torch.equal(truth.source, to_tensor(data.image))
+    made = answer(task, triplets, [triplet.target for triplet in triplets])
+    assert torch.equal(made.picture, truth.picture)
+    assert np.array_equal(task.render(made, data.image), data.target)
+
+
+def test_the_score_of_a_whole_picture_is_that_of_all_its_pixels():
+    from skimage.metrics import peak_signal_noise_ratio
+
+    data, task = sample(100, 150), Deblur(whole=True)
+    data.target = np.clip(data.image.astype(int) + 20, 0, 255).astype(np.uint8)
+    triplets, metrics = task.queries(data, 0), task.metrics()
+    made = answer(task, triplets, [triplet.source for triplet in triplets])
+    metrics.update(made, task.truth(triplets[0].annotation))
+    expected = peak_signal_noise_ratio(data.target, data.image, data_range=255)
+    assert float(metrics.compute()["psnr"]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_squares_share_an_overlap_that_can_be():
+    assert len(Denoise(whole=True, overlap=0.0).queries(sample(64, 128), 0)) == 2
+    assert len(Denoise(whole=True, overlap=0.5).queries(sample(64, 128), 0)) == 3
+    with pytest.raises(ConfigError, match=r"overlap=0.6 of a square's side"):
+        Denoise(overlap=0.6)
