@@ -15,6 +15,7 @@ COMMANDS = {
     "validate": ("idiff.cli.lightning", "score a checkpoint on the validation sets of a configuration"),
     "test": ("idiff.cli.lightning", "as validate, on the test loop"),
     "predict": ("idiff.cli.lightning", "write masks, keypoints and painted pictures"),
+    "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
     "segment": ("idiff.cli.answer", 'find what a phrase names: idiff segment PHOTO "the red star"'),
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),

@@ -72,10 +72,8 @@ def refuse_changes(
     }
     if not changes:
         return
-    shown = [f"{path}: {_short(before)} -> {_short(now)}" for path, (before, now) in list(changes.items())[:SHOWN]]
-    more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     raise ConfigError(
-        f"this run cannot go on from {origin}, its configuration differs: {'; '.join(shown)}{more}. Set the old values, or "
+        f"this run cannot go on from {origin}, its configuration differs: {listed(changes)}. Set the old values, or "
         f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
         "model.init_args.init_from."
     )
@@ -86,12 +84,17 @@ def _compare(old: Any, new: Any, path: str, changes: dict[str, tuple[Any, Any]])
         for key in [*new, *(key for key in old if key not in new)]:
             if key not in FREE:
                 _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), f"{path}.{key}", changes)
-    elif old != new and not (
-        old == NOT_SET and new is None
-    ):  # a setting that is newer than the checkpoint, and not used
+    elif old != new and (old, new) != (NOT_SET, None):  # a setting that is newer than the checkpoint, and is not used
         changes[path] = (old, new)
 
 
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def listed(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    """Changes in words, the first `SHOWN` of them: `setting: old -> new; ...`."""
+    shown = [f"{path}: {_short(before)} -> {_short(now)}" for path, (before, now) in list(changes.items())[:SHOWN]]
+    more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    return "; ".join(shown) + more
