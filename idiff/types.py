@@ -120,6 +120,8 @@ class Latents:
         states: float (P, L, D), hidden states of the distinct prompts of this batch; the first is of the empty prompt.
         prompt: int64 (B,), which of them is the row's.
         made_by: SHA-256 of the autoencoder's and the text encoder's weights.
+        labels: uint8 (B, H, W): `Parts.labels` of the rows, where any has some; `Batch.to` makes `parts` of them.
+        names: `Parts.names` of each row, or None.
     """
 
     mean: Tensor
@@ -129,6 +131,8 @@ class Latents:
     states: Tensor
     prompt: Tensor
     made_by: tuple[str, str]
+    labels: Tensor | None = None
+    names: list[list[str] | None] = field(default_factory=list)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Latents:
         """Move the tensors to a device."""
@@ -139,8 +143,16 @@ class Latents:
         return Latents(
             mean=move(self.mean), std=move(self.std), source=None if self.source is None else move(self.source),
             changed=None if self.changed is None else move(self.changed), states=move(self.states), prompt=move(self.prompt),
-            made_by=self.made_by,
+            made_by=self.made_by, labels=None if self.labels is None else move(self.labels), names=self.names,
         )  # fmt: skip
+
+    def parts(self) -> list[Parts | None]:
+        """What the source of each row shows: views of `labels`."""
+        if self.labels is None:
+            return [None] * len(self.names)
+        return [
+            None if names is None else Parts(row, names) for row, names in zip(self.labels, self.names, strict=True)
+        ]
 
 
 @dataclass(slots=True)
@@ -187,12 +199,13 @@ class Batch:
             return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
 
         target, position = move(self.target), move(self.position)
+        latents = None if self.latents is None else self.latents.to(device, non_blocking=non_blocking)
         assert target is not None and position is not None
         return Batch(
             keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
             annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
             parts=self.parts, rejected=move(self.rejected), bad=self.bad,
-            latents=None if self.latents is None else self.latents.to(device, non_blocking=non_blocking),
+            latents=latents,
         )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from idiff.data.loaders import process_options
 from idiff.data.stream import Layout, Stream
 from idiff.errors import DataError
 from idiff.tasks.base import Task
-from idiff.types import Batch, Latents
+from idiff.types import VOID, Batch, Latents
 from idiff.utils.seeds import hash64
 
 
@@ -74,7 +74,6 @@ class CachedDataset(Dataset[tuple[int, int, CachedRow]]):
             annotation=[{} for _ in found],
             position=torch.tensor([position for position, _, _ in rows], dtype=torch.int64),
             task=[self.parts[number].name for _, number, _ in rows],
-            parts=[row.parts for row in found],
             latents=Latents(
                 mean=torch.stack([row.mean for row in found]),
                 std=torch.stack([row.std for row in found]),
@@ -83,8 +82,19 @@ class CachedDataset(Dataset[tuple[int, int, CachedRow]]):
                 states=torch.cat(states),
                 prompt=torch.tensor([places[number, row.prompt] for _, number, row in rows], dtype=torch.int64),
                 made_by=(cache.autoencoder, cache.text),
+                labels=_labels(found),
+                names=[row.names for row in found],
             ),
         )
+
+
+def _labels(rows: Sequence[CachedRow]) -> Tensor | None:
+    """Labels of the rows (B, H, W), void where a row has none; one tensor, so that a worker shares one."""
+    known = [row.labels for row in rows if row.labels is not None]
+    if not known:
+        return None
+    void = torch.full_like(known[0], VOID)
+    return torch.stack([void if row.labels is None else row.labels for row in rows])
 
 
 def _stacked(tensors: Sequence[Tensor | None]) -> Tensor | None:

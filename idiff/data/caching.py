@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -118,61 +118,90 @@ def build_cache(
         for start in range(number * ROWS, min((number + 1) * ROWS, total), batch)
     ]
     loader = DataLoader(
-        dataset, batch_sampler=[rows for _, rows in batches], collate_fn=list, **process_options(workers)
+        dataset, batch_sampler=[rows for _, rows in batches], collate_fn=_stacked, **process_options(workers)
     )
-    drawn: list[Triplet] = []
+    words: list[_Words] = []
     arrays: list[dict[str, NDArray[Any]]] = []
     done = total - sum(len(rows) for _, rows in batches)
     for place, ((number, rows), found) in enumerate(zip(batches, loader, strict=True)):
-        for one in found:
-            bad.met(BadSampleError(*_named(one)) if isinstance(one, str) else None)
-        good = [one for one in found if not isinstance(one, str)]
-        if good:
-            arrays.append(_encoded(good, encoder))
-            drawn += [_described(one) for one in good]
+        for name in [*found.bad, *[None] * len(found.words)]:
+            bad.met(None if name is None else _bad(name))
+        if found.words:
+            arrays.append(_encoded(found, encoder))
+            words += found.words
         if place + 1 == len(batches) or batches[place + 1][0] != number:
-            _write_part(part_folder(folder, number), drawn, arrays)
-            drawn, arrays = [], []
+            _write_part(part_folder(folder, number), words, arrays)
+            words, arrays = [], []
         done += len(rows)
         if progress is not None:
             progress(done, total)
     return _finish(folder, plan, parts=len(parts), encoder=encoder)
 
 
-def _named(text: str) -> tuple[str, str, str]:
+class _Words(NamedTuple):
+    """What is not a picture of a triplet; `names` are those of its parts."""
+
+    key: str
+    instruction: str
+    query: dict[str, Any]
+    names: tuple[str, ...] | None
+
+
+class _Stack(NamedTuple):
+    """A batch of triplets, stacked where it was drawn: a few tensors go from process to process, not hundreds."""
+
+    target: Tensor
+    source: Tensor | None
+    labels: Tensor | None
+    words: list[_Words]
+    bad: list[str]
+
+
+def _stacked(drawn: Sequence[Triplet | str]) -> _Stack:
+    good = [one for one in drawn if not isinstance(one, str)]
+    sources = [one.source for one in good if one.source is not None]
+    known = [one.parts for one in good]
+    labels = None
+    if any(each is not None for each in known):
+        blank = torch.full(good[0].target.shape[-2:], VOID, dtype=torch.uint8)
+        labels = torch.stack([blank if each is None else each.labels.to(torch.uint8) for each in known])
+    return _Stack(
+        target=torch.stack([one.target for one in good]) if good else torch.empty(0),
+        source=torch.stack(sources) if sources else None,
+        labels=labels,
+        words=[
+            _Words(one.key, one.instruction, one.query, None if one.parts is None else tuple(one.parts.names))
+            for one in good
+        ],
+        bad=[one for one in drawn if isinstance(one, str)],
+    )
+
+
+def _bad(text: str) -> BadSampleError:
     where, _, rest = text.partition(": ")
     field, _, reason = rest.partition(": ")
-    return where, field, reason
+    return BadSampleError(where, field, reason)
 
 
-def _described(triplet: Triplet) -> Triplet:
-    """The words of a triplet alone: its pictures are encoded already."""
-    none = torch.empty(0)
-    return Triplet(triplet.key, None, triplet.instruction, none, triplet.query, {}, parts=triplet.parts)
-
-
-def _encoded(triplets: Sequence[Triplet], encoder: Encoder) -> dict[str, NDArray[Any]]:
-    """Arrays of a batch, by name."""
-    target = torch.stack([one.target for one in triplets])
-    mean, std = encoder.moments(target)
+def _encoded(stack: _Stack, encoder: Encoder) -> dict[str, NDArray[Any]]:
+    """Arrays of a batch, by name. Rows that say nothing of their parts have void labels."""
+    mean, std = encoder.moments(stack.target)
     found = {"mean": mean.half().numpy(), "std": std.half().numpy()}
-    sources = [one.source for one in triplets if one.source is not None]
-    if sources:
-        source = torch.stack(sources)
-        found["source"] = encoder.moments(source)[0].half().numpy()
-        found["changed"] = encoder.changed(source, target).numpy()
-    blank = np.full(target.shape[-2:], VOID, np.uint8)
-    labels = [blank if one.parts is None else one.parts.labels.numpy().astype(np.uint8) for one in triplets]
-    return found | {"labels": np.stack(labels)}
+    if stack.source is not None:
+        found["source"] = encoder.moments(stack.source)[0].half().numpy()
+        found["changed"] = encoder.changed(stack.source, stack.target).numpy()
+    blank = torch.full((len(stack.words), *stack.target.shape[-2:]), VOID, dtype=torch.uint8)
+    found["labels"] = (blank if stack.labels is None else stack.labels).numpy()
+    return found
 
 
-def _write_part(final: Path, triplets: list[Triplet], arrays: list[dict[str, NDArray[Any]]]) -> None:
+def _write_part(final: Path, words: list[_Words], arrays: list[dict[str, NDArray[Any]]]) -> None:
     """Write a part's folder: whole or not at all."""
     staged = final.with_name(f".{final.name}.part")
     names: dict[tuple[str, ...], int] = {}
     lines = []
-    for one in triplets:
-        known = None if one.parts is None else names.setdefault(tuple(one.parts.names), len(names))
+    for one in words:
+        known = None if one.names is None else names.setdefault(one.names, len(names))
         fields = {"key": one.key, "instruction": one.instruction, "query": one.query, "names": known}
         lines.append(json.dumps(fields, sort_keys=True) + "\n")
     try:

@@ -22,7 +22,6 @@ from torch import Tensor
 from idiff.data.files import write_atomic
 from idiff.errors import DataError, missing
 from idiff.tasks.base import Task
-from idiff.types import Parts
 from idiff.utils.seeds import hash64
 
 SCHEMA = 1
@@ -91,7 +90,8 @@ class CachedRow:
     Attributes:
         mean, std: posterior of the target, unscaled. source: mode of the source, unscaled; None for text-to-image.
         changed: bool (1, h, w) or None. prompt: index into the states of the cache. instruction: the prompt itself.
-        key: of the item. query: what a predictor may know. parts: what the source shows, where the data says so.
+        key: of the item. query: what a predictor may know.
+        labels: uint8 (H, W) and names: what the source shows, see `Parts`; None where the data does not say.
     """
 
     mean: Tensor
@@ -102,7 +102,8 @@ class CachedRow:
     instruction: str
     key: str
     query: dict[str, Any]
-    parts: Parts | None
+    labels: Tensor | None
+    names: list[str] | None
 
 
 class LatentCache:
@@ -179,9 +180,6 @@ class LatentCache:
 
         lines, names = self._described(number)
         described = json.loads(lines[local])
-        parts = None
-        if described["names"] is not None:
-            parts = Parts(tensor("labels"), names[described["names"]])
         return CachedRow(
             mean=tensor("mean"),
             std=tensor("std"),
@@ -191,7 +189,8 @@ class LatentCache:
             instruction=described["instruction"],
             key=described["key"],
             query=described["query"],
-            parts=parts,
+            labels=tensor("labels") if "labels" in arrays else None,
+            names=None if described["names"] is None else names[described["names"]],
         )
 
 
