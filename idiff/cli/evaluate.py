@@ -30,6 +30,17 @@ def parser() -> WordParser:
         choices=("seen", "unseen"),
         help="ask as in training (default), or in sentences kept apart from it",
     )
+    add(
+        "--joints",
+        choices=("all", "coco"),
+        help="keypoints: score all joints, or those that COCO's people have (AP-10K)",
+    )
+    add(
+        "--whole",
+        action="store_true",
+        default=None,
+        help="restoration: score whole pictures, seen in overlapping squares, and not the middle of each alone",
+    )
     add("--decoder", metavar="NAME", help="how painted answers are read (color)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
@@ -75,6 +86,7 @@ def run(words: list[str]) -> int:
     _quiet()
     loaded = load(options.checkpoint)
     changes = {"ask": options.queries, "decoder": options.decoder, "phrasings": options.phrasings}
+    changes |= {"score": options.joints, "whole": options.whole}
     changes = {name: value for name, value in changes.items() if value is not None}
     found = restore_task(loaded.config, options.task, data=options.data, changes=changes)
     task, sampling = found.task, found.sampling

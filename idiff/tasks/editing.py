@@ -17,6 +17,7 @@ from idiff.errors import BadSampleError, ConfigError
 from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.tasks.base import Task
 from idiff.tasks.given import given_target, needed_picture, painted_pictures
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import ASKED, check_size, look, matrix_list, needed_words
 from idiff.transforms.frames import frame_whole
 from idiff.transforms.geometry import unwarp
@@ -80,6 +81,7 @@ class InstructEditing(Task):
                 "group": group,
                 "warp": matrix_list(matrix),
                 "size": list(original),
+                "origin": origin(sample),
             },
             annotation={
                 "key": sample.key,

@@ -21,8 +21,10 @@ from idiff.tasks.examples import figure
 from idiff.tasks.guesses import mean_pose
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.joint_prompts import fitting, prompts
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list
 from idiff.tasks.people import Person, asked_person, image_id, named_joints, person, swap_sides
+from idiff.tasks.scored import check_scored, scored_joints
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -57,6 +59,7 @@ class KeypointDetection(Task):
         threshold: least share of a disc that must be painted for its joint to count as found.
         faint: place a joint that was not found where most of its colour is, with a score below the threshold.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        score: `all` joints, or `coco`: those alone that COCO's people have by the same name, as the paper scores AP-10K.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -87,6 +90,7 @@ class KeypointDetection(Task):
         threshold: float = 0.25,
         faint: bool = False,
         phrasings: str = "seen",
+        score: str = "all",
     ) -> None:
         self.size = check_size(size)
         self.colors = painting.palette(palette)
@@ -101,7 +105,7 @@ class KeypointDetection(Task):
         if padding <= 0:
             raise ConfigError(f"{padding=} must be larger than 0; 1.25 is usual.")
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
-        self.threshold, self.faint = threshold, faint
+        self.threshold, self.faint, self.score = threshold, faint, check_scored(score)
         self.draw = PersonDraw(scale_sigma, rotation_sigma, rotation_share, half_body_share, flip)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
         self.augment = build_augment(augment)
@@ -184,7 +188,7 @@ class KeypointDetection(Task):
         """The person's joints and box in the original picture. See `Task.truth`."""
         return Truth(
             key=annotation["key"],
-            keypoints=torch.as_tensor(np.asarray(annotation["joints"]), dtype=torch.float32),
+            keypoints=torch.as_tensor(scored_joints(annotation, self.score), dtype=torch.float32),
             box=annotation["box"],
             area=annotation["area"],
             sigmas=tuple(annotation["sigmas"]),
@@ -271,6 +275,7 @@ class KeypointDetection(Task):
                 "box": list(who.box),
                 "warp": matrix_list(view.matrix),
                 "size": [height, width],
+                "origin": origin(sample, sample.annotation["instances"][item]),
             },
             annotation={
                 "key": sample.key,
@@ -278,6 +283,7 @@ class KeypointDetection(Task):
                 "box": who.box,
                 "area": who.area,
                 "sigmas": who.sigmas,
+                "names": who.names,
             },
             answer=answer,
             parts=named_joints(who.names, joints, self.size, radius=self.radius),

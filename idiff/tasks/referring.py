@@ -18,6 +18,7 @@ from idiff.tasks.examples import named_shapes
 from idiff.tasks.guesses import everything
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import (
     ASKED,
     View,
@@ -193,6 +194,7 @@ class ReferringSegmentation(Task):
                 "transparency": self.transparency,
                 "warp": matrix_list(view.matrix),
                 "size": [int(side) for side in mask.shape],
+                "origin": origin(sample, sample.annotation["phrases"][item]),
             },
             annotation={
                 "key": sample.key,

@@ -13,11 +13,12 @@ from torchmetrics import MetricCollection
 from idiff.errors import ConfigError
 from idiff.metrics import MeanClassIoU, MeanIoU
 from idiff.tasks.base import Task
-from idiff.tasks.classes import absent_class, askable, background, labels_and_classes
+from idiff.tasks.classes import absent_class, askable, background, labels_and_classes, own_values
 from idiff.tasks.examples import shapes
 from idiff.tasks.guesses import largest_class
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import (
     ASKED,
     View,
@@ -231,6 +232,8 @@ class SemanticSegmentation(Task):
                 "transparency": self.transparency,
                 "warp": matrix_list(view.matrix),
                 "size": list(sample.label.shape),
+                "values": own_values(sample, index),
+                "origin": origin(sample),
             },
             annotation={"key": sample.key, "labels": sample.label, "absent": absent},
             answer=mask.float()[None],

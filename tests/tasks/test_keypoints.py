@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from idiff.errors import BadSampleError, IdiffError
+from idiff.errors import BadSampleError, ConfigError, IdiffError
 from idiff.tasks import KeypointDetection
-from idiff.types import Sample
+from idiff.types import Prediction, Sample
 from idiff.utils.painting import disc_maps, palette
 from idiff.utils.seeds import numpy_rng
 
@@ -224,3 +224,37 @@ def test_it_travels_to_workers():
     again = pickle.loads(pickle.dumps(task))
     one, two = (each.encode(sample(), 0, numpy_rng(0, "w"), train=True) for each in (task, again))
     assert torch.equal(one.target, two.target) and one.instruction == two.instruction
+
+
+def test_only_joints_that_coco_has_are_scored_where_that_is_asked():
+    """Of AP-10K's joints: eyes, nose, shoulders, elbows, hips, knees."""
+    from idiff.utils.sigmas import TABLES
+
+    names = list(TABLES["ap10k"])
+    points = [[10.0 + 5 * (place % 5), 10.0 + 9 * (place // 5), 2] for place in range(len(names))]
+    one = {"category": "cat", "keypoints": points, "box": [5, 5, 40, 50], "area": 900.0, "id": 3}
+    skeleton = {"joints": names, "pairs": [], "sigmas": list(TABLES["ap10k"].values())}
+    data = Sample("a", np.full((64, 64, 3), 128, np.uint8), {"instances": [one]}, meta={"skeletons": {"cat": skeleton}})
+    shared, every = KeypointDetection(score="coco"), KeypointDetection()
+    triplets = shared.queries(data, 0)
+    assert [t.query["joints"] for t in triplets] == [t.query["joints"] for t in every.queries(data, 0)], (
+        "all are asked for"
+    )
+    truth, whole = (task.truth(triplets[0].annotation) for task in (shared, every))
+    scored = {name for name, joint in zip(names, truth.keypoints, strict=True) if joint[2] > 0}
+    sides = {f"{side} {part}" for side in ("left", "right") for part in ("eye", "shoulder", "elbow", "hip", "knee")}
+    assert scored == {"nose", *sides}
+    assert (whole.keypoints[:, 2] == 2).all() and torch.equal(whole.keypoints[:, :2], truth.keypoints[:, :2])
+    metrics = {name: task.metrics() for name, task in (("coco", shared), ("all", every))}
+    found = torch.tensor(points)
+    for index, name in enumerate(names):
+        if name not in scored:
+            found[index, :2] += 30
+    for name, told in (("coco", truth), ("all", whole)):
+        metrics[name].update(Prediction(query={}, score=1.0, keypoints=found), told)
+    assert float(metrics["coco"].compute()["pck"]) == 1.0 and float(metrics["coco"].compute()["ap"]) == pytest.approx(
+        1.0
+    )
+    assert float(metrics["all"].compute()["pck"]) == pytest.approx(11 / 17)
+    with pytest.raises(ConfigError, match="unknown set of scored joints 'cooc'; did you mean 'coco'"):
+        KeypointDetection(score="cooc")

@@ -55,6 +55,8 @@ class LabelMaps(Source):
         self.table = np.full(256, VOID, np.uint8)
         for place, values in enumerate(groups.values()):
             self.table[values] = place
+        single = [values[0] for values in groups.values() if len(values) == 1]
+        self.values = single if len(single) == len(groups) and single != list(range(len(groups))) else None
         self.named = np.isin(np.arange(256), [*names, *void, VOID])
         self._files = {path.stem: path.name for path in sorted(images.iterdir()) if path.suffix.lower() in _PICTURES}
         if stems is None:
@@ -63,8 +65,8 @@ class LabelMaps(Source):
         self._stems = list(stems)
 
     def meta(self) -> dict[str, Any]:
-        """Class names by label value."""
-        return {"classes": self.classes}
+        """Class names by label value; and each class's value in the set's own label maps, where that is another one."""
+        return {"classes": self.classes} | ({"values": self.values} if self.values else {})
 
     def __len__(self) -> int:
         return len(self._stems)

@@ -225,3 +225,17 @@ def test_wrong_lists_of_voc_are_one_sentence(tmp_path, stems, reason):
     voc(tmp_path, stems=stems)
     with pytest.raises(DataError, match=reason):
         create("voc", {"root": str(tmp_path), "split": "val"})
+
+
+def test_a_set_s_own_values_are_kept_where_they_are_not_the_indices(tmp_path):
+    """What predictions are written with, so that the set's own evaluators can read them."""
+    source = create("coco-stuff", {"root": str(stuff(tmp_path)), "split": "val"})
+    meta = source.meta()
+    assert len(meta["values"]) == len(meta["classes"]) == 171
+    assert meta["values"][meta["classes"].index("thing 182")] == 181 and 11 not in meta["values"]
+    (tmp_path / "plain/labels.txt").parent.mkdir()
+    plain = stuff(tmp_path / "plain", (0, 1, 2, 255), names="0: sky\n1: road\n2: cat\n")
+    assert "values" not in create("coco-stuff", {"root": str(plain), "split": "val"}).meta()
+    fold = tmp_path / "fold.txt"
+    fold.write_text("ground: road, sky\nanimal: cat\n")
+    assert "values" not in create("coco-stuff", {"root": str(plain), "split": "val", "fold": str(fold)}).meta()
