@@ -145,6 +145,8 @@ def test_words_about_a_module_are_no_import():
         ["evaluate", "--help"],
         ["segment", "--help"],
         ["export", "--help"],
+        ["align", "--help"],
+        ["align", "pick", "--help"],
         ["instructions", "--help"],
         ["instructions", "rewrite", "--help"],
         ["no-such-command"],

@@ -30,7 +30,7 @@ def run(words: list[str]) -> int:
         code: int = importlib.import_module("idiff.cli.align_auto").run(words)
         return code
     arguments = _parser().parse_args(words)
-    lacking = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    lacking = [name for name in ("fastapi", "uvicorn") if not _installed(name)]
     if lacking:
         raise ConfigError(
             f"the picker needs {' and '.join(lacking)}: install the extra with pip install 'idiff[serve]'."
@@ -60,6 +60,13 @@ def _port(word: str) -> int:
     return number
 
 
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # it is loaded, or blocked, without a specification
+        return sys.modules.get(name) is not None
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     from idiff.alignment.candidates import CandidateFolder
     from idiff.alignment.picks import PickJournal
@@ -73,13 +80,14 @@ def _serve(arguments: argparse.Namespace) -> int:
             f"{arguments.folder} has no sample yet: expected some under samples/. Let `idiff align generate` begin."
         )
     app = create_app(folder, annotator=arguments.annotator)
-    _say(f"{arguments.folder}: {len(samples):,} samples of {folder.settings.get('task', '?')}")
+    listening = listen(arguments.port)
+    line = f"{arguments.folder}: {len(samples):,} samples of {folder.settings.get('task', '?')}"
     query = ""
     if arguments.annotator:
-        done = len(PickJournal(folder.path, arguments.annotator).decisions())
-        _say(f"{arguments.annotator} has decided {done:,}")
+        done = len(PickJournal(folder.path, arguments.annotator).decisions().keys() & set(samples))
+        line += f", {done:,} of them decided by {arguments.annotator}"
         query = f"?annotator={arguments.annotator}"
-    listening = listen(arguments.port)
+    _say(line)
     _say(f"http://{HOST}:{listening.getsockname()[1]}/{query}  (Ctrl-C ends; each decision is on the disk at once)")
     try:
         serve(app, on=listening)
