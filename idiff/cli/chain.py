@@ -15,7 +15,7 @@ from idiff.cli.compose import compose, merge
 from idiff.errors import CheckpointError, ConfigError, unknown
 from idiff.models.embedded import located, names
 
-OWN = ("name", "config", "command", "done", "result")
+OWN = ("name", "config", "command", "done", "result", "needs")
 """Keys of an entry that are about the chain; all others are settings that go over its configuration files."""
 
 PLACE = re.compile(r"\{([\w-]+)\}")
@@ -156,6 +156,8 @@ def _entry(
     def fill(value: Any) -> Any:
         return _filled(value, results, needs=needs, where=where)
 
+    for other in raw.get("needs", []):  # used without being named in a setting or word
+        fill(f"{{{other}}}")
     own = {key: value for key, value in raw.items() if key not in OWN}
     if ("config" in raw or bool(own)) == ("command" in raw):
         raise ConfigError(f"{where} needs either config (with settings over it) or command, got {', '.join(raw)}")

@@ -17,8 +17,8 @@ from idiff.models.embedded import located
 RECORDS = "chain"
 """Folder of a chain's records, in its folder."""
 
-MARKS = ("manifest.json", "idiff.json")
-"""Files that name the checksums of everything beside them."""
+MARKS = ("manifest.json", "idiff.json", "align.json")
+"""Files that tell what everything beside them is: checksums, or the settings it was made with."""
 
 
 @dataclass(slots=True)
@@ -171,8 +171,7 @@ def origins(entry: Entry) -> dict[str, str]:
 def identity(path: Path) -> str:
     """SHA-256 that tells a file or a folder from another one.
 
-    A folder with `manifest.json` or `idiff.json`, which name the checksums of everything beside them, is told by that file; any
-    other one by names, sizes, and the contents of its `.safetensors` and `.json` files.
+    A folder of shards, an exported model and a folder of candidates are told by one of `MARKS`; any other one by names, sizes, and the contents of its `.safetensors` and `.json` files.
     """
     if path.is_file():
         return _sha256(path)

@@ -1,10 +1,11 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from small_models import TEXT, UNET
 
-from idiff.diffusion import NoiseSchedule, draw_timesteps, min_snr_weight
+from idiff.diffusion import NoiseSchedule, draw_dropout, draw_timesteps, min_snr_weight
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
@@ -206,6 +207,35 @@ def test_min_snr_weighs_a_row_once(backbone, batch, kind):
         backbone.objective.min_snr_gamma = None
         weight = min_snr_weight(backbone.schedule.snr(t), 5.0, prediction_type=kind)
         assert torch.allclose(weighted / plain, weight, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_min_snr_loss_is_that_of_the_paper(backbone, batch, kind):
+    """min(snr, gamma) on the error of x_0 (arXiv 2303.09556, section 3.4), computed in numpy from what the U-Net said."""
+    backbone.objective = Objective(prediction=kind, min_snr_gamma=5.0, dropout_text=0.0, dropout_image=0.0)
+    backbone.schedule = NoiseSchedule(zero_terminal_snr=False)
+    randomise(backbone.unet)
+    said = []
+    backbone.unet.register_forward_hook(lambda _, inputs, output: said.append((inputs, output.sample)))
+    loss = backbone.loss(batch, seed=0).item()
+    ((noisy, t), prediction) = said[0]
+    channels = backbone.autoencoder.channels
+    noisy, out = (value.detach().double().numpy() for value in (noisy[:, :channels], prediction))
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    kept = np.cumprod(1 - betas)[t.numpy()]
+    alpha, sigma = (np.sqrt(part)[:, None, None, None] for part in (kept, 1 - kept))
+    clean = {
+        "sample": out,
+        "epsilon": (noisy - sigma * out) / alpha,
+        "v_prediction": alpha * noisy - sigma * out,
+    }[kind]
+    rngs = [torch_rng(0, "noise", i) for i in range(4)]
+    draw_timesteps(rngs, 1000)
+    draw_dropout(rngs, text=0.0, image=0.0, both=0.0)
+    truth = backbone.autoencoder.encode_target(batch.target, rngs).detach().double().numpy()
+    snr = kept / (1 - kept)
+    expected = (np.minimum(snr, 5.0) * ((clean - truth) ** 2).mean(axis=(1, 2, 3))).mean()
+    assert loss == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_missing_base_is_an_error(autoencoder_folder, tmp_path):
