@@ -54,7 +54,7 @@ def parser() -> WordParser:
     add(
         "kind",
         metavar="KIND",
-        help="segmentation, referring, keypoints, denoise, deblur, dewatermark, editing, or one edit",
+        help="segmentation, referring, keypoints, detection, classification, denoise, deblur, dewatermark, editing, or one edit",
     )
     add("--out", metavar="FILE.txt", required=True, help="the bank to write; what was rejected goes beside it")
     add("--seeds", metavar="FILE", help="sentences to multiply; default: the seeds of the shipped bank")

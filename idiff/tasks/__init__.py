@@ -1,6 +1,8 @@
 """What each vision task is: how its answer is painted, read back and scored."""
 
 from idiff.tasks.base import Task
+from idiff.tasks.classification import ImageClassification
+from idiff.tasks.detection import ObjectDetection
 from idiff.tasks.editing import InstructEditing
 from idiff.tasks.keypoints import KeypointDetection
 from idiff.tasks.referring import ReferringSegmentation
@@ -11,8 +13,10 @@ __all__ = [
     "Deblur",
     "Denoise",
     "Dewatermark",
+    "ImageClassification",
     "InstructEditing",
     "KeypointDetection",
+    "ObjectDetection",
     "ReferringSegmentation",
     "SemanticSegmentation",
     "Task",

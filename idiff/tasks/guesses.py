@@ -45,6 +45,33 @@ def everything(truths: Iterable[Truth]) -> Guess | None:
     return "everything", answer
 
 
+def median_boxes(truths: Iterable[Truth]) -> Guess | None:
+    """For each class the median of its boxes, as sure as the class is frequent; None where no truth has a box."""
+    boxes: dict[int, list[NDArray[np.float64]]] = {}
+    for truth in truths:
+        for row in () if truth.boxes is None else truth.boxes.cpu().double().numpy():
+            boxes.setdefault(int(row[4]), []).append(row[:4])
+    if not boxes:
+        return None
+    most = max(len(rows) for rows in boxes.values())
+    found = [[*np.median(rows, axis=0).tolist(), len(rows) / most, index] for index, rows in sorted(boxes.items())]
+    found.sort(key=lambda row: -row[4])
+    guessed = torch.tensor(found, dtype=torch.float32)
+    return "median_box", lambda query: Prediction(query=query, score=1.0, boxes=guessed.clone())
+
+
+def most_frequent(truths: Iterable[Truth]) -> Guess | None:
+    """The class of most pictures, of equals the one with the least index; None where no truth has a class."""
+    counts: dict[int, int] = {}
+    for truth in truths:
+        if truth.category is not None:
+            counts[truth.category] = counts.get(truth.category, 0) + 1
+    if not counts:
+        return None
+    most = max(counts, key=lambda index: (counts[index], -index))
+    return "most_frequent", lambda query: Prediction(query=query, score=1.0, class_scores={most: 1.0})
+
+
 def mean_pose(truths: Iterable[Truth]) -> Guess | None:
     """The median pose, stretched into the given box, for each number of joints; None where nobody is given."""
     poses: dict[int, list[NDArray[np.float64]]] = {}

@@ -5,7 +5,16 @@ import torch
 import idiff.tasks
 from idiff.data.captioned import Captioned
 from idiff.errors import ConfigError
-from idiff.tasks import Deblur, Denoise, Dewatermark, InstructEditing, KeypointDetection, Task
+from idiff.tasks import (
+    Deblur,
+    Denoise,
+    Dewatermark,
+    ImageClassification,
+    InstructEditing,
+    KeypointDetection,
+    ObjectDetection,
+    Task,
+)
 from idiff.tasks import ReferringSegmentation as Referring
 from idiff.tasks import SemanticSegmentation as Segmentation
 
@@ -16,11 +25,13 @@ WORDS = {
     Referring: "the red star to the left of the moon",
     KeypointDetection: "left wrist, nose",
     InstructEditing: "Make the red star blue.",
+    ObjectDetection: "traffic light",
+    ImageClassification: "star, ring, moon",
     Denoise: "denoise",
     Deblur: "deblur",
     Dewatermark: "dewatermark",
 }
-SPEAK = [Segmentation, Referring, KeypointDetection, InstructEditing]
+SPEAK = [Segmentation, Referring, KeypointDetection, InstructEditing, ObjectDetection, ImageClassification]
 """Tasks that need a person's words."""
 
 

@@ -16,6 +16,8 @@ GOOD = {
     "denoise": "Take the noise out, but do not blur or sharpen anything.",
     "deblur": "Sharpen it. Do not remove any grain from it.",
     "dewatermark": "The logo over this photo has to go.",
+    "detection": "Lay {color} on each {object}, one by one.",
+    "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
     "recolour": "Make the {object} {colour}.",
     "remove": "The {object} must go.",
     "add": "I want {thing} in the {place}.",

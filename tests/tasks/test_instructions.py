@@ -15,6 +15,8 @@ PARTS = {
     "denoise": [{}],
     "deblur": [{}],
     "dewatermark": [{}],
+    "detection": [{"object": "traffic light", "color": "red"}],
+    "classification": [{"object": "traffic light", "color": "red"}, {"object": "zebra", "color": "cyan"}],
 }
 
 

@@ -44,6 +44,16 @@ def draw_objects_scene(rng: np.random.Generator) -> Scene:
     return Scene(background, tuple(things))
 
 
+def draw_single_scene(rng: np.random.Generator) -> Scene:
+    """Lay one object on a background, whole, and up to four times as large as one of several."""
+    background = draw_background(rng)
+    thing = draw_object(rng, background)
+    while True:
+        placed = moved(thing, _centre(rng, near=None), share=thing.share * float(rng.uniform(1, 4)))
+        if inside(placed):
+            return Scene(background, (placed,))
+
+
 def draw_object(rng: np.random.Generator, background: Background) -> SceneObject:
     """Describe a random object in the middle of the picture, in a colour that stands out from the background.
 

@@ -34,7 +34,27 @@ def tell_phrases(
         its visible pixels; `phrases`: `{"text", "instances", "form", "held_out"}`. A scene about which little can be
         said has fewer than 4.
     """
-    instances = [
+    instances = object_instances(facts, rendered)
+    things = seen(facts["scene"]["objects"], rendered)
+    everything = split.startswith(TELLS_ALL)
+    count = int(rng.integers(COUNT[0], COUNT[1] + 1))
+    chosen = _draw(things, FORMS, count - 1, rng=rng, everything=everything)
+    chosen += _draw(things, NO_TARGET, 1, rng=rng, everything=everything)
+    order = rng.permutation(len(chosen)).tolist()
+    return {"instances": instances, "phrases": [_entry(chosen[place]) for place in order]}
+
+
+def object_instances(facts: Mapping[str, Any], rendered: Rendered) -> list[dict[str, Any]]:
+    """The objects of a drawn scene, from the back to the front, as `instances` of their visible pixels.
+
+    Args:
+        facts: what `scene_facts` wrote.
+        rendered: the drawn scene.
+
+    Returns:
+        `{"category", "colour", "mask", "box", "area", "id"}` for each object.
+    """
+    return [
         {
             "category": thing["kind"],
             "colour": thing["colour"],
@@ -45,13 +65,6 @@ def tell_phrases(
         }
         for number, thing in enumerate(facts["scene"]["objects"])
     ]
-    things = seen(facts["scene"]["objects"], rendered)
-    everything = split.startswith(TELLS_ALL)
-    count = int(rng.integers(COUNT[0], COUNT[1] + 1))
-    chosen = _draw(things, FORMS, count - 1, rng=rng, everything=everything)
-    chosen += _draw(things, NO_TARGET, 1, rng=rng, everything=everything)
-    order = rng.permutation(len(chosen)).tolist()
-    return {"instances": instances, "phrases": [_entry(chosen[place]) for place in order]}
 
 
 def seen(objects: Sequence[Mapping[str, Any]], rendered: Rendered) -> list[Seen]:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from idiff.data.scenes.body import JOINTS, PAIRS, SIGMA
 from idiff.data.scenes.degrade import DEGRADATIONS
 from idiff.data.scenes.description import Figure, Scene, SceneObject
-from idiff.data.scenes.layout import draw_objects_scene
+from idiff.data.scenes.layout import draw_objects_scene, draw_single_scene
 from idiff.data.scenes.pairs import Pair, damaged, edited
 from idiff.data.scenes.people import draw_figures_scene
-from idiff.data.scenes.phrases import tell_phrases
+from idiff.data.scenes.phrases import object_instances, tell_phrases
 from idiff.data.scenes.render import Rendered
 from idiff.data.scenes.shapes import KINDS
 from idiff.utils.seeds import numpy_rng
@@ -102,6 +102,12 @@ def scene_facts(scene: Scene, rendered: Rendered) -> dict[str, Any]:
     return {"scene": {"version": VERSION, "background": family, "objects": objects, "figures": figures}}
 
 
+def object_facts(scene: Scene, rendered: Rendered) -> dict[str, Any]:
+    """The facts about a drawn scene, and its objects as `instances`, see `idiff.data.scenes.phrases.object_instances`."""
+    facts = scene_facts(scene, rendered)
+    return {**facts, "instances": object_instances(facts, rendered)}
+
+
 def figure_facts(scene: Scene, rendered: Rendered) -> dict[str, Any]:
     """The facts about a drawn scene, and its figures as `instances`.
 
@@ -155,6 +161,20 @@ SCENE_TASKS: Mapping[str, SceneTask] = {
         meta={"categories": list(KINDS)},
         annotate=scene_facts,
         tell=tell_phrases,
+    ),
+    "detection": SceneTask(
+        layout="objects",
+        draw=draw_objects_scene,
+        unit="picture",
+        meta={"categories": list(KINDS)},
+        annotate=object_facts,
+    ),
+    "classification": SceneTask(
+        layout="single",
+        draw=draw_single_scene,
+        unit="picture",
+        meta={"categories": list(KINDS)},
+        annotate=object_facts,
     ),
     "keypoints": SceneTask(
         layout="figures",

@@ -203,7 +203,7 @@ SOURCES: Mapping[str, SourceEntry] = {
     "synthetic": SourceEntry(
         "idiff.data.sources.synthetic:SyntheticSource",
         "no files: scenes are drawn; --size pixels a side (64)\n"
-        "--task segmentation, referring, keypoints, denoise, deblur, dewatermark or editing",
+        "--task segmentation, referring, detection, classification, keypoints, denoise, deblur, dewatermark or editing",
         ("task", "split", "count", "seed"),
         ("size",),
     ),

@@ -23,7 +23,8 @@ class SyntheticSource(Source):
 
     Args:
         task: `segmentation` (label maps of the kinds of object), `referring` (phrases about the same scenes; splits whose
-            names begin with `val` or `test` also name pairs of kind and colour that others never name), `keypoints`
+            names begin with `val` or `test` also name pairs of kind and colour that others never name), `detection` (the
+            same scenes, their objects with masks and boxes), `classification` (scenes of one object), `keypoints`
             (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean picture) or `editing` (a
             sentence, the picture before and after it).
         split: any name, such as `train` or `val`.

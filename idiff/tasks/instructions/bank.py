@@ -27,6 +27,8 @@ SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "denoise": (frozenset(), frozenset()),
     "deblur": (frozenset(), frozenset()),
     "dewatermark": (frozenset(), frozenset()),
+    "detection": (frozenset({"object", "color"}), frozenset()),
+    "classification": (frozenset({"choices"}), frozenset({"object", "color"})),
 }
 """Kind of task -> the slots of a sentence and those of its clause (none: no clause)."""
 

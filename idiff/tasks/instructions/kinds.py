@@ -128,6 +128,26 @@ KINDS: Mapping[str, Kind] = {
             r"|\bprint|\bblend|\bunstamp|\bbrand|\bcaption", (_NOISE, r"\bdeblur|\bsharpen|\bdefocus", *_RESTORED),
         ),
         Kind(
+            "detection",
+            "find every single object of the class {object} (a bare noun such as `car`) and paint each of them {color}, apart from "
+            "its neighbours, so that they can be told apart and boxed; leave all other pixels alone, and change nothing where "
+            "there is no such thing",
+            frozenset({"object", "color"}), r"\bdetect|\beach\b|\bevery|\ball\b|\bany\b|\binstance|\bone by one\b|\bsingle\b"
+            r"|\bboth\b|\bnone\b|\bseparate|\bcount|\bindividual|\bwherever\b|\bno\b|\bapart\b",
+            (_JOINTS, *_PAINTED), values=(_LONGEST,),
+        ),
+        Kind(
+            "classification",
+            "say which of several classes the picture shows by painting a see-through square in its middle: {choices} stands for "
+            "the list; the clause after the bar names one class {object} (a bare noun such as `car`) and its colour {color} and is "
+            "repeated for each class in place of {choices}; nothing changes where none of them is right",
+            frozenset({"choices"}), r"\bsquare|\bpatch|\bblock\b|\btile\b|\bpanel|\bmiddle\b|\bcent(re|er)",
+            (_JOINTS, _MASK, *_PAINTED), clause=frozenset({"object", "color"}),
+            values=tuple({"object": name, "color": color} for name, color in zip(
+                ("baseball glove", "traffic light", "wine glass", "fire hydrant"), ("magenta", "yellow", "green", "blue"),
+                strict=True)),
+        ),
+        Kind(
             "recolour", "give the object {object} (a colour and a noun) the colour {colour}, and change nothing else",
             frozenset({"object", "colour"}), "", (_NOISE, _BLUR, _MARK, _JOINTS, _REMOVE, _SWAP, _MOVE), values=(_EDIT,), words=3,
         ),

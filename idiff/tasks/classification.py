@@ -1,0 +1,260 @@
+"""Image classification as painting: which of several colours does the model put into the middle of the picture?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.decoders import query_colors
+from idiff.errors import ConfigError
+from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
+from idiff.tasks.base import Task
+from idiff.tasks.choices import fitting, named_square, prompts, shown_class
+from idiff.tasks.examples import named_shapes
+from idiff.tasks.guesses import most_frequent
+from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.objects import categories_of, known_parts
+from idiff.tasks.parts import (
+    ASKED,
+    View,
+    build_augment,
+    build_decoder,
+    check_share,
+    check_size,
+    look,
+    matrix_list,
+    needed_words,
+)
+from idiff.transforms.frames import frame_crop, frame_whole
+from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils import painting
+from idiff.utils.seeds import hash64
+from idiff.utils.text import name_words
+
+_ALL_CLASSES = 20
+
+
+class ImageClassification(Task):
+    """Name a few classes, each with a colour; paint a square in the middle of the picture in the colour of the right one.
+
+    Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 4.5 (classification is one of the tasks that
+    its model was never trained on). A square in the middle, and not the object itself, because the answer is then at one place
+    in every picture: reading it needs no outline, and a thousand pixels vote instead of a few. It is painted like a mask, which the
+    model knows how to do, so that the picture still shows through. Which colour stands for which class is drawn anew in training;
+    only the words say it.
+
+    The class of a picture is `annotation["category"]` where it is given, else that of the largest of `annotation["instances"]`;
+    classes of its other objects are never named beside it, so that one named class is right at most. Classes are
+    `meta["categories"]`.
+
+    Args:
+        size: side of the model's picture in pixels.
+        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
+        transparency: the share of the picture that shows through the square, in [0, 1).
+        square: side of the square as a share of the picture's, in (0, 1].
+        classes_per_prompt: most classes that one prompt names, 2 to the number of colours.
+        negatives: how often training names no class that is right; the target is the source then.
+        flip: how often training mirrors the picture.
+        crop: training draws a crop along the long side; otherwise it sees the whole picture.
+        ask: which classes evaluation asks for: `all`, in as many prompts as it takes, none of which knows of the others;
+            `present`: one prompt with the right class and others chosen by key, so that chance is one over their number;
+            `auto`, which is `all` for up to 20 classes.
+        min_score: a class whose square has a lower mean score is not there; 0 takes all: the highest score wins.
+        instructions: file of templates with {choices}, a bar, and a clause with {object} and {color}; None: the built-in ones.
+        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []: none.
+        decoder: name of the decoder.
+        decoder_args: its arguments; None: the task's default.
+        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+
+    Raises:
+        ConfigError: an argument that cannot be used.
+    """
+
+    kind = "classification"
+    unit = "picture"
+    headline = "accuracy"
+
+    def __init__(
+        self,
+        size: int = 64,
+        palette: str = "saturated",
+        transparency: float = 0.3,
+        square: float = 0.5,
+        classes_per_prompt: int = 4,
+        negatives: float = 0.2,
+        flip: float = 0.5,
+        crop: bool = True,
+        ask: Literal["auto", "all", "present"] = "auto",
+        min_score: float = 0.0,
+        instructions: str | None = None,
+        augment: list[dict[str, Any]] | None = None,
+        decoder: str = "color",
+        decoder_args: dict[str, Any] | None = None,
+        phrasings: str = "seen",
+    ) -> None:
+        if ask not in {"auto", "all", "present"}:
+            raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
+        self.size = check_size(size)
+        self.colors = painting.palette(palette)
+        if not 2 <= classes_per_prompt <= len(self.colors):
+            raise ConfigError(
+                f"{classes_per_prompt=} must lie between 2 and the {len(self.colors)} colours of '{palette}'."
+            )
+        if not 1 <= round(square * size) <= size:
+            raise ConfigError(f"{square=} of {size} px must be 1 px to all of it.")
+        self.transparency = painting.check_transparency(transparency)
+        start = (size - round(square * size)) // 2
+        self.square = slice(start, start + round(square * size))
+        self.most, self.crop, self.ask = classes_per_prompt, crop, ask
+        self.negatives, self.flip = check_share("negatives", negatives), check_share("flip", flip)
+        self.min_score = check_share("min_score", min_score)
+        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
+        self.augment = build_augment(augment)
+        self.decoder = build_decoder(decoder, decoder_args, default={})
+
+    def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
+        """Draw classes, colours and a sentence, and paint. See `Task.encode`."""
+        right, others = shown_class(sample)
+        original, mirror = (sample.image.shape[0], sample.image.shape[1]), train and rng.random() < self.flip
+        frame = (
+            frame_crop(original, self.size, rng, mirror=mirror)
+            if train and self.crop
+            else frame_whole(original, self.size, mirror=mirror)
+        )
+        view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng)
+        wrong, template = rng.permutation(others).tolist(), self.bank.draw(rng)
+        without = right is None or (rng.random() < self.negatives and len(wrong) > 0)
+        count = int(rng.integers(2, self.most + 1))
+        chosen = wrong[:count] if without else [right, *wrong[: count - 1]]
+        colors = rng.permutation(list(self.colors)).tolist()
+        chosen = fitting(chosen, lambda some: self._ask(sample, some, colors, template), key=sample.key)
+        chosen = [chosen[place] for place in rng.permutation(len(chosen)).tolist()]
+        parts = known_parts(sample, view.matrix, self.size)
+        return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, template=template, parts=parts)
+
+    def queries(self, sample: Sample, item: int) -> list[Triplet]:
+        """The classes, in an order and in colours that hang on the key alone. See `Task.queries`."""
+        right, others = shown_class(sample)
+        group, total = f"{sample.key}/{item}", len(categories_of(sample))
+        ask = self.ask if self.ask != "auto" else "present" if total > _ALL_CLASSES else "all"
+        order = sorted(others, key=lambda index: hash64("choice", sample.key, index))
+        if right is not None:
+            order = [right, *(order[: self.most - 1] if ask == "present" else order)]
+        order.sort(key=lambda index: hash64("place", sample.key, index))
+        view = look(sample.image, frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), self.size)
+        template, colors = self.bank.asking(group), list(self.colors)
+        asked = prompts(order, self.most, lambda some: self._ask(sample, some, colors, template), key=sample.key)
+        parts = known_parts(sample, view.matrix, self.size)
+        triplets = [
+            self._paint(sample, group, view, chosen, colors=colors, template=template, parts=parts) for chosen in asked
+        ]
+        for triplet in triplets:
+            triplet.query["asked"] = ask
+        return triplets
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask which of several classes, commas between their names, a picture shows. See `Task.asked`."""
+        names = [name_words(name) for name in needed_words(text).replace(";", ",").split(",")]
+        names = list(dict.fromkeys(name for name in names if name))
+        if len(names) < 2:
+            raise ConfigError(f"the text '{text}' names {len(names)} class: expected two or more with commas between.")
+        return Sample(ASKED, picture, {"category": None, "instances": []}, meta={"categories": names})
+
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """The mean score of each named class's colour in the square. See `Task.decode`."""
+        colors = query_colors([query["rgbs"] for query in queries], edited)
+        scores = self.decoder.scores(edited, rendered, colors, self.transparency)
+        means = scores[..., self.square, self.square].mean(dim=(2, 3))
+        found = []
+        for query, row in zip(queries, means.tolist(), strict=True):
+            named = dict(zip(query["indices"], row[: len(query["indices"])], strict=True))
+            sure = {index: score if score >= self.min_score else 0.0 for index, score in named.items()}
+            found.append(Prediction(query=query, score=max(sure.values()), class_scores=sure))
+        return found
+
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """The scores of all named classes, and the query in which the best one was named. See `Task.combine`."""
+        best = max(range(len(predictions)), key=lambda place: predictions[place].score)
+        merged = {index: score for one in predictions for index, score in (one.class_scores or {}).items()}
+        return Prediction(query=queries[best], score=predictions[best].score, class_scores=merged)
+
+    def truth(self, annotation: dict[str, Any]) -> Truth:
+        """The class of the picture. See `Task.truth`."""
+        return Truth(key=annotation["key"], category=annotation["category"])
+
+    def metrics(self) -> MetricCollection:
+        """`accuracy` (top-1) and `balanced_accuracy`, its mean over classes. See `Task.metrics`."""
+        return MetricCollection({"accuracy": Top1Accuracy(), "balanced_accuracy": BalancedAccuracy()})
+
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+        """The most frequent class. See `Task.guess`."""
+        return most_frequent(truths)
+
+    def render(self, prediction: Prediction, picture: Picture) -> Picture:
+        """Write the name of the class into a square of its colour. See `Task.render`."""
+        drawn, best = picture.copy(), top1(prediction.class_scores or {})
+        if best is None or best not in prediction.query.get("indices", []):
+            return drawn
+        place = prediction.query["indices"].index(best)
+        return named_square(drawn, prediction.query["names"][place], prediction.query["rgbs"][place])
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """Filled shapes on a noisy background, one of which is the largest. See `Task.example`."""
+        drawn = named_shapes(rng)
+        facts = {"instances": drawn.annotation["instances"]}
+        return Sample("example", drawn.image, facts, meta={"categories": ["disc", "square", "bar", "wedge"]})
+
+    def _ask(self, sample: Sample, chosen: Sequence[int], colors: Sequence[str], template: Template) -> str:
+        """The instruction that names classes, each with the colour of its place."""
+        names = categories_of(sample)
+        parts = [
+            {"object": name_words(names[index]), "color": color} for index, color in zip(chosen, colors, strict=False)
+        ]
+        return template.fill(parts)
+
+    def _paint(
+        self,
+        sample: Sample,
+        group: str,
+        view: View,
+        chosen: list[int],
+        *,
+        colors: Sequence[str],
+        template: Template,
+        parts: Parts | None,
+    ) -> Triplet:
+        """Paint the square in the colour of the right class, if it is named, and write down what was asked and what is true."""
+        right, _ = shown_class(sample)
+        used = list(colors[: len(chosen)])
+        mask = torch.zeros(self.size, self.size, dtype=torch.bool)
+        mask[self.square, self.square] = right in chosen
+        color = self.colors[used[chosen.index(right)] if right in chosen else used[0]]
+        names = categories_of(sample)
+        return Triplet(
+            key=f"{group}/{chosen[0]}",
+            source=view.source,
+            instruction=self._ask(sample, chosen, used, template),
+            target=painting.blend(view.source, mask, color, self.transparency),
+            query={
+                "task": self.kind,
+                "key": sample.key,
+                "group": group,
+                "indices": list(chosen),
+                "names": [name_words(names[index]) for index in chosen],
+                "classes": len(names),
+                "colors": used,
+                "rgbs": [list(self.colors[one]) for one in used],
+                "transparency": self.transparency,
+                "warp": matrix_list(view.matrix),
+                "size": [int(side) for side in sample.image.shape[:2]],
+            },
+            annotation={"key": sample.key, "category": right},
+            answer=mask.float()[None],
+            parts=parts,
+        )

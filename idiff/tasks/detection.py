@@ -1,0 +1,249 @@
+"""Object detection as painting: all objects of one class a prompt, tinted in one colour; boxes are read off the regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from idiff.errors import ConfigError
+from idiff.metrics import BoxAP
+from idiff.tasks.base import Task
+from idiff.tasks.examples import named_shapes
+from idiff.tasks.guesses import median_boxes
+from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.masks import mask_prediction, original_scores, region_scores
+from idiff.tasks.objects import (
+    Thing,
+    absent_category,
+    apart,
+    categories_of,
+    known_parts,
+    numbered,
+    regions,
+    things_of,
+)
+from idiff.tasks.parts import (
+    ASKED,
+    View,
+    build_augment,
+    build_decoder,
+    check_share,
+    check_size,
+    look,
+    matrix_list,
+    needed_words,
+)
+from idiff.tasks.people import image_id
+from idiff.transforms.frames import frame_keeping, frame_whole
+from idiff.transforms.geometry import chain, warp_labels
+from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils import painting
+from idiff.utils.text import name_words
+
+_ALL_CLASSES = 20
+
+
+class ObjectDetection(Task):
+    """Paint all objects of one class in one colour; each connected painted region is one object, its extremes are the box.
+
+    Shapes: pictures (3, H, W) float32 in [-1, 1]; boxes (N, 6) float32: x, y, w, h, score, class index. Source:
+    InstructDiffusion, section 4.5 (detection is one of the tasks that its model was never trained on). Objects are the sample's
+    `annotation["instances"]` with `mask` or `box` (then the filled box is painted); classes are `meta["categories"]`. Where
+    objects of one class touch, a gap is left between them, so that they stay apart.
+
+    Args:
+        size: side of the model's picture in pixels.
+        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
+        transparency: the share of the picture that shows through the mask, in [0, 1); the paper's is 0.5.
+        gap: pixels of the model's picture left unpainted between objects that touch; 0: none. Measured behind a small autoencoder
+            at 64 px, 241 drawn objects: the painted truth scores 0.747, 0.753, 0.787 ap with 0, 1, 2 pixels.
+        negatives: how often training asks for a class that is nowhere in the picture; the target is the source then.
+        flip: how often training mirrors the picture.
+        crop: training draws a crop along the long side that keeps the asked objects whole; otherwise it sees the whole picture.
+        ask: which classes evaluation asks for: `all`; `present` (those in the picture and one absent class, chosen by key);
+            `auto`, which is `all` for up to 20 classes.
+        min_pixels: regions with fewer of the model's pixels are specks, not objects.
+        min_score: regions with a lower mean score are no objects; 0 takes all.
+        instructions: file of templates with the slots {object} and {color}; None: the built-in ones.
+        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []: none.
+        decoder: name of the decoder.
+        decoder_args: its arguments; None: the task's default.
+        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+
+    Raises:
+        ConfigError: an argument that cannot be used.
+    """
+
+    kind = "detection"
+    unit = "picture"
+    headline = "ap"
+
+    def __init__(
+        self,
+        size: int = 64,
+        palette: str = "saturated",
+        transparency: float = 0.3,
+        gap: int = 2,
+        negatives: float = 0.2,
+        flip: float = 0.5,
+        crop: bool = True,
+        ask: Literal["auto", "all", "present"] = "auto",
+        min_pixels: int = 8,
+        min_score: float = 0.0,
+        instructions: str | None = None,
+        augment: list[dict[str, Any]] | None = None,
+        decoder: str = "color",
+        decoder_args: dict[str, Any] | None = None,
+        phrasings: str = "seen",
+    ) -> None:
+        if ask not in {"auto", "all", "present"}:
+            raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
+        if min_pixels < 1 or not 0 <= gap <= size // 8:
+            raise ConfigError(f"{min_pixels=} must be at least 1, and {gap=} lie in 0 to an eighth of {size=}.")
+        self.size = check_size(size)
+        self.colors = painting.palette(palette)
+        self.transparency = painting.check_transparency(transparency)
+        self.gap, self.min_pixels, self.crop, self.ask = gap, min_pixels, crop, ask
+        self.negatives, self.flip = check_share("negatives", negatives), check_share("flip", flip)
+        self.min_score = check_share("min_score", min_score)
+        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
+        self.augment = build_augment(augment)
+        self.decoder = build_decoder(decoder, decoder_args, default={})
+
+    def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
+        """Draw a class and a colour, and paint. See `Task.encode`."""
+        things, names = things_of(sample), categories_of(sample)
+        present = sorted({thing.category for thing in things})
+        absent = [index for index in range(len(names)) if index not in present]
+        pool = (absent if rng.random() < self.negatives else present) or present or absent
+        chosen = pool[int(rng.integers(len(pool)))]
+        numbers = numbered(things, chosen, sample.image.shape)
+        frame = frame_whole((numbers.shape[0], numbers.shape[1]), self.size)
+        if train and self.crop and numbers.any():
+            frame = frame_keeping(numbers > 0, self.size, rng)
+        if train and rng.random() < self.flip:
+            frame = chain(frame, np.array([[-1.0, 0.0, self.size - 1.0], [0.0, 1.0, 0.0]]))
+        view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=numbers)
+        color = list(self.colors)[int(rng.integers(len(self.colors)))]
+        return self._paint(
+            sample, f"{sample.key}/{item}", view, things, chosen, color=color, template=self.bank.draw(rng)
+        )
+
+    def queries(self, sample: Sample, item: int) -> list[Triplet]:
+        """One prompt a class, all in the palette's colour that differs most from the picture. See `Task.queries`."""
+        things, total = things_of(sample), len(categories_of(sample))
+        ask = self.ask if self.ask != "auto" else "present" if total > _ALL_CLASSES else "all"
+        present = {thing.category for thing in things}
+        wanted = set(range(total)) if ask == "all" else {*present, absent_category(sample.key, total, present)} - {None}
+        frame, group = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), f"{sample.key}/{item}"
+        plain = look(sample.image, frame, self.size)
+        color, template = painting.contrasting(plain.source[:, plain.seen], self.colors), self.bank.asking(group)
+        triplets = []
+        for index in sorted(index for index in wanted if index is not None):
+            view = replace(plain, labels=warp_labels(numbered(things, index, sample.image.shape), frame, self.size))
+            triplets.append(self._paint(sample, group, view, things, index, color=color, template=template))
+            triplets[-1].query["asked"] = ask
+        return triplets
+
+    def asked(self, picture: Picture, text: str) -> Sample:
+        """Ask for all objects of one class by its name. See `Task.asked`."""
+        return Sample(ASKED, picture, {"instances": []}, meta={"categories": [needed_words(text)]})
+
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+        """One mask of all its objects a query, in the model's pixels. See `Task.decode`."""
+        scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
+        return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
+
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """The boxes of all connected regions of all classes, in the pixels of the original picture. See `Task.combine`."""
+        query = queries[0]
+        scores = original_scores(predictions, query).cpu().numpy()
+        scale = abs(float(np.linalg.det(np.asarray(query["warp"], dtype=np.float64)[:, :2])))
+        rows = [
+            [*box, score, float(other["class"])]
+            for other, found in zip(queries, scores, strict=True)
+            for box, score in regions(found, least=self.min_pixels / scale)
+            if score >= self.min_score
+        ]
+        boxes = torch.tensor(sorted(rows, key=lambda row: -row[4]), dtype=torch.float32).reshape(-1, 6)
+        return Prediction(query=query, score=float(boxes[:, 4].mean()) if len(boxes) else 0.0, boxes=boxes)
+
+    def truth(self, annotation: dict[str, Any]) -> Truth:
+        """The annotated boxes. See `Task.truth`."""
+        return Truth(key=annotation["key"], boxes=torch.tensor(annotation["boxes"], dtype=torch.float32).reshape(-1, 5))
+
+    def metrics(self) -> MetricCollection:
+        """`ap ap50 ap75` of boxes. See `Task.metrics`."""
+        return MetricCollection({"ap": BoxAP()})
+
+    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+        """The median box of each class in every picture, surer for frequent classes. See `Task.guess`."""
+        return median_boxes(truths)
+
+    def render(self, prediction: Prediction, picture: Picture) -> Picture:
+        """Draw each box in the colour of its class. See `Task.render`."""
+        drawn, width = picture.copy(), max(1, round(max(picture.shape[:2]) / 256))
+        for x, y, w, h, _, index in [] if prediction.boxes is None else prediction.boxes.tolist():
+            low, high = (round(x), round(y)), (round(x + w - 1), round(y + h - 1))
+            cv2.rectangle(drawn, low, high, painting.class_color(int(index)), width)
+        return drawn
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """Filled shapes on a noisy background. See `Task.example`."""
+        drawn = named_shapes(rng)
+        facts = {"instances": drawn.annotation["instances"]}
+        return Sample("example", drawn.image, facts, meta={"categories": ["disc", "square", "bar", "wedge"]})
+
+    def _paint(
+        self,
+        sample: Sample,
+        group: str,
+        view: View,
+        things: Sequence[Thing],
+        index: int,
+        *,
+        color: str,
+        template: Template,
+    ) -> Triplet:
+        """Paint one class into a view, and write down what was asked and what is true."""
+        assert view.labels is not None
+        mask = torch.from_numpy(apart(np.where(view.labels == VOID, 0, view.labels).astype(np.uint8), self.gap))
+        names = categories_of(sample)
+        name = name_words(names[index])
+        query: dict[str, Any] = {
+            "task": self.kind,
+            "key": sample.key,
+            "group": group,
+            "class": index,
+            "name": name,
+            "classes": len(names),
+            "image_id": image_id(sample),
+            "color": color,
+            "rgb": list(self.colors[color]),
+            "transparency": self.transparency,
+            "warp": matrix_list(view.matrix),
+            "size": [int(side) for side in sample.image.shape[:2]],
+        }
+        if "category_ids" in sample.meta:
+            query["category_ids"] = list(sample.meta["category_ids"])
+        return Triplet(
+            key=f"{group}/{index}",
+            source=view.source,
+            instruction=template.fill([{"object": name, "color": color}]),
+            target=painting.blend(view.source, mask, self.colors[color], self.transparency),
+            query=query,
+            annotation={
+                "key": sample.key,
+                "boxes": [[*thing.box, float(thing.category)] for thing in things if thing.box is not None],
+            },
+            answer=mask.float()[None],
+            parts=known_parts(sample, view.matrix, self.size),
+        )
