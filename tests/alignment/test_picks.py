@@ -1,11 +1,13 @@
 """The journal of picks: what counts, what survives a crash, and that annotators do not disturb each other."""
 
+import fcntl
 import json
 import logging
 import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -149,22 +151,46 @@ def test_everyone_has_a_journal(tmp_path):
     assert {name: decisions["a"].chosen for name, decisions in found.items()} == {"anna": (), "ben": (1,)}
 
 
-def _append_many(folder, worker, count):
+def _append_many(folder, worker, time, barrier):
     journal = PickJournal(folder, "anna")
-    for number in range(count):
-        journal.append(f"{worker}-{number}", [number % 5])
+    for number in range(25):
+        barrier.wait(timeout=60)
+        journal.append(f"{worker}-{number}", [number % 5], time=time and f"2026-01-02T03:04:{number:02d}Z")
 
 
-def test_processes_that_append_at_once_lose_nothing(tmp_path):
+def _run_workers(folder, names, *, time=""):
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_append_many, args=(tmp_path, worker, 25)) for worker in range(4)]
+    barrier = context.Barrier(len(names))
+    workers = [context.Process(target=_append_many, args=(folder, name, time, barrier)) for name in names]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(timeout=60)
     assert [worker.exitcode for worker in workers] == [0] * 4
+
+
+def test_processes_that_append_at_once_lose_nothing(tmp_path):
+    _run_workers(tmp_path, range(4))
     decisions = PickJournal(tmp_path, "anna").decisions()
     assert set(decisions) == {f"{worker}-{number}" for worker in range(4) for number in range(25)}
+
+
+def test_processes_that_send_the_same_write_it_once(tmp_path):
+    _run_workers(tmp_path, [0] * 4, time="the same in all")
+    assert len(PickJournal(tmp_path, "anna").history()) == 25
+
+
+def test_an_append_waits_for_another_to_end(journal):
+    journal.append("a", [1])
+    waiting = threading.Thread(target=journal.append, args=("b", [2]))
+    with journal.path.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(timeout=0.3)
+        assert waiting.is_alive()
+        assert list(journal.decisions()) == ["a"]
+    waiting.join(timeout=20)
+    assert list(journal.decisions()) == ["a", "b"]
 
 
 def test_a_full_disk_leaves_the_journal_as_it_was(journal, monkeypatch):
