@@ -203,6 +203,8 @@ def test_mouse_zoom_walk_and_changes_of_mind(page, server):
     assert page.run("return $('zoom').open && $('zoom-look').clientWidth > 400")
     page.press(RIGHT).says("zoom-name", "Candidate 7")
     page.press("7").says("zoom-name", "chosen: 2nd")
+    page.driver.find_element("id", "left").click()
+    page.says("zoom-name", "Candidate 6")
     page.press(ESCAPE)
     assert not page.run("return $('zoom').open")
 
@@ -217,6 +219,16 @@ def test_mouse_zoom_walk_and_changes_of_mind(page, server):
     page.driver.find_element("id", "undo").click()
     page.says("saved", "✓ All saved")
     assert decided(server) == {}
+
+
+def test_the_zoom_can_stay_open(page, server):
+    page.open("?annotator=anna").ready()
+    page.press("z", RIGHT, "2", ENTER).says("where", "Sample 2 of 5")
+    page.says("zoom-name", "Candidate 1")
+    page.press("0", "z").says("where", "Sample 3 of 5")
+    assert not page.run("return $('zoom').open")
+    page.says("saved", "✓ All saved")
+    assert decided(server) == {0: (labelled(1, sample=0),), 1: ()}
 
 
 def test_what_has_the_focus_is_pressed_by_space(page, server):
@@ -253,8 +265,14 @@ def test_it_fits_the_screen_and_loads_nothing_from_elsewhere(page, server, tmp_p
 def test_what_the_server_refuses_stays_in_the_browser(page, server):
     page.open("?annotator=anna").ready()
     path = server.folder / "samples" / "000000" / "sample.json"
-    path.write_text(re.sub(r'"sha256": "[0-9a-f]{64}"', f'"sha256": "{"1" * 64}"', path.read_text()))
+    path.write_text(re.sub('"instruction": "', '"instruction": "Please: ', path.read_text()))
     page.press("1", ENTER).says("saved", "✗ 1 refused: the pictures of sample 000000 have changed")
     page.press("1", ENTER)
     wait_for(lambda: list(decided(server)) == [1])
     assert page.run("return pending().length") == 1
+    page.driver.refresh()
+    page.ready().says("where", "Sample 1 of 5 · not decided")
+    page.says("saved", "✗ 1 refused")
+    page.press("2", ENTER).says("where", "Sample 3 of 5")
+    page.says("saved", "✓ All saved")
+    assert (decided(server)[0], page.run("return pending().length")) == ((labelled(1, sample=0),), 0)
