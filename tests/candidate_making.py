@@ -13,8 +13,8 @@ SHARES = (0.2, 0.9, -0.5, 0.6)
 """How far each candidate lies from the source to the target; below 0 is worse than doing nothing."""
 
 
-def build_scenes(folder, *, count=5, task="editing"):
-    words = ["--task", task, "--split", "align", "--count", str(count), "--seed", "5", "--out", str(folder)]
+def build_scenes(folder, *, count=5, task="editing", seed=5):
+    words = ["--task", task, "--split", "align", "--count", str(count), "--seed", str(seed), "--out", str(folder)]
     assert main(["data", "build", "synthetic", *words]) == 0
     return folder
 

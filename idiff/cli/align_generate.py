@@ -64,6 +64,7 @@ def run(words: list[str]) -> int:
     options = parser().parse_args(words)
 
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     from idiff.alignment.candidates import CandidateFolder
     from idiff.alignment.generate import generate, plan
@@ -74,6 +75,7 @@ def run(words: list[str]) -> int:
     from idiff.models.checkpoints import load
     from idiff.tasks.saved import restore_task
 
+    disable_progress_bar()  # stderr is for what went wrong, and for how far it is
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     if options.sampler is not None and options.sampler not in SAMPLERS:
