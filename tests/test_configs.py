@@ -10,7 +10,8 @@ import yaml
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
 
-from idiff.cli import lightning, main
+from idiff.cli import COMMANDS, lightning, main
+from idiff.cli.chain import read_experiment
 from idiff.cli.compose import compose
 from idiff.data.sentence_datamodule import SentenceDataModule
 from idiff.data.training import TaskEntry
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))
+CHAINS = [path for path in EXPERIMENTS if "stages" in compose([str(path)])]
 TASKS = sorted((CONFIGS / "task").glob("*.yaml"))
 STAGES = sorted((CONFIGS / "stage").glob("*.yaml"))
 MODELS = sorted((CONFIGS / "model").glob("*.yaml"))
@@ -86,6 +88,8 @@ def test_configurations_that_are_mentioned_exist():
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
 def test_experiments_parse(parse, path):
     config = compose([str(path)])
+    if "stages" in config:
+        return  # see below
     if not complete(config):
         used = [other for other in EXPERIMENTS if other != path and path.name in other.read_text(encoding="utf-8")]
         assert used, f"{path} is no whole experiment, and none includes it"
@@ -103,10 +107,25 @@ def test_experiments_parse(parse, path):
     assert Path(seen["config"].trainer.default_root_dir).parts[0] == "runs"
 
 
+@pytest.mark.parametrize("path", CHAINS, ids=name)
+def test_every_training_of_a_chain_parses(parse, tmp_path, path):
+    experiment = read_experiment(str(path), commands=list(COMMANDS))
+    assert experiment.folder.parts[0] == "runs"
+    trainings = [entry for entry in experiment.entries if entry.config is not None]
+    assert trainings
+    for entry in trainings:
+        (tmp_path / f"{entry.name}.yaml").write_text(yaml.safe_dump(entry.config))
+        seen = parse("--config", tmp_path / f"{entry.name}.yaml")
+        assert seen["config"].trainer.default_root_dir == str(experiment.folder / entry.name)
+        assert seen["config"].model.init_args.init_from == entry.config["model"]["init_args"].get("init_from")
+        assert seen["data"].tasks
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
 def test_experiments_begin_with_their_command(path):
     own = re.escape(str(path.relative_to(ROOT)))
-    if complete(compose([str(path)])):
+    config = compose([str(path)])
+    if complete(config) or "stages" in config:
         assert re.search(rf"idiff (fit --config|run) {own}", head(path)), f"no command with {own} in the head of {path}"
 
 
