@@ -89,8 +89,8 @@ def _training(entry: Entry, record: dict[str, Any] | None) -> Step:
     if path is None:
         return Step(entry, "start", "nothing is there" if record is None else "it was cut before its first checkpoint")
     limits = _limits(entry)
-    record_there = verified(path)
-    step = record_there["step"] if record_there else 0
+    whole = verified(path)
+    step = whole["step"] if whole is not None else 0
     epochs = _epochs(path) if limits["max_epochs"] > 0 else 0
     if record is None:
         return Step(entry, "resume", f"{path} was not made by this chain; `fit` compares its configuration")

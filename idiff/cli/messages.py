@@ -29,6 +29,7 @@ CONFIGURED = {
     "idiff.stages": ("TaskTraining", "PreferenceTraining", "AutoencoderTraining"),
     "idiff.stages.base": ("Stage",),
     "idiff.models.backbone": ("LatentDiffusion", "Objective"),
+    "idiff.models.lora": ("Lora",),
     "idiff.models.autoencoder": ("Autoencoder",),
     "idiff.models.text": ("TextEncoder",),
     "idiff.callbacks": ("Evaluate", "KeepLast", "PredictionWriter", "WeightAverage"),
