@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import lightning.pytorch as pl
+from torch import Tensor
 from torchmetrics import Metric
 
 from idiff.callbacks.evaluate import Evaluate
-from idiff.callbacks.scoring import Scorer
+from idiff.callbacks.predictions import PredictionFiles
+from idiff.callbacks.scoring import Answer, Scorer
 from idiff.tasks.base import Task
+from idiff.types import Batch
 
 
 class Benchmark(Evaluate):
@@ -18,14 +22,30 @@ class Benchmark(Evaluate):
         resamples: of the pictures, for intervals; 0: no intervals.
         seed: of the resamples.
         more: makes further metrics by name; None: those of the task alone.
+        files: where what was decoded and scored is written, for others to re-score.
     """
 
     def __init__(
-        self, *, resamples: int = 1000, seed: int = 0, more: Callable[[], Mapping[str, Metric]] | None = None
+        self,
+        *,
+        resamples: int = 1000,
+        seed: int = 0,
+        more: Callable[[], Mapping[str, Metric]] | None = None,
+        files: PredictionFiles | None = None,
     ) -> None:
         super().__init__(pictures=0, table=False)
-        self.resamples, self.seed, self.more = resamples, seed, more
+        self.resamples, self.seed, self.more, self.files = resamples, seed, more, files
 
     def scorer(self, task: Task, *, baselines: bool) -> Scorer:
         """See `Evaluate.scorer`."""
         return Scorer(task, baselines=baselines, resamples=self.resamples, seed=self.seed, more=self.more)
+
+    def found(self, batch: Batch, edited: Tensor, found: list[Answer]) -> None:
+        """Write one batch's answers."""
+        if self.files is not None:
+            self.files.write(batch, edited, found)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what is written at the end."""
+        if self.files is not None:
+            self.files.close()

@@ -11,10 +11,11 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
+from torch import Tensor
 
 from idiff.callbacks.pictures import rows_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
-from idiff.callbacks.scoring import Score, Scorer
+from idiff.callbacks.scoring import Answer, Score, Scorer
 from idiff.callbacks.seen import painter, task_of
 from idiff.tasks.base import Task
 from idiff.types import Batch, Picture
@@ -47,6 +48,9 @@ class Evaluate(pl.Callback):
     def scorer(self, task: Task, *, baselines: bool) -> Scorer:
         """What collects the metrics of a task."""
         return Scorer(task, baselines=baselines)
+
+    def found(self, batch: Batch, edited: Tensor, found: list[Answer]) -> None:
+        """Called with what was decoded of each batch; edited: (B, 3, H, W), painted. Nothing more is done with it here."""
 
     # throughput of training
 
@@ -96,6 +100,7 @@ class Evaluate(pl.Callback):
         with torch.no_grad():
             rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
             found = self._scorers[name].update(batch, outputs, painter(pl_module).render, rendered=rendered)
+        self.found(batch, outputs, found)
         shown = self._grids.setdefault(name, [])
         if len(shown) < self.pictures and trainer.is_global_zero:
             shown += rows_of(task, batch, outputs, found)[: self.pictures - len(shown)]

@@ -13,18 +13,30 @@ from torch import Tensor
 from idiff.callbacks.scoring import Answer, answers
 from idiff.callbacks.seen import painter, task_of
 from idiff.errors import ConfigError
-from idiff.metrics.results import coco_keypoint_result
+from idiff.metrics.detection import coco_detection_results
+from idiff.metrics.results import (
+    class_mask_results,
+    coco_keypoint_result,
+    mask_result,
+    own_label_map,
+    picture_number,
+)
 from idiff.types import Batch
 from idiff.utils.images import to_picture, write_png
-from idiff.utils.seeds import hash64
 
 
 class PredictionFiles:
-    """Write answers under `folder/<task>`.
+    """Write answers under `folder/<task>`, in the pixels of the original pictures and in the field's own formats.
 
-    `masks/KEY.png` label maps (or `masks/KEY_ITEM.png`, one mask an item) in the pixels of the original picture;
-    `keypoints.json` in COCO's results format;
-    `painted/KEY_ITEM_N.png` what the model painted, in the model's pixels; `queries.jsonl` with key, prompt and query a line.
+    A file is named by the sample's key, which is the original file's name with `-` for `/` and what cannot stand in a name.
+
+    * semantic segmentation: `masks/KEY.png`, label maps with the set's own values, and `masks.json`, each asked class on
+      its own (`idiff.metrics.results.class_mask_results`);
+    * referring segmentation: `masks/KEY_ITEM.png`, 0 and 255, and `masks.json` (`idiff.metrics.results.mask_result`);
+    * keypoints: `keypoints.json`, COCO's keypoint results; detection: `detections.json`, COCO's detection results;
+    * restoration and editing: `pictures/KEY.png`;
+    * of all: `painted/KEY_ITEM_N.png`, what the model painted, in the model's pixels; and `queries.jsonl`, a line for each
+      prompt with `key`, `prompt` and `query`, whose `origin` is what the set's own files call the sample.
 
     Args:
         folder: made where missing.
@@ -32,7 +44,7 @@ class PredictionFiles:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.keypoints: dict[str, list[dict[str, Any]]] = {}
+        self.results: dict[Path, list[dict[str, Any]]] = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -53,42 +65,39 @@ class PredictionFiles:
                     line = {"key": batch.keys[row], "prompt": batch.instruction[row], "query": batch.query[row]}
                     lines.write(json.dumps(line, ensure_ascii=False) + "\n")
                     write_png(to_picture(edited[row]), place / "painted", f"{_name(batch.query[row])}_{number}")
-                self._write_answer(place, name, answer)
+                self._write_answer(place, answer)
 
-    def _write_answer(self, place: Path, name: str, answer: Answer) -> None:
-        prediction, key = answer.prediction, _name(answer.queries[0])
+    def _write_answer(self, place: Path, answer: Answer) -> None:
+        prediction, query = answer.prediction, answer.queries[0]
         if prediction.labels is not None:
-            write_png(prediction.labels.cpu().numpy(), place / "masks", answer.queries[0]["key"])
+            write_png(own_label_map(prediction, answer.queries), place / "masks", query["key"])
+            self._add(place / "masks.json", *class_mask_results(prediction, answer.queries))
         elif prediction.mask is not None:
-            write_png(prediction.mask.cpu().numpy(), place / "masks", key)
+            write_png(prediction.mask.cpu().numpy(), place / "masks", _name(query))
+            self._add(place / "masks.json", mask_result(prediction))
         if prediction.picture is not None:
-            write_png(to_picture(prediction.picture), place / "pictures", key)
+            write_png(to_picture(prediction.picture), place / "pictures", query["key"])
+        number = picture_number(query)
         if prediction.keypoints is not None:
-            query = answer.queries[0]
-            number = query.get("image_id", hash64("image", query["key"]) >> 11)  # fits a double, as JSON readers need
-            result = coco_keypoint_result(prediction, image_id=number, category_id=query.get("category_id", 1))
-            self.keypoints.setdefault(name, []).append(result)
+            category = query.get("category_id", 1)
+            result = coco_keypoint_result(prediction, image_id=number, category_id=category)
+            self._add(place / "keypoints.json", result)
+        if prediction.boxes is not None:
+            self._add(place / "detections.json", *coco_detection_results(prediction, image_id=number))
+
+    def _add(self, path: Path, *results: dict[str, Any]) -> None:
+        self.results.setdefault(path, []).extend(results)
 
     def close(self) -> None:
-        """Write the keypoint results."""
-        for name, results in self.keypoints.items():
-            text = json.dumps(results)
-            (self.folder / name / "keypoints.json").write_text(text, encoding="utf-8")
+        """Write the lists of results."""
+        for path, results in self.results.items():
+            path.write_text(json.dumps(results), encoding="utf-8")
 
 
 def _name(query: dict[str, Any]) -> str:
     """File name of a group: the sample's key and the item's number."""
     key, _, item = str(query["group"]).rpartition("/")
     return f"{key}_{item}" if key else item
-
-
-@torch.no_grad()
-def _write(
-    files: PredictionFiles, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, edited: Tensor
-) -> None:
-    """Decode one batch by the path that scores it, and write it."""
-    rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
-    files.write(batch, edited, answers(task_of(trainer, batch.task[0]), edited, rendered, batch))
 
 
 class PredictionWriter(pl.Callback):
@@ -117,7 +126,10 @@ class PredictionWriter(pl.Callback):
     ) -> None:
         """Decode and write one batch."""
         assert self._files is not None
-        _write(self._files, trainer, pl_module, batch, outputs)
+        with torch.no_grad():
+            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
+            found = answers(task_of(trainer, batch.task[0]), outputs, rendered, batch)
+        self._files.write(batch, outputs, found)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is written at the end, and say where."""
@@ -125,30 +137,3 @@ class PredictionWriter(pl.Callback):
         self._files.close()
         if trainer.is_global_zero:
             print(f"predictions written to {self._files.folder}")  # noqa: T201
-
-
-class ValidationPredictions(pl.Callback):
-    """Write what a validation decodes, by the same path that scores it.
-
-    Args:
-        out: folder.
-    """
-
-    def __init__(self, out: str) -> None:
-        self._files = PredictionFiles(out)
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Decode and write one batch."""
-        _write(self._files, trainer, pl_module, batch, outputs)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what is written at the end."""
-        self._files.close()

@@ -6,6 +6,7 @@ import csv
 import math
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from idiff.callbacks.scoring import Score
@@ -66,10 +67,11 @@ def render_table(results: dict[str, Score], *, step: int) -> Table:
     guesses = {score.guess_name for score in results.values() if score.guess_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
-    table = Table(title=title, caption=f"guess: {', '.join(sorted(guesses))}" if guesses else None)
+    caption = f"guess: {', '.join(sorted(guesses))}" if guesses else None
+    table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
     for column in (*columns, "painted", "ceiling", "identity", "guess"):
-        table.add_column(column, justify="left" if column in {"task", "metric"} else "right")
+        table.add_column(column, justify="left" if column in {"task", "metric"} else "right", no_wrap=True)
     for name, score in results.items():
         for metric, value in score.metrics.items():
             cells = [*([name] if several else []), metric, _cell(value)]

@@ -16,6 +16,9 @@ from idiff.errors import ConfigError
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
 
+SCORED = {"joints": "score", "whole": "whole"}
+"""What a card says of how its task was scored, and the task's own name for it."""
+
 
 def parser() -> WordParser:
     """Options of `idiff evaluate`."""
@@ -74,6 +77,7 @@ def run(words: list[str]) -> int:
     from rich.console import Console
 
     from idiff.callbacks.benchmark import Benchmark
+    from idiff.callbacks.predictions import PredictionFiles
     from idiff.callbacks.records import render_table
     from idiff.cli.clip_metrics import clip_metrics, reasons
     from idiff.cli.lightning import _quiet
@@ -95,13 +99,9 @@ def run(words: list[str]) -> int:
     loaded.backbone.sample_seed = options.seed
     data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
     more, absent = clip_metrics(task, clip=options.clip, aesthetic=options.aesthetic)
-    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more)
-    callbacks: list[pl.Callback] = [evaluate]
-    if options.predictions:
-        from idiff.callbacks.predictions import ValidationPredictions
-
-        callbacks.append(ValidationPredictions(options.predictions))
-    trainer = pl.Trainer(logger=False, callbacks=callbacks, enable_checkpointing=False, enable_model_summary=False)
+    files = PredictionFiles(options.predictions) if options.predictions else None
+    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
+    trainer = pl.Trainer(logger=False, callbacks=[evaluate], enable_checkpointing=False, enable_model_summary=False)
     began = time.perf_counter()
     trainer.validate(TaskTraining(backbone=loaded.backbone), datamodule=data, verbose=False)
     score = evaluate.results.get(found.name)
@@ -128,6 +128,7 @@ def run(words: list[str]) -> int:
         "seconds_per_query": evaluate.seconds[found.name] / max(score.queries, 1),
         "minutes": (time.perf_counter() - began) / 60,
         "decoder": found.settings.get("decoder") or "its own",
+        "scored": {name: found.settings[key] for name, key in SCORED.items() if key in found.settings},
         "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
         "seed": options.seed,
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},

@@ -1,0 +1,15 @@
+"""The tests of sources, for what they write: small folders in the layouts that sets are published in."""
+
+import importlib
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+for folder in ("data", "data/sources"):
+    sys.path.insert(0, str(TESTS / folder))
+
+editing = importlib.import_module("test_editing_sources")
+keypoints = importlib.import_module("test_keypoint_sets")
+label_sets = importlib.import_module("test_label_sets")
+refcoco = importlib.import_module("test_refcoco")
+restoration = importlib.import_module("test_restoration_sources")
