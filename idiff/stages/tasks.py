@@ -128,8 +128,8 @@ class TaskTraining(Stage):
         return loss
 
     def render(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) as the autoencoder renders them."""
-        return self.backbone.autoencoder.render(pictures)
+        """Pictures (B, 3, H, W) as the autoencoder renders them, `max_rows` at a time."""
+        return torch.cat([self.backbone.autoencoder.render(rows) for rows in pictures.split(self.max_rows)])
 
     def evaluations(self, sampling: Sampling | None) -> int:
         """U-Net samples a query costs."""
