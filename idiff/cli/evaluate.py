@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from idiff._version import __version__
 from idiff.cli.words import WordParser, at_least_one, not_negative
@@ -44,7 +45,7 @@ def parser() -> WordParser:
         default=None,
         help="restoration: score whole pictures, seen in overlapping squares, and not the middle of each alone",
     )
-    add("--decoder", metavar="NAME", help="how painted answers are read (color)")
+    add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures, and of the resamples")
@@ -89,9 +90,12 @@ def run(words: list[str]) -> int:
 
     _quiet()
     loaded = load(options.checkpoint)
-    changes = {"ask": options.queries, "decoder": options.decoder, "phrasings": options.phrasings}
+    changes: dict[str, Any] = {"ask": options.queries, "phrasings": options.phrasings}
     changes |= {"score": options.joints, "whole": options.whole}
     changes = {name: value for name, value in changes.items() if value is not None}
+    if options.decoder:
+        name, _, weights = options.decoder.partition("=")
+        changes |= {"decoder": name, "decoder_args": {"weights": weights} if weights else None}
     found = restore_task(loaded.config, options.task, data=options.data, changes=changes)
     task, sampling = found.task, found.sampling
     if options.steps is not None:
