@@ -47,17 +47,19 @@ class ReadoutTraining(Stage):
     Args:
         autoencoder: with weights; left out where there is a generator, which brings its own.
         generator: a checkpoint that paints rows: a `.ckpt` file, an exported folder, or an embedded model's name.
-        generated_share: share of rows that the generator paints, in [0, 1].
+        generated_share: share of rows that the generator paints, in [0, 1]. A score is the chance that the answer is there: the
+            more a poor generator paints, the less the net trusts paint.
         steps: sampling steps of the generator; each row takes one of them.
         widths: channels of the net's levels.
-        overlap_weight: weight of the overlap in the loss.
+        overlap_weight: weight of the overlap in the loss. It rewards finding what is there and is blind to what is not.
         disturbance: of painted truth.
+        init_from: a decoder to go on from, see `idiff.decoders.weights.load`; None starts anew.
         calibrate_bias: fit a bias beside the temperature.
         **optim: see `Stage`.
 
     Raises:
         ConfigError: neither or both of autoencoder and generator are given, or a share or the steps cannot be used.
-        CheckpointError: the generator cannot be read.
+        CheckpointError: the generator or the decoder to go on from cannot be read, or the latter has other widths.
     """
 
     def __init__(
@@ -65,12 +67,13 @@ class ReadoutTraining(Stage):
         *,
         autoencoder: Autoencoder | None = None,
         generator: str | None = None,
-        generated_share: float = 0.5,
+        generated_share: float = 0.3,
         steps: Sequence[int] = (1, 4),
         widths: Sequence[int] = (16, 32, 64),
-        overlap_weight: float = 0.5,
+        overlap_weight: float = 0.05,
         disturbance: Disturbance | None = None,
         calibrate_bias: bool = True,
+        init_from: str | None = None,
         **optim: Any,
     ) -> None:
         super().__init__(**optim)
@@ -84,6 +87,13 @@ class ReadoutTraining(Stage):
                 f"generated_share={generated_share} must lie in [0, 1], and steps={list(steps)} must be whole numbers from 1 on."
             )
         self.net = ReadoutNet(widths)
+        if init_from is not None:
+            before = weights.load(init_from).net
+            if before.widths != self.net.widths:
+                raise CheckpointError(
+                    f"{init_from} has widths {list(before.widths)}, expected {list(self.net.widths)}: set widths to them."
+                )
+            self.net.load_state_dict(before.state_dict())
         self.trained: dict[str, Any] = {}
         self.backbone = None
         if generator is not None:
