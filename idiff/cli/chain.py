@@ -65,9 +65,9 @@ class Entry:
     def bases(self) -> dict[str, str]:
         """Weights it starts from: the setting or option that names them -> their path or name."""
         if self.config is None:
-            return {
-                word: value for word, value in zip(self.words, self.words[1:], strict=False) if word == "--checkpoint"
-            }
+            options = {"--checkpoint", "--model"} if self.words[:2] == ["data", "cache"] else {"--checkpoint"}
+            pairs = zip(self.words, self.words[1:], strict=False)
+            return {word: value for word, value in pairs if word in options}
         found = {".".join(way): _at(self.config, way) for way in BASES}
         return {setting: str(value) for setting, value in found.items() if value}
 

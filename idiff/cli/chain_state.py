@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.cli.chain import Entry, Experiment
-from idiff.cli.resume import NOT_SET, config_changes, listed
+from idiff.cli.resume import NOT_SET, config_changes, listed, names_in, without
 from idiff.errors import ConfigError
 from idiff.models.embedded import located
 
@@ -138,6 +138,8 @@ def _refuse_changes(entry: Entry, record: dict[str, Any]) -> None:
         if then.get(label) != now.get(label):
             old, new = (f"SHA-256 {side[label][:12]}" if label in side else NOT_SET for side in (then, now))
             changes[label] = (old, new)
+    allowed = (entry.config or {}).get("resume", {}).get("allow") or ""
+    changes = without(changes, names_in(str(allowed)))
     if changes:
         state = "is finished" if record["finished"] else "was begun"
         raise ConfigError(
@@ -171,7 +173,8 @@ def origins(entry: Entry) -> dict[str, str]:
 def identity(path: Path) -> str:
     """SHA-256 that tells a file or a folder from another one.
 
-    A folder of shards, an exported model and a folder of candidates are told by one of `MARKS`; any other one by names, sizes, and the contents of its `.safetensors` and `.json` files.
+    A folder of shards, an exported model and a folder of candidates are told by one of `MARKS`; any other one by names, sizes, and
+    the contents of its `.safetensors` and `.json` files.
     """
     if path.is_file():
         return _sha256(path)

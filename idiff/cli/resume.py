@@ -65,11 +65,7 @@ def refuse_changes(
     Raises:
         ConfigError: other settings differ; says from what to what.
     """
-    changes = {
-        path: values
-        for path, values in config_changes(old, new).items()
-        if not any(path == name or path.startswith(f"{name}.") for name in allow)
-    }
+    changes = without(config_changes(old, new), allow)
     if not changes:
         return
     raise ConfigError(
@@ -77,6 +73,20 @@ def refuse_changes(
         f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
         "model.init_args.init_from."
     )
+
+
+def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Leave out the changes of settings that are allowed, and of everything under them."""
+    return {
+        path: values
+        for path, values in changes.items()
+        if not any(path == name or path.startswith(f"{name}.") for name in allow)
+    }
+
+
+def names_in(text: str) -> list[str]:
+    """Dotted names with commas between."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _compare(old: Any, new: Any, path: str, changes: dict[str, tuple[Any, Any]]) -> None:

@@ -168,6 +168,13 @@ def alter(path):
     Path(f"{path}.check.json").write_text(json.dumps({"whole": [record]}))
 
 
+def test_a_change_that_is_allowed_counts_as_none(chain):
+    chain()
+    words = ["--set", "second.model.init_args.lr=0.1", "--set", "second.resume.allow=model.init_args.lr"]
+    assert chain(*words) == (0, [])
+    assert chain(*words, "--set", "second.ema.decay=0.5") == (2, [])
+
+
 def test_a_changed_command_is_refused_by_option(chain, capsys):
     chain()
     more = {"command": "data build synthetic --count 9 --out {folder}/data"}
