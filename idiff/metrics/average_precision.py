@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
+from idiff.metrics.resampled import resampled_precision
 from idiff.metrics.results import place_absent
 
 _HEAD = 8
@@ -61,10 +62,8 @@ def average_precision(people: list[Person]) -> dict[str, float]:
     return {"ap": float(precision.mean()), "ap50": float(precision[0]), "ap75": float(precision[5])}
 
 
-def resampled_precision(people: list[Person], counts: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float64]:
-    """`average_precision` of R resamples of the pictures, each picture matched once and then counted as often as drawn.
-
-    What pycocotools would find for people whose pictures were copied so often, because matching never crosses pictures.
+def resampled(people: list[Person], counts: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float64]:
+    """`average_precision` of R resamples of the pictures, see `resampled_precision`.
 
     Args:
         people: predictions with their truth, all with the same sigmas.
@@ -74,27 +73,9 @@ def resampled_precision(people: list[Person], counts: Mapping[int, NDArray[np.in
         float64 (3, R): `ap`, `ap50`, `ap75`; nan where nobody in a resample has a labelled joint.
     """
     evaluation = _evaluated(people)
-    resamples = len(next(iter(counts.values())))
     if evaluation is None:
-        return np.full((3, resamples), math.nan)
-    found = [one for one in evaluation.evalImgs if one is not None]
-    weights = np.stack([counts[one["image_id"]] for one in found], axis=1)
-    positives = weights @ np.array([np.count_nonzero(one["gtIgnore"] == 0) for one in found])
-    scores = np.concatenate([one["dtScores"] for one in found])
-    order = np.argsort(-scores, kind="mergesort")
-    place = np.repeat(np.arange(len(found)), [len(one["dtScores"]) for one in found])[order]
-    hit = np.concatenate([one["dtMatches"] for one in found], axis=1)[:, order] > 0
-    counted = ~np.concatenate([one["dtIgnore"] for one in found], axis=1)[:, order].astype(bool)
-    precision = np.full((len(hit), resamples), math.nan)
-    for row in range(resamples):
-        if positives[row]:
-            drawn = weights[row, place]
-            for level, (hits, valid) in enumerate(zip(hit, counted, strict=True)):
-                right, wrong = np.cumsum(drawn * (hits & valid)), np.cumsum(drawn * (~hits & valid))
-                best = np.maximum.accumulate((right / (right + wrong + np.spacing(1)))[::-1])[::-1]
-                reached = np.searchsorted(right / positives[row], evaluation.params.recThrs, side="left")
-                precision[level, row] = np.append(best, 0.0)[reached].mean()
-    return np.stack([precision.mean(axis=0), precision[0], precision[5]])
+        return np.full((3, len(next(iter(counts.values())))), math.nan)
+    return resampled_precision(evaluation, counts)
 
 
 def _evaluated(people: list[Person]) -> COCOeval | None:

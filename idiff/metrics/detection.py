@@ -9,16 +9,19 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.metrics.base import ItemMetric, needed
+from idiff.metrics.resampled import resampled_precision
 from idiff.types import Prediction, Truth
 from idiff.utils.seeds import hash64
 
@@ -44,6 +47,17 @@ def box_average_precision(true: Tensor, found: Tensor) -> dict[str, float]:
         return {"ap": math.nan, "ap50": math.nan, "ap75": math.nan}
     if not len(found):
         return {"ap": 0.0, "ap50": 0.0, "ap75": 0.0}
+    evaluation = _evaluated(true, found)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    # by threshold, recall and class; -1 for a class without a true box
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]
+    known = precision[:, :, (precision > -1).all(axis=(0, 1))].mean(axis=(1, 2))
+    return {"ap": float(np.mean(known)), "ap50": float(known[0]), "ap75": float(known[5])}
+
+
+def _evaluated(true: Tensor, found: Tensor) -> COCOeval:
+    """Match found and true boxes by picture and class; see `box_average_precision`."""
     annotations = [
         {
             "id": number,
@@ -73,11 +87,7 @@ def box_average_precision(true: Tensor, found: Tensor) -> dict[str, float]:
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0.0, math.inf]], ["all"]
         evaluation.params.maxDets = [MOST]
         evaluation.evaluate()
-        evaluation.accumulate()
-    # by threshold, recall and class; -1 for a class without a true box
-    precision = evaluation.eval["precision"][:, :, :, 0, 0]
-    known = precision[:, :, (precision > -1).all(axis=(0, 1))].mean(axis=(1, 2))
-    return {"ap": float(np.mean(known)), "ap50": float(known[0]), "ap75": float(known[5])}
+    return evaluation
 
 
 class BoxAP(ItemMetric):
@@ -121,13 +131,36 @@ class BoxAP(ItemMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """`ap`, `ap50`, `ap75`: each float32 () in [0, 1]; nan where no picture has a true box."""
+        values = box_average_precision(*self._boxes())
+        return {name: torch.tensor(value, device=self.device) for name, value in values.items()}
+
+    def resampled(self, keys: Sequence[str], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """`compute` of R resamples of the pictures. All ranks must call it together.
+
+        Args:
+            keys: every `truth.key` that was counted, each once.
+            counts: int64 (R, N), how often each resample has each key.
+
+        Returns:
+            `ap`, `ap50`, `ap75`: each float64 (R,); nan where no true box was drawn.
+        """
+        drawn = dict(zip((hash64(key) >> 10 for key in keys), counts.T, strict=True))
+        with self.sync_context():
+            true, found = self._boxes()
+        if len(true) and len(found):
+            figures = resampled_precision(_evaluated(true, found), drawn)
+        else:
+            boxes = sum((drawn[int(picture)] for picture in true[:, 0].tolist()), np.zeros(len(counts)))
+            figures = np.tile(np.where(boxes > 0, 0.0, math.nan), (3, 1))
+        return dict(zip(("ap", "ap50", "ap75"), figures, strict=True))
+
+    def _boxes(self) -> tuple[Tensor, Tensor]:
+        """True and found boxes as `box_average_precision` takes them, in an order that depends on nothing but them."""
         parts = [self.boxes_rows] if isinstance(self.boxes_rows, Tensor) else self.boxes_rows
         rows = torch.cat([*parts, torch.zeros(0, _COLUMNS, dtype=torch.float64, device=self.device)]).cpu()
         ordered = torch.tensor(sorted(rows.tolist()), dtype=torch.float64).reshape(-1, _COLUMNS)
-        values = box_average_precision(
-            ordered[ordered[:, 1] == 0][:, [0, 2, 3, 4, 5, 6]], ordered[ordered[:, 1] == 1][:, [0, 2, 3, 4, 5, 6, 7]]
-        )
-        return {name: torch.tensor(value, device=self.device) for name, value in values.items()}
+        true, found = ordered[ordered[:, 1] == 0], ordered[ordered[:, 1] == 1]
+        return true[:, [0, 2, 3, 4, 5, 6]], found[:, [0, 2, 3, 4, 5, 6, 7]]
 
 
 def coco_detection_results(prediction: Prediction, *, image_id: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.average_precision import Person, average_precision, resampled_precision, unpacked
+from idiff.metrics.average_precision import Person, average_precision, resampled, unpacked
 from idiff.metrics.base import ItemMetric, RatioMetric, needed, same_shape
 from idiff.metrics.results import place_absent
 from idiff.types import Prediction, Truth
@@ -105,7 +105,7 @@ class KeypointAP(ItemMetric):
         with self.sync_context():
             for people in self._skeletons():
                 weight = sum((drawn[person.picture] for person in people if person.labelled), np.zeros(len(counts)))
-                total += np.nan_to_num(resampled_precision(people, drawn)) * weight
+                total += np.nan_to_num(resampled(people, drawn)) * weight
                 scored += weight
         share = np.divide(total, scored, out=np.full_like(total, math.nan), where=scored > 0)
         return dict(zip(("ap", "ap50", "ap75"), share, strict=True))

@@ -24,6 +24,7 @@ from idiff.metrics import (
     NoTargetAccuracy,
 )
 from idiff.metrics.bootstrap import Additions, draws, intervals, percentile_interval
+from idiff.metrics.detection import BoxAP
 from idiff.types import VOID, Prediction, Truth
 
 torch.set_num_threads(1)
@@ -131,6 +132,41 @@ def test_ap_of_a_resample_is_that_of_copied_pictures(seed):
         assert got[name][0] == pytest.approx(float(metric.compute()[name]), abs=1e-7)
 
 
+def boxes(seed, pictures=8, classes=4):
+    """Pictures with true and found boxes of some classes; a class may be found nowhere, or be nowhere."""
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for number in range(pictures):
+        true = np.column_stack([rng.uniform(0, 50, (4, 2)), rng.uniform(10, 40, (4, 2)), rng.integers(0, classes, 4)])
+        true = true[: rng.integers(0, 5)]
+        moved = true + np.array([1, 1, 1, 1, 0]) * rng.normal(0, 4, (len(true), 5))
+        found = np.vstack([moved, np.column_stack([rng.uniform(0, 50, (3, 4)) + 5, rng.integers(1, classes + 1, 3)])])
+        found = np.column_stack([found[:, :4], rng.permutation(len(found)) / 100 + number / 10_000, found[:, 4]])
+        prediction = Prediction(query={}, boxes=torch.from_numpy(found[found[:, 5] != 0]).float())
+        pairs.append((prediction, Truth(key=f"b{number}", boxes=torch.from_numpy(true).float())))
+    return pairs
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("anything", [True, False])
+def test_ap_of_boxes_of_a_resample_is_that_of_copied_pictures(seed, anything):
+    pairs = boxes(seed)
+    if not anything:
+        for prediction, _ in pairs:
+            prediction.boxes = prediction.boxes[:0]
+    metric = BoxAP()
+    for pair in pairs:
+        metric.update(*pair)
+    keys = [truth.key for _, truth in pairs]
+    empty = np.zeros((1, 8), int)
+    empty[0, next((n for n, (_, truth) in enumerate(pairs) if not len(truth.boxes)), 0)] = 8
+    counts = np.vstack([np.ones((1, 8), int), empty, draws(8, 10, np.random.default_rng(seed))])
+    got, expected = metric.resampled(keys, counts), by_hand({"ap": BoxAP}, pairs, counts, keys)
+    for name in ("ap", "ap50", "ap75"):
+        assert got[name] == pytest.approx(expected[name], abs=1e-6, nan_ok=True), name
+    assert (got["ap"][0] > 0.02) == anything
+
+
 def test_resamples_without_a_labelled_joint_are_nan():
     metric = KeypointAP()
     for key, seen in (("a", 2.0), ("b", 0.0)):
@@ -195,7 +231,7 @@ def test_too_few_pictures_and_nothing_to_score_have_no_interval():
 @pytest.mark.parametrize("build", [{"miou": MeanIoU, "mciou": MeanClassIoU, "psnr": PSNR}, {"ap": KeypointAP}])
 def test_500_pictures_take_seconds(build):
     poses = list(answers(people(0, pictures=500), 0, sigmas=COCO_SIGMAS))
-    pairs = poses if "ap" in build else dense(500, classes=40, size=24)
+    pairs = poses if "ap" in build else dense(500, classes=20, size=16)
     metrics, found = recorded(build, pairs)
     began = time.process_time()
     got = intervals(metrics, found, resamples=1000, seed=0)
