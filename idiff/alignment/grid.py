@@ -15,7 +15,7 @@ TEXT_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0)
 IMAGE_FACTORS = (0.0, 0.5, 1.0, 1.5)
 """How far from guidance off the scales of a grid lie, in units of the preset's distance. 5 x 4 are the paper's 20 settings."""
 
-TEXT_UNIT, IMAGE_UNIT = 1.0, 0.5
+TEXT_UNIT, IMAGE_UNIT = 0.5, 0.25
 """The unit where the preset is guidance off."""
 
 
@@ -31,7 +31,7 @@ def guidance_grid(
     """All pairs of a text scale and an image scale (InstructDiffusion, section 3.3, "human alignment": 20 settings a prompt).
 
     A scale is off + factor * (preset - off): factor 0 is guidance off, 1 the preset. Where the preset is off, its distance is taken
-    as 1 for text and 0.5 for the image.
+    as 0.5 for text and 0.25 for the image.
 
     Args:
         preset: how the task samples. Where it is of another rule it counts as off.

@@ -27,8 +27,8 @@ def test_the_default_is_5_by_4_around_the_preset_from_guidance_off_on():
 def test_a_preset_that_is_off_or_of_another_rule_gets_units_of_its_own(rule, off):
     for preset in (Sampling(guidance_text=off, guidance_image=off, rule=rule), Sampling(rule="another")):
         text, image = scales(guidance_grid(preset, rule=rule))
-        assert text == pytest.approx([off, off + 0.5, off + 1.0, off + 1.5, off + 2.0])
-        assert image == pytest.approx([off, off + 0.25, off + 0.5, off + 0.75])
+        assert text == pytest.approx([off, off + 0.25, off + 0.5, off + 0.75, off + 1.0])
+        assert image == pytest.approx([off, off + 0.125, off + 0.25, off + 0.375])
 
 
 def test_scales_steps_and_sampler_can_be_given():
