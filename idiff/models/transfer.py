@@ -49,11 +49,12 @@ def hand_over(backbone: LatentDiffusion, state: dict[str, Tensor], *, origin: st
     record.loaded = {key: origin for key in kept if key not in record.changed}
     record.new = {key: SILENT if ATTENTION in key else "random" for key in new}
     record.left_out = dict.fromkeys(out, f"in {origin}: a head for training alone")
-    record.said = [f"U-Net and text encoder: {len(record.loaded)} weights loaded from {origin}"]
     if CONV_IN in record.changed:
         record.said.append(f"U-Net: first convolution widened {channels} -> {2 * channels} with zeros")
         if backbone.objective.residual:
             record.start_as_copy()
+    trained = "U-Net and text encoder" if backbone.text.reference is None else "U-Net"
+    record.said.insert(0, f"{trained}: {len(record.loaded)} weights loaded from {origin}")
     record.said += [f"{len(new)} weights are new: {_some(new)}"] if new else []
     record.said += [f"{len(out)} weights left out: {', '.join(out)}"] if out else []
     _keep_frozen(backbone, state, record=record, origin=origin)

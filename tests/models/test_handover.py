@@ -77,6 +77,8 @@ def test_a_residual_edit_model_starts_as_a_copy_of_its_source(plain, autoencoder
     assert set(record.changed) == {"unet.conv_in.weight", "unet.conv_out.weight", "unet.conv_out.bias"}
     assert record.new and all(key.startswith("unet.up_blocks.1.attentions.") for key in record.new)
     assert record.fresh == {*record.changed, *record.new}
+    assert record.said[0] == f"U-Net and text encoder: {len(record.loaded)} weights loaded from stage 1"
+    assert len(record.loaded) == len(plain.unet.state_dict()) + len(plain.text.state_dict()) - 3
     painted = edit.edit(batch.source, batch.instruction, sampling=Sampling(steps=2), seeds=range(4))
     assert torch.allclose(painted, edit.autoencoder.render(batch.source), atol=1e-4)
 
