@@ -23,6 +23,7 @@ from idiff.metrics import (
     MeanMaskIoU,
     NoTargetAccuracy,
 )
+from idiff.metrics.bootstrap import Additions, intervals
 from idiff.types import VOID, Prediction, Truth
 
 torch.set_num_threads(1)
@@ -86,6 +87,13 @@ def fed(pairs):
     for pair in pairs:
         metrics.update(*pair)
     return metrics
+
+
+def recorded(pairs):
+    metrics, additions = collection(), Additions()
+    for pair in pairs:
+        additions.update(metrics, *pair)
+    return metrics, additions
 
 
 def values(metrics):
@@ -157,7 +165,11 @@ def _rank(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     uneven = fed(items(7)[:5] if rank == 0 else items(7)[5:])
     empty = fed(items(7) if rank == 0 else [])
-    torch.save((values(uneven), values(empty)), f"{folder}/{rank}.pt")
+    metrics, additions = recorded(items(7)[:5] if rank == 0 else items(7)[5:])
+    parts = [None, None]
+    dist.all_gather_object(parts, additions.found)
+    bounds = intervals(metrics, parts[0] + parts[1], resamples=20, seed=3)
+    torch.save((values(uneven), values(empty), bounds), f"{folder}/{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
@@ -166,6 +178,12 @@ def test_two_ranks_agree_with_one_process(tmp_path):
     """Uneven ranks, and a rank that saw nothing."""
     mp.spawn(_rank, args=(str(tmp_path),), nprocs=2)
     expected = values(fed(items(7)))
+    metrics, additions = recorded(items(7))
+    bounds = intervals(metrics, additions.found, resamples=20, seed=3)
+    assert set(bounds) == NAMES
     for rank in (0, 1):
-        for got in torch.load(tmp_path / f"{rank}.pt"):
+        *found, got_bounds = torch.load(tmp_path / f"{rank}.pt")
+        for got in found:
             assert got == pytest.approx(expected, abs=1e-6)
+        for name, interval in bounds.items():
+            assert got_bounds[name] == pytest.approx(interval, abs=1e-6), name
