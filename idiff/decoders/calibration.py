@@ -54,21 +54,21 @@ def fit_calibration(logits: Tensor, truth: Tensor, *, bias: bool = True) -> Cali
     Returns:
         the calibration; one that changes nothing where there are no pixels, or all of them have one answer.
     """
-    logits, truth = logits.detach().double().flatten(), truth.detach().double().flatten()
-    if not len(logits) or bool((truth == truth[0]).all()):
+    if not logits.numel() or bool((truth == truth.flatten()[0]).all()):
         return Calibration()
-    values = torch.zeros(2, dtype=torch.float64, device=logits.device, requires_grad=True)  # log of 1 / T, and b
-    move = torch.tensor([1.0, 1.0 if bias else 0.0], dtype=torch.float64, device=logits.device)
-    optimizer = torch.optim.LBFGS([values], lr=0.5, max_iter=60, line_search_fn="strong_wolfe")
+    with torch.inference_mode(False), torch.enable_grad():  # a validation may run without gradients
+        given, wanted = (one.detach().clone().double().flatten() for one in (logits, truth))
+        values = given.new_zeros(2).requires_grad_()  # log of 1 / T, and b
+        move = given.new_tensor([1.0, 1.0 if bias else 0.0])
+        optimizer = torch.optim.LBFGS([values], lr=0.5, max_iter=60, line_search_fn="strong_wolfe")
 
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        scale, shift = (values * move).unbind()
-        error = F.binary_cross_entropy_with_logits(logits * scale.exp() + shift, truth)
-        error.backward()  # type: ignore[no-untyped-call]
-        return error
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            scale, shift = (values * move).unbind()
+            error = F.binary_cross_entropy_with_logits(given * scale.exp() + shift, wanted)
+            error.backward()  # type: ignore[no-untyped-call]
+            return error
 
-    with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
     scale, shift = (values * move).detach().tolist()
     return Calibration(temperature=float(torch.tensor(-scale).exp()), bias=float(shift))

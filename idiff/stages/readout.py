@@ -9,25 +9,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 from idiff.decoders import weights
 from idiff.decoders.asked import asked_paint, visible
-from idiff.decoders.calibration import Calibration, chosen, fit_calibration, paint_kind
+from idiff.decoders.calibration import Calibration, chosen
 from idiff.decoders.unet import ReadoutNet, planes
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.checkpoints import load
 from idiff.stages.base import Stage
 from idiff.stages.disturbance import Disturbance
+from idiff.stages.held_out import HeldOut
 from idiff.stages.reading import readout_loss, repaint
 from idiff.types import Batch, Sampling
 from idiff.utils.seeds import torch_rng
-
-PIXELS = 512
-"""Pixels of each held-out map that the calibration sees."""
-
-ERROR_BINS = 15
 
 
 class ReadoutTraining(Stage):
@@ -38,9 +33,9 @@ class ReadoutTraining(Stage):
     either way, so that the net learns what the model's mistakes look like. The loss is cross-entropy a pixel, plus `overlap_weight`
     times one minus the soft overlap (Dice) of each map that is not empty.
 
-    Validation paints held-out rows in the same ways. Even positions fit temperature and bias (`fit_calibration`), odd ones tell the
-    expected calibration error before and after: `val/ece_raw`, `val/ece`. What the net reads is painted anew over the source, as
-    strongly as it is sure; so the evaluate callback scores the net's reading with the usual metrics.
+    Validation paints held-out rows in the same ways. One half of the pictures fits temperature and bias (`HeldOut`), the other half
+    tells the expected calibration error before and after: `val/ece_raw`, `val/ece`. What the net reads is painted anew over the
+    source, as strongly as it is sure; so the evaluate callback scores the net's reading with the usual metrics.
 
     At the end of `fit` the decoder lies in `<run folder>/decoder`, see `idiff.decoders.weights`.
 
@@ -107,7 +102,7 @@ class ReadoutTraining(Stage):
         self.steps, self.overlap_weight, self.calibrate_bias = tuple(steps), overlap_weight, calibrate_bias
         self.disturbance = disturbance or Disturbance()
         self.calibrations: dict[str, Calibration] = {}
-        self._held: list[tuple[str, bool, Tensor, Tensor]] = []
+        self.held_out = HeldOut()
 
     def train(self, mode: bool = True) -> ReadoutTraining:
         """Set training mode; what is frozen stays in evaluation mode."""
@@ -215,33 +210,20 @@ class ReadoutTraining(Stage):
         scores = logits.new_zeros((*asked.shape, *logits.shape[1:]))
         numbers = asked.nonzero()[:, 0].tolist()
         kinds = [float(batch.query[row]["transparency"]) for row in numbers]
-        place = torch_rng(self.seed, "calibration", int(batch.position[0]))
-        pixels = torch.randint(logits[0].numel(), (min(PIXELS, logits[0].numel()),), generator=place).to(logits.device)
         read = torch.stack([chosen(self.calibrations, kind)(one) for kind, one in zip(kinds, logits, strict=True)])
         scores[asked] = read
-        for row, kind, one, true in zip(numbers, kinds, logits.flatten(1), truth.flatten(1), strict=True):
-            fit = int(batch.position[row]) % 2 == 0
-            self._held.append((paint_kind(kind), fit, one[pixels].cpu(), true[pixels].cpu()))
+        rng = torch_rng(self.seed, "calibration", int(batch.position[0]))
+        for row, kind, one, true in zip(numbers, kinds, logits, truth, strict=True):
+            self.held_out.add(batch.keys[row], kind, one, true, rng=rng)
         return repaint(rendered, blends, scores)
 
     def on_validation_epoch_end(self) -> None:
         """Fit the calibration on one half of the held-out rows, and log its error on the other half."""
-        held, self._held = self._held, []
-        raw, after, truths = [], [], []
-        for kind in sorted({entry[0] for entry in held}):
-            halves = {half: [one for one in held if one[0] == kind and one[1] is half] for half in (True, False)}
-            if not all(halves.values()):
-                continue
-            logits = {half: torch.cat([one[2] for one in rows]) for half, rows in halves.items()}
-            truth = {half: torch.cat([one[3] for one in rows]) for half, rows in halves.items()}
-            self.calibrations[kind] = fit_calibration(logits[True], truth[True].round(), bias=self.calibrate_bias)
-            raw.append(logits[False].sigmoid())
-            after.append(self.calibrations[kind](logits[False]))
-            truths.append(truth[False].round().long())
-        if truths:
-            for name, scores in (("val/ece_raw", raw), ("val/ece", after)):
-                error = binary_calibration_error(torch.cat(scores).float(), torch.cat(truths), n_bins=ERROR_BINS)
-                self.log(name, error, prog_bar=True, sync_dist=True)
+        held, self.held_out = self.held_out, HeldOut()
+        found, errors = held.fit(bias=self.calibrate_bias)
+        self.calibrations |= found
+        for name, error in errors.items():
+            self.log(f"val/{name}", error, prog_bar=True, sync_dist=True)
 
     def on_fit_end(self) -> None:
         """Write the decoder, with averaged weights where there is an average."""
