@@ -99,7 +99,9 @@ class Triplet:
 class Sampling:
     """How a picture is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
 
-    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion.
+    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion. With `stop_unchanged`, a row whose first step changes
+    the source's latent nowhere by this much (`idiff.models.sampling.changes`) is finished after that step, as where the asked
+    class is absent; it takes two steps or more and a source. None: every row takes every step.
     """
 
     steps: int = 4
@@ -107,6 +109,7 @@ class Sampling:
     guidance_image: float = 0.5
     sampler: str = "ddim"
     rule: str = "instructdiffusion"
+    stop_unchanged: float | None = None
 
 
 @dataclass(slots=True)
@@ -204,7 +207,7 @@ class Batch:
         return Batch(
             keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
             annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
-            parts=self.parts, rejected=move(self.rejected), bad=self.bad,
+            parts=self.parts if latents is None else latents.parts(), rejected=move(self.rejected), bad=self.bad,
             latents=latents,
         )  # fmt: skip
 

@@ -62,12 +62,12 @@ def branches(rule: str, *, text: float, image: float) -> list[Branch]:
     return [branch for branch in terms if branch.weight != 0]
 
 
-def combine(predictions: Tensor, weights: Sequence[float]) -> Tensor:
+def combine(predictions: Tensor, weights: Sequence[float | Tensor]) -> Tensor:
     """Weighted sum over the branches.
 
     Args:
         predictions: (N*B, ...): the batch of the first branch, then of the second, and so on.
-        weights: of the N branches.
+        weights: of the N branches: numbers, or one number a row, (B, 1, ...).
 
     Returns:
         (B, ...).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +92,22 @@ class Autoencoder(nn.Module):
     def render(self, pixels: Tensor) -> Tensor:
         """Pictures as the autoencoder renders them: mode, then decode."""
         return self.decode(self.scale * self.moments(pixels)[0])
+
+
+def once_each(encode: Callable[[Tensor], Tensor], pictures: Tensor, *, most: int | None = None) -> Tensor:
+    """Encode pictures; of rows that follow one another with the same pixels, such as the queries of one picture, only the first.
+
+    Args:
+        encode: (S, 3, H, W) -> (S, ...), each row on its own.
+        pictures: (B, 3, H, W).
+        most: pictures encoded at a time, to bound memory; None: all at once.
+
+    Returns:
+        (B, ...), as `encode(pictures)` up to rounding.
+    """
+    new = torch.ones(len(pictures), dtype=torch.bool, device=pictures.device)
+    new[1:] = (pictures[1:] != pictures[:-1]).flatten(1).any(dim=1)
+    shared = not bool(new.all())
+    distinct = pictures[new] if shared else pictures
+    found = torch.cat([encode(rows) for rows in torch.split(distinct, most or len(distinct))])
+    return found[new.cumsum(0) - 1] if shared else found

@@ -15,20 +15,18 @@ from idiff.diffusion import (
     cell_weights,
     changed_cells,
     check_prediction_type,
-    combine,
     draw_dropout,
     draw_timesteps,
     min_snr_weight,
     per_sample_noise,
-    sample,
-    to_clean_and_noise,
     training_target,
     weighted_mse,
 )
 from idiff.errors import ConfigError
-from idiff.models.autoencoder import Autoencoder
+from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.goal import Objective
 from idiff.models.recognition import Recognition
+from idiff.models.sampling import Denoiser, Sampled, sample_rows
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.types import Batch, Sampling
@@ -194,7 +192,8 @@ class LatentDiffusion(nn.Module):
             return latent, None, None
         cells = (latent.shape[2], latent.shape[3])
         changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED) if weighs else None
-        return latent, self.autoencoder.encode_source(batch.source), changed
+        encode = self.autoencoder.encode_source
+        return latent, encode(batch.source) if self.training else once_each(encode, batch.source), changed
 
     def _states(self, batch: Batch, dropped: Tensor) -> Tensor:
         """Hidden states (B, L, D) of the prompts; the empty prompt's where the text is dropped, bool (B,)."""
@@ -223,7 +222,27 @@ class LatentDiffusion(nn.Module):
         seeds: Sequence[int],
         side: int = 64,
     ) -> Tensor:
-        """Sample the pictures that the prompts ask for.
+        """Sample the pictures that the prompts ask for; what it takes is documented at `edit_counted`.
+
+        Returns:
+            (B, 3, H, W) in [-1, 1].
+        """
+        return self.edit_counted(source, instruction, sampling=sampling, seeds=seeds, side=side).pictures
+
+    @torch.no_grad()
+    def edit_counted(
+        self,
+        source: Tensor | None,
+        instruction: Sequence[str],
+        *,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        side: int = 64,
+        latent: Tensor | None = None,
+    ) -> Sampled:
+        """Sample the pictures that the prompts ask for, and say what that cost.
+
+        Many queries of one picture share its encoding where their rows follow one another; a frozen text encoder keeps prompts.
 
         Args:
             source: (B, 3, H, W) in [-1, 1]; None for text-to-image.
@@ -231,38 +250,37 @@ class LatentDiffusion(nn.Module):
             sampling: steps, guidance, sampler. All branches of guidance run in one U-Net batch.
             seeds: B numbers; a row's picture depends on its own number alone.
             side: side of the picture in pixels where there is no source.
+            latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known: it takes their place.
 
         Returns:
-            (B, 3, H, W) in [-1, 1].
+            pictures (B, 3, H, W) in [-1, 1], evaluations of each row, and how much the first step changed.
         """
         parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
-        latent = None if source is None else self.autoencoder.encode_source(source)
-        states = self.text([*instruction, ""])
-        empty = states[-1:].expand(len(instruction), -1, -1)
-        context = torch.cat([states[:-1] if part.use_text else empty for part in parts])
-        condition = None
-        if latent is not None:
-            condition = torch.cat([latent if part.use_image else torch.zeros_like(latent) for part in parts])
-        factor = self.autoencoder.factor
-        shape = (
-            (self.autoencoder.channels, side // factor, side // factor) if latent is None else tuple(latent.shape[1:])
+        if latent is None and source is not None:
+            latent = once_each(self.autoencoder.encode_source, source)
+        states = self.text.states([*instruction, ""])
+        denoiser = Denoiser(
+            self.predict,
+            states=states[:-1],
+            empty=states[-1:],
+            source=latent,
+            scale=self.autoencoder.scale,
+            parts=parts,
+            weights=[part.weight for part in parts],
+            schedule=self.schedule,
+            prediction=self.objective.prediction,
+            stop=sampling.stop_unchanged,
         )
+        cells = side // self.autoencoder.factor
+        shape = (self.autoencoder.channels, cells, cells) if latent is None else tuple(latent.shape[1:])
         rngs = [torch_rng(self.sample_seed, "sample", int(seed)) for seed in seeds]
-        noise = per_sample_noise(rngs, shape).to(states)
-        weights = [part.weight for part in parts]
-
-        def denoise(noisy: Tensor, t: int) -> tuple[Tensor, Tensor]:
-            steps = torch.full((len(noisy) * len(parts),), t, device=noisy.device, dtype=torch.long)
-            prediction = self.predict(noisy.repeat(len(parts), 1, 1, 1), steps, context, condition)
-            guided = combine(prediction, weights)
-            kind = self.objective.prediction
-            return to_clean_and_noise(guided, noisy, t=t, schedule=self.schedule, prediction_type=kind)
-
         timesteps = self.schedule.timesteps(sampling.steps, spacing=self.objective.spacing)
-        clean = sample(sampling.sampler, denoise, noise=noise, schedule=self.schedule, timesteps=timesteps, rngs=rngs)
-        return self.autoencoder.decode(clean)
+        noise = per_sample_noise(rngs, shape).to(states)
+        found = sample_rows(denoiser, sampler=sampling.sampler, noise=noise, timesteps=timesteps, rngs=rngs)
+        found.pictures = self.autoencoder.decode(found.pictures)
+        return found
 
     def evaluations(self, sampling: Sampling) -> int:
-        """U-Net samples a query costs: steps times branches of guidance."""
+        """U-Net samples a query costs where it takes every step: steps times branches of guidance."""
         parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
         return sampling.steps * len(parts)

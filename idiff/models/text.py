@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,9 @@ from idiff.errors import CheckpointError
 from idiff.models.folders import folder_sha256, subfolder
 
 log = logging.getLogger(__name__)
+
+KEPT = 256
+"""Prompts whose states a frozen encoder keeps (60 MB with CLIP's 77 x 768)."""
 
 
 def builtin_tokenizer() -> Path:
@@ -68,6 +72,8 @@ class TextEncoder(nn.Module):
                 )
             )
         self.truncated = 0
+        self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._kept_of: list[tuple[int, int]] = []
 
     @property
     def length(self) -> int:
@@ -124,3 +130,25 @@ class TextEncoder(nn.Module):
             return states
         place = {prompt: row for row, prompt in enumerate(distinct)}
         return states[torch.tensor([place[prompt] for prompt in prompts], device=states.device)]
+
+    @torch.no_grad()
+    def states(self, prompts: Sequence[str]) -> Tensor:
+        """Hidden states (B, 77, C) for sampling: a frozen encoder encodes each distinct prompt once and keeps the last `KEPT`.
+
+        Each is encoded on its own, so that its states do not hang on the prompts that came with it or before it, to the last bit.
+        An encoder that is trained keeps nothing.
+        """
+        if self.reference is None or self.training or next(self.net.parameters()).requires_grad:
+            states: Tensor = self(prompts)
+            return states
+        weights = [(parameter.data_ptr(), parameter._version) for parameter in self.net.parameters()]
+        if weights != self._kept_of:  # loaded, moved or converted since
+            self._kept.clear()
+            self._kept_of = weights
+        found: dict[str, Tensor] = {}
+        for prompt in dict.fromkeys(prompts):
+            found[prompt] = self._kept.pop(prompt) if prompt in self._kept else self([prompt])[0]
+        self._kept.update(found)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return torch.stack([found[prompt] for prompt in prompts])

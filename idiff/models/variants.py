@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from idiff.diffusion import Branch, branches, per_sample_noise, sample, to_clean_and_noise
+from idiff.diffusion import Branch, branches, per_sample_noise
 from idiff.models.backbone import LatentDiffusion
+from idiff.models.sampling import Denoiser, sample_rows
 from idiff.types import Sampling
 from idiff.utils.seeds import torch_rng
 
@@ -41,12 +42,12 @@ def paint_variants(
     """
     device = next(backbone.unet.parameters()).device
     latent = backbone.autoencoder.encode_source(source[None].to(device))
-    states = backbone.text([instruction, ""])
+    states = backbone.text.states([instruction, ""])
     groups: dict[tuple[object, ...], list[int]] = {}
     parts = [branches(one.rule, text=one.guidance_text, image=one.guidance_image) for one in settings]
     for number, (one, needed) in enumerate(zip(settings, parts, strict=True)):
         shape = tuple((branch.use_image, branch.use_text) for branch in needed)
-        groups.setdefault((one.steps, one.sampler, shape), []).append(number)
+        groups.setdefault((one.steps, one.sampler, one.stop_unchanged, shape), []).append(number)
     painted: list[Tensor | None] = [None] * len(settings)
     for numbers in groups.values():
         size = max(1, max_rows // len(parts[numbers[0]]))
@@ -70,25 +71,26 @@ def _paint(
     seeds: Sequence[int],
 ) -> Tensor:
     """Rows that share steps, sampler and branches; only the branches' weights and the seeds differ."""
-    rows, shared, first = len(settings), parts[0], settings[0]
+    shared, first = parts[0], settings[0]
     weights = [
         torch.tensor([own[place].weight for own in parts]).to(latent)[:, None, None, None]
         for place in range(len(shared))
     ]
-    context = torch.cat([states[:1] if part.use_text else states[1:] for part in shared]).repeat_interleave(rows, dim=0)
-    condition = torch.cat([latent if part.use_image else torch.zeros_like(latent) for part in shared])
-    condition = condition.repeat_interleave(rows, dim=0)
+    rows = len(settings)
+    denoiser = Denoiser(
+        backbone.predict,
+        states=states[:1].expand(rows, -1, -1),
+        empty=states[1:],
+        source=latent.expand(rows, -1, -1, -1),
+        scale=backbone.autoencoder.scale,
+        parts=shared,
+        weights=weights,
+        schedule=backbone.schedule,
+        prediction=backbone.objective.prediction,
+        stop=first.stop_unchanged,
+    )
     rngs = [torch_rng(backbone.sample_seed, "sample", int(seed)) for seed in seeds]
     noise = per_sample_noise(rngs, latent.shape[1:]).to(states)
-    kind, schedule = backbone.objective.prediction, backbone.schedule
-
-    def denoise(noisy: Tensor, t: int) -> tuple[Tensor, Tensor]:
-        steps = torch.full((rows * len(shared),), t, device=noisy.device, dtype=torch.long)
-        predictions = backbone.predict(noisy.repeat(len(shared), 1, 1, 1), steps, context, condition)
-        pieces = [weight * piece for weight, piece in zip(weights, predictions.chunk(len(shared)), strict=True)]
-        guided = torch.stack(pieces).sum(dim=0)
-        return to_clean_and_noise(guided, noisy, t=t, schedule=schedule, prediction_type=kind)
-
-    timesteps = schedule.timesteps(first.steps, spacing=backbone.objective.spacing)
-    clean = sample(first.sampler, denoise, noise=noise, schedule=schedule, timesteps=timesteps, rngs=rngs)
-    return backbone.autoencoder.decode(clean)
+    timesteps = backbone.schedule.timesteps(first.steps, spacing=backbone.objective.spacing)
+    found = sample_rows(denoiser, sampler=first.sampler, noise=noise, timesteps=timesteps, rngs=rngs)
+    return backbone.autoencoder.decode(found.pictures)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from idiff.errors import CheckpointError
+from idiff.models.autoencoder import once_each
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.checkpoints import frozen_folders, load
 from idiff.models.folders import folder_sha256, subfolder
@@ -47,6 +48,7 @@ class TaskTraining(Stage):
         self.backbone = backbone
         self.sampling = sampling or Sampling()
         self.max_rows = max_rows
+        self.spent: list[int] = []
         if init_from is not None:
             source = load(init_from)
             record = hand_over(backbone, source.backbone.state_dict(), origin=init_from)
@@ -128,22 +130,31 @@ class TaskTraining(Stage):
         return loss
 
     def render(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) as the autoencoder renders them, `max_rows` at a time."""
-        return torch.cat([self.backbone.autoencoder.render(rows) for rows in pictures.split(self.max_rows)])
+        """Pictures (B, 3, H, W) as the autoencoder renders them, `max_rows` at a time; equal ones in a row once."""
+        return once_each(self.backbone.autoencoder.render, pictures, most=self.max_rows)
 
     def evaluations(self, sampling: Sampling | None) -> int:
-        """U-Net samples a query costs."""
+        """U-Net samples a query costs where it takes every step."""
         return self.backbone.evaluations(sampling or self.sampling)
 
     def paint(self, batch: Batch) -> Tensor:
-        """Sample the batch's pictures, (B, 3, H, W) in [-1, 1]; noise depends on each row's position alone."""
-        sampling = batch.sampling or self.sampling
-        parts = []
+        """Sample the batch's pictures, (B, 3, H, W) in [-1, 1]; noise depends on each row's position alone.
+
+        Queries of one picture share its encoding. `spent` then says how many U-Net samples each row took.
+        """
+        sampling, backbone = batch.sampling or self.sampling, self.backbone
+        source, latent = batch.source, None
+        if source is not None:
+            latent = once_each(backbone.autoencoder.encode_source, source, most=self.max_rows)
+        parts, self.spent = [], []
         for start in range(0, len(batch), self.max_rows):
             rows = slice(start, start + self.max_rows)
-            source = None if batch.source is None else batch.source[rows]
-            seeds = batch.position[rows].tolist()
-            parts.append(self.backbone.edit(source, batch.instruction[rows], sampling=sampling, seeds=seeds))
+            found = backbone.edit_counted(
+                None, batch.instruction[rows], sampling=sampling, seeds=batch.position[rows].tolist(),
+                latent=None if latent is None else latent[rows],
+            )  # fmt: skip
+            parts.append(found.pictures)
+            self.spent += found.evaluations
         return torch.cat(parts)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:

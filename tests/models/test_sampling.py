@@ -1,0 +1,86 @@
+"""Rows that change nothing end after the first step: what goes on is what would have gone on anyway, and the cost is counted."""
+
+import pytest
+import torch
+
+from idiff.errors import ConfigError
+from idiff.models.sampling import changes
+from idiff.stages import TaskTraining
+from idiff.types import Sampling
+
+SAMPLERS = ("ddim", "euler", "euler_ancestral", "dpmpp_2m")
+
+
+@pytest.fixture
+def lively(backbone):
+    """An untrained network that does say something."""
+    torch.manual_seed(2)
+    for parameter in backbone.unet.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    return backbone.eval()
+
+
+def edit(backbone, batch, **settings):
+    return backbone.edit_counted(
+        batch.source, batch.instruction, sampling=Sampling(**{"steps": 3, **settings}), seeds=range(4)
+    )
+
+
+def test_the_largest_cell_counts():
+    source = torch.zeros(2, 4, 8, 8)
+    clean = source.clone()
+    clean[1, :, 3, 5] = torch.tensor([1.0, -1.0, 3.0, 1.0])
+    assert torch.allclose(changes(clean, source), torch.tensor([0.0, 3.0**0.5]))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("guidance", [0.5, 3.0])
+def test_rows_under_the_threshold_are_those_of_one_step_and_the_others_go_on(lively, batch, sampler, guidance):
+    settings = {"sampler": sampler, "guidance_text": guidance}
+    branches = 1 if guidance == 0.5 else 2
+    whole, one = edit(lively, batch, **settings), edit(lively, batch, **settings, steps=1)
+    torch.testing.assert_close(whole.change, one.change)
+    order = whole.change.argsort()
+    threshold = float(whole.change[order[1:3]].mean())
+    sizes = []
+    hook = lively.unet.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    found = edit(lively, batch, **settings, stop_unchanged=threshold)
+    hook.remove()
+    ended, going = order[:2], order[2:]
+    torch.testing.assert_close(found.pictures[ended], one.pictures[ended], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.pictures[going], whole.pictures[going], atol=1e-5, rtol=0)
+    assert (whole.pictures - one.pictures).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+    assert sizes == [4 * branches, 2 * branches, 2 * branches]
+    assert [found.evaluations[row] for row in [*ended, *going]] == [branches, branches, 3 * branches, 3 * branches]
+    assert whole.evaluations == [lively.evaluations(Sampling(steps=3, guidance_text=guidance))] * 4
+
+
+def test_all_rows_or_none_may_end(lively, batch):
+    whole = edit(lively, batch)
+    assert torch.equal(edit(lively, batch, stop_unchanged=1e-9).pictures, whole.pictures)
+    sizes = []
+    lively.unet.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    assert edit(lively, batch, stop_unchanged=1e9).evaluations == [1] * 4 and sizes == [4]
+
+
+def test_text_to_image_has_nothing_to_be_unlike(lively, batch):
+    lively.predict = lambda noisy, t, states, condition: noisy
+    found = lively.edit_counted(None, ["x"], sampling=Sampling(steps=3, stop_unchanged=1e9), seeds=[0], side=64)
+    assert found.change is None and found.evaluations == [3]
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_threshold_is_a_positive_number(lively, batch, threshold):
+    with pytest.raises(ConfigError, match=r"stop_unchanged is .*expected a positive number"):
+        edit(lively, batch, stop_unchanged=threshold)
+
+
+def test_a_stage_says_what_each_row_cost(lively, batch):
+    stage = TaskTraining(backbone=lively, sampling=Sampling(steps=3), max_rows=3).eval()
+    change = edit(lively, batch).change
+    batch.sampling = Sampling(steps=3, stop_unchanged=float(change.sort().values[1:3].mean()))
+    stage.paint(batch)
+    assert (
+        sorted(stage.spent) == [1, 1, 3, 3]
+        and [cost == 1 for cost in stage.spent] == (change < batch.sampling.stop_unchanged).tolist()
+    )
