@@ -224,6 +224,8 @@ class ReadoutTraining(Stage):
         self.calibrations |= found
         for name, error in errors.items():
             self.log(f"val/{name}", error, prog_bar=True, sync_dist=True)
+        if errors:
+            self.print(f"expected calibration error {errors['ece_raw']:.4f}, calibrated {errors['ece']:.4f}")
 
     def on_fit_end(self) -> None:
         """Write the decoder, with averaged weights where there is an average."""
