@@ -16,7 +16,7 @@ from torch import Tensor
 from idiff.callbacks.pictures import rows_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import Answer, Score, Scorer
-from idiff.callbacks.seen import painter, task_of
+from idiff.callbacks.seen import evaluations_of, painter, task_of
 from idiff.tasks.base import Task
 from idiff.types import Batch, Picture
 
@@ -38,7 +38,8 @@ class Evaluate(pl.Callback):
         self.pictures, self.baselines, self.table = pictures, baselines, table
         self.results: dict[str, Score] = {}
         self.seconds: dict[str, float] = {}
-        self.evaluations: dict[str, int] = {}
+        self.evaluations: dict[str, float] = {}  # U-Net samples a query, the mean of what was spent
+        self._spent: dict[str, tuple[int, int]] = {}
         self._floors: dict[str, Score] = {}
         self._scorers: dict[str, Scorer] = {}
         self._grids: dict[str, list[list[Picture]]] = {}
@@ -73,7 +74,7 @@ class Evaluate(pl.Callback):
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget what was scored before."""
         self._scorers, self._grids, self._train_mark = {}, {}, None
-        self.seconds, self.evaluations = {}, {}
+        self.seconds, self.evaluations, self._spent = {}, {}, {}
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
@@ -93,7 +94,9 @@ class Evaluate(pl.Callback):
         """Decode and score one batch of one task."""
         name = batch.task[0]
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._began
-        self.evaluations[name] = painter(pl_module).evaluations(batch.sampling)
+        count, rows = self._spent.get(name, (0, 0))
+        self._spent[name] = count, rows = count + evaluations_of(pl_module, batch), rows + len(batch)
+        self.evaluations[name] = count / rows
         task = task_of(trainer, name)
         if name not in self._scorers:
             self._scorers[name] = self.scorer(task, baselines=self.baselines and name not in self._floors)
