@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.embedded import located, names
 from idiff.models.exports import read_folder
-from idiff.models.folders import file_sha256, folder_sha256, subfolder
+from idiff.models.folders import DESCRIPTION, file_sha256, folder_sha256, subfolder
 from idiff.models.goal import Objective
 from idiff.models.lora import ADAPTER, Lora, put
+from idiff.models.presets import presets_beside, presets_of
 from idiff.models.text import TextEncoder
 from idiff.models.unet import UNET
+from idiff.utils.presets import Preset
 
 PREFIX = "backbone."
 
@@ -35,6 +37,7 @@ class Loaded:
         config: the run's configuration as plain values; empty where the checkpoint carries none.
         name: file name. sha256: of the file's bytes. step: optimizer steps taken.
         familiarity: what `Familiarity.describe` wrote, where the model was exported with it.
+        presets: how each task is sampled, by its name in the training, where that was found for these weights.
     """
 
     backbone: LatentDiffusion
@@ -43,6 +46,7 @@ class Loaded:
     sha256: str
     step: int
     familiarity: dict[str, Any] | None = None
+    presets: dict[str, Preset] = field(default_factory=dict)
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -116,6 +120,7 @@ def load(path: str | Path) -> Loaded:
             sha256=digest,
             step=step,
             familiarity=description.get("familiarity"),
+            presets=presets_of(description.get("presets"), origin=str(place / DESCRIPTION)),
         )
     content = read(path)
     if "backbone" not in content:
@@ -126,12 +131,14 @@ def load(path: str | Path) -> Loaded:
         _adapted(backbone, state, adapter=content["lora"], origin=str(path))
     else:
         assign(backbone, state, origin=str(path))
+    sha256 = file_sha256(Path(path))
     return Loaded(
         backbone=backbone.eval(),
         config=content.get("config", {}),
         name=Path(path).name,
-        sha256=file_sha256(Path(path)),
+        sha256=sha256,
         step=int(content.get("global_step", 0)),
+        presets=presets_beside(Path(path), sha256=sha256),
     )
 
 

@@ -1,7 +1,7 @@
 """Write a backbone as a folder of safetensors and JSON, and read one back. Nothing in such a folder is ever run.
 
     unet/ vae/ text_encoder/ tokenizer/    the hub's layout
-    idiff.json                             objective, tasks, step, and the SHA-256 of every weight file
+    idiff.json                             objective, tasks, step, presets, and the SHA-256 of every weight file
     README.md                              model card, where there is one
 
 Parts that several models share may lie elsewhere: `parts` in idiff.json then says where, relative to the folder.
@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +28,7 @@ from idiff.models.folders import DESCRIPTION, PARTS, file_sha256, subfolder
 from idiff.models.goal import Objective
 from idiff.models.lora import merged_copy
 from idiff.models.text import TextEncoder
+from idiff.utils.presets import Preset
 
 FORMAT = 1
 
@@ -41,6 +42,7 @@ def write_folder(
     half: bool = True,
     shared: dict[str, str] | None = None,
     familiarity: dict[str, Any] | None = None,
+    presets: Mapping[str, Preset] | None = None,
 ) -> Path:
     """Write a model. The folder appears whole or not at all.
 
@@ -52,6 +54,7 @@ def write_folder(
         half: weights in float16 on disk.
         familiarity: what `Familiarity.describe` wrote of the training pictures.
         shared: part -> folder it lies in already, relative to this one; such parts are not written.
+        presets: how each task is sampled.
 
     Returns:
         the folder.
@@ -79,6 +82,7 @@ def write_folder(
             "parts": shared,
             "config": config,
             "familiarity": familiarity,
+            "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
             "sha256": _checksums(staged, target, shared),
         }
         text = json.dumps(description, indent=1, sort_keys=True) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,32 @@ import idiff.tasks
 from idiff.errors import CheckpointError, ConfigError, suggest
 from idiff.tasks.base import Task
 from idiff.types import Sampling
+from idiff.utils.presets import Preset
 
 
 @dataclass(slots=True)
 class TaskChoice:
-    """A task, its name, how its pictures are sampled, and the arguments it was made with, defaults included."""
+    """A task, its name, how its pictures are sampled, and the arguments it was made with, defaults included.
+
+    `entry` is the task's name in the training, `preset` what set the sampling; None: the training's own settings.
+    """
 
     name: str
     task: Task
     sampling: Sampling
     settings: dict[str, Any]
+    entry: str = ""
+    preset: Preset | None = None
 
 
-def restore_task(config: dict[str, Any], wanted: str | None, *, data: str, changes: dict[str, Any]) -> TaskChoice:
+def restore_task(
+    config: dict[str, Any],
+    wanted: str | None,
+    *,
+    data: str,
+    changes: dict[str, Any],
+    presets: Mapping[str, Preset] | None = None,
+) -> TaskChoice:
     """Choose a task of a training.
 
     Args:
@@ -33,6 +47,7 @@ def restore_task(config: dict[str, Any], wanted: str | None, *, data: str, chang
         wanted: a task's name there, or a kind; None: the kind the shards are made for. Of several tasks of a kind, the first.
         data: folder of shards.
         changes: arguments of the task that are set anew.
+        presets: by the task's name in the training; one goes over the training's own sampling.
 
     Raises:
         ConfigError: no task fits what was asked, or it does not take an argument.
@@ -40,7 +55,7 @@ def restore_task(config: dict[str, Any], wanted: str | None, *, data: str, chang
     entries = _entries(config)
     kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
     if wanted in entries:
-        return _build(str(wanted), entries[str(wanted)], changes)
+        return _preset(_build(str(wanted), entries[str(wanted)], changes), str(wanted), presets)
     asked = [wanted] if wanted is not None else _kinds_of(data)
     names = [name for name, kind in kinds.items() if kind in asked]
     if not names:
@@ -48,7 +63,15 @@ def restore_task(config: dict[str, Any], wanted: str | None, *, data: str, chang
             f"the checkpoint was trained on no task '{' or '.join(asked)}'{suggest(asked[0], [*entries, *kinds.values()]) or '.'} "
             f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Ask for one of these."
         )
-    return _build(kinds[names[0]], entries[names[0]], changes)
+    return _preset(_build(kinds[names[0]], entries[names[0]], changes), names[0], presets)
+
+
+def _preset(choice: TaskChoice, entry: str, presets: Mapping[str, Preset] | None) -> TaskChoice:
+    """The choice, sampled as the preset of its entry says, where there is one."""
+    choice.entry, choice.preset = entry, (presets or {}).get(entry)
+    if choice.preset is not None:
+        choice.sampling = choice.preset.over(choice.sampling)
+    return choice
 
 
 def _entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
