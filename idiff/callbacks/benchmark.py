@@ -23,6 +23,7 @@ class Benchmark(Evaluate):
         seed: of the resamples.
         more: makes further metrics by name; None: those of the task alone.
         files: where what was decoded and scored is written, for others to re-score.
+        baselines: also score ceiling, painted truth, identity and guess.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class Benchmark(Evaluate):
         seed: int = 0,
         more: Callable[[], Mapping[str, Metric]] | None = None,
         files: PredictionFiles | None = None,
+        baselines: bool = True,
     ) -> None:
-        super().__init__(pictures=0, table=False)
+        super().__init__(pictures=0, baselines=baselines, table=False)
         self.resamples, self.seed, self.more, self.files = resamples, seed, more, files
 
     def scorer(self, task: Task, *, baselines: bool) -> Scorer:

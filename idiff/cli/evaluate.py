@@ -46,7 +46,13 @@ def parser() -> WordParser:
         help="restoration: score whole pictures, seen in overlapping squares, and not the middle of each alone",
     )
     add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
-    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add(
+        "--steps",
+        type=at_least_one,
+        metavar="N",
+        help="sampling steps; default: the task's preset, else its training's",
+    )
+    add("--no-preset", action="store_true", help="sample as in training, whatever preset the model has")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures, and of the resamples")
     add(
@@ -74,7 +80,6 @@ def run(words: list[str]) -> int:
     if not out.parent.is_dir() or out.is_dir() or not os.access(out.parent, os.W_OK):
         raise ConfigError(f"--out {out} cannot be written: expected a file in a folder that exists and can be written")
 
-    import lightning.pytorch as pl
     from rich.console import Console
 
     from idiff.callbacks.benchmark import Benchmark
@@ -82,10 +87,9 @@ def run(words: list[str]) -> int:
     from idiff.callbacks.records import render_table
     from idiff.cli.clip_metrics import clip_metrics, reasons
     from idiff.cli.lightning import _quiet
-    from idiff.data.datamodule import TaskDataModule
+    from idiff.cli.measuring import Painting, measure
     from idiff.metrics.bootstrap import LEVEL
     from idiff.models.checkpoints import load
-    from idiff.stages import TaskTraining
     from idiff.tasks.saved import restore_task
 
     _quiet()
@@ -96,21 +100,18 @@ def run(words: list[str]) -> int:
     if options.decoder:
         name, _, weights = options.decoder.partition("=")
         changes |= {"decoder": name, "decoder_args": {"weights": weights} if weights else None}
-    found = restore_task(loaded.config, options.task, data=options.data, changes=changes)
+    presets = {} if options.no_preset else loaded.presets
+    found = restore_task(loaded.config, options.task, data=options.data, changes=changes, presets=presets)
     task, sampling = found.task, found.sampling
     if options.steps is not None:
         sampling.steps = options.steps
     loaded.backbone.sample_seed = options.seed
-    data = TaskDataModule(task=task, val=options.data, name=found.name, sampling=sampling, val_samples=options.limit)
     more, absent = clip_metrics(task, clip=options.clip, aesthetic=options.aesthetic)
     files = PredictionFiles(options.predictions) if options.predictions else None
     evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
-    trainer = pl.Trainer(logger=False, callbacks=[evaluate], enable_checkpointing=False, enable_model_summary=False)
     began = time.perf_counter()
-    trainer.validate(TaskTraining(backbone=loaded.backbone), datamodule=data, verbose=False)
-    score = evaluate.results.get(found.name)
-    if score is None:
-        raise ConfigError(f"{options.data} holds no items for the task '{found.name}': nothing was scored")
+    painting = Painting(loaded.backbone)
+    score, fingerprint = measure(painting, found, data=options.data, evaluate=evaluate, limit=options.limit)
     metrics = _clean(score.metrics) | dict.fromkeys(absent)
     card = {
         "task": found.name,
@@ -134,9 +135,10 @@ def run(words: list[str]) -> int:
         "decoder": found.settings.get("decoder") or "its own",
         "scored": {name: found.settings[key] for name, key in SCORED.items() if key in found.settings},
         "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
+        "preset": found.preset is not None and found.preset.over(sampling) == sampling,
         "seed": options.seed,
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},
-        "data": {"path": options.data, "fingerprint": data.fingerprint(found.name)},
+        "data": {"path": options.data, "fingerprint": fingerprint},
         "versions": {"idiff": __version__, "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
     }

@@ -252,7 +252,8 @@ def test_the_card_has_every_field(here, checkpoint, shards, task, capsys):
     assert card["seconds_per_query"] > 0
     assert card["decoder"] == "color"
     guidance = {"guidance_text": 0.5, "guidance_image": 0.5, "sampler": "ddim", "rule": "instructdiffusion"}
-    assert card["guidance"] == guidance
+    assert card["guidance"] == guidance | {"stop_unchanged": None}
+    assert card["preset"] is False
     assert card["checkpoint"] == {"name": "last.ckpt", "sha256": sha256(checkpoint), "step": 6}
     assert card["data"] == {"path": str(folder), "fingerprint": ShardSet.open(folder).fingerprint}
     assert card["versions"]["idiff"] == __version__
