@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": ("idiff.cli.lightning", "write masks, keypoints and painted pictures"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
+    "tune": ("idiff.cli.tune", "the fewest sampling steps that are good enough, found on validation shards"),
     "segment": ("idiff.cli.answer", 'find what a phrase names: idiff segment PHOTO "the red star"'),
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change a picture as a sentence says"),
