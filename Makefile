@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: setup demo base test test-slow test-faults lint format clean
+.PHONY: setup demo base study test test-slow test-faults lint format clean
 
 setup: $(STAMP)
 
@@ -19,6 +19,9 @@ demo: setup
 
 base: setup
 	$(BIN)/python tools/make_base.py
+
+study: setup
+	$(BIN)/python tools/ablation.py
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not faults" -n 2
