@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from idiff.cli.words import WordParser, at_least_one
 from idiff.errors import ConfigError
@@ -16,6 +18,10 @@ ASKS = {
     "edit": ("change the picture as a sentence says", 'a sentence, such as "Make the red star blue."'),
     "restore": ("take noise, blur or a watermark out", "denoise, deblur or dewatermark"),
 }
+
+
+PICTURES = ("edit", "restore")
+"""Commands that answer with a new picture."""
 
 
 def parser(command: str) -> WordParser:
@@ -33,6 +39,17 @@ def parser(command: str) -> WordParser:
     )
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled picture")
+    if command == "edit":
+        add("--paste-back", action="store_true", help="what the edit left alone is taken from the picture, to the bit")
+        text = "what changed by fewer grey levels was left alone; default: 20"
+        add("--threshold", type=float, metavar="LEVELS", help=f"with --paste-back: {text}")
+    if command in PICTURES:
+        ways = options.add_mutually_exclusive_group()
+        tile = "work in overlapping tiles of the model's size, without shrinking"
+        ways.add_argument("--tile", action="store_true", help=tile + ("; the default" if command == "restore" else ""))
+        ways.add_argument(
+            "--native", action="store_true", help="work on the whole picture at its own size, at most 1 megapixel"
+        )
     add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
     return options
 
@@ -40,15 +57,15 @@ def parser(command: str) -> WordParser:
 def run(words: list[str]) -> int:
     """Answer, write the files, and say where they are.
 
-    `NAME_segment.png` shows the answer; beside it lie `NAME_segment_mask.png` (0 and 255) or `NAME_keypoints.json` (COCO's results
-    format).
+    `NAME_segment.png` shows the answer at the size of the picture; beside it lie `NAME_segment_mask.png` (0 and 255) or
+    `NAME_keypoints.json` (COCO's results format). Pictures are PNG whatever was read: JPEG would smear what is painted.
 
     Raises:
         IdiffError: an input that cannot be used.
     """
     command = words[0]
     options = parser(command).parse_args(words[1:])
-    out = Path(options.out)
+    ways, out = _ways(command, options), Path(options.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,7 +80,7 @@ def run(words: list[str]) -> int:
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
     pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed)
-    answer = getattr(pipe, command)(options.image, options.text)
+    answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]
     if answer.mask is not None:
@@ -81,3 +98,20 @@ def run(words: list[str]) -> int:
     if answer.notice:
         sys.stderr.write(f"idiff: {answer.notice}\n")
     return 0
+
+
+def _ways(command: str, options: argparse.Namespace) -> dict[str, Any]:
+    """How a new picture is to be made, as arguments of the pipeline.
+
+    Raises:
+        ConfigError: a threshold without `--paste-back`.
+    """
+    if command not in PICTURES:
+        return {}
+    ways: dict[str, Any] = {"tile": options.tile, "native": options.native}
+    if command == "edit":
+        if options.threshold is not None and not options.paste_back:
+            raise ConfigError("--threshold says what is pasted back, and nothing is: give --paste-back as well.")
+        ways["keep_unedited"] = options.paste_back
+        ways |= {} if options.threshold is None else {"threshold": options.threshold}
+    return ways

@@ -124,6 +124,9 @@ def warp_labels(labels: Labels, matrix: Matrix, size: int) -> Labels:
 def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
     """Draw dense maps of the model's square back onto the original picture, bilinearly.
 
+    Padding is no part of the original and never mixes into it: along the original's border the outermost pixels that show it are
+    continued (but for turned squares, which only training sees).
+
     Args:
         scores: float (C, H, W).
         matrix: from the original to the model's pixels.
@@ -137,6 +140,13 @@ def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tup
         torch.arange(size[0], dtype=torch.float64), torch.arange(size[1], dtype=torch.float64), indexing="ij"
     )
     moved = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ forward.T
+    for axis, length in ((0, size[1]), (1, size[0])):
+        if forward[axis, 1 - axis] == 0:  # not turned
+            scale, offset = float(forward[axis, axis]), float(forward[axis, 2])
+            low, high = sorted((offset - 0.5 * scale, offset + (length - 0.5) * scale))
+            first, last = math.ceil(low - 1e-9), math.floor(high - 1e-9)
+            if first <= last:  # some pixel's centre lies in the original
+                moved[..., axis].clamp_(first, last)
     extent = torch.tensor([scores.shape[2], scores.shape[1]], dtype=torch.float64)
     places = ((2 * moved + 1) / extent - 1).to(scores)
     return F.grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)[0]

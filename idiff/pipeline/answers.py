@@ -1,0 +1,94 @@
+"""What the model says about one picture, in words, numbers and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from idiff.tasks.base import Task
+from idiff.types import Picture, Prediction, Triplet
+
+UNFAMILIAR = 0.5
+"""Below this familiarity an answer comes with a warning."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the model says about a picture.
+
+    Attributes:
+        task: kind of the task. prompts: what the model was told.
+        picture: uint8 (H, W, 3), what was asked about.
+        overlay: uint8 (H, W, 3), the answer drawn over it; for edits and restoration the new picture.
+        score: confidence in [0, 1]: of the decoder, times familiarity where the model knows its own pictures.
+        familiarity: in [0, 1], how like the pictures it was trained on; None where the model does not
+            say, and for restoration: a damaged picture is unlike the others anyway.
+        notice: one sentence where the answer should not be trusted; else None.
+        mask: bool (H, W), of segmentation.
+        keypoints: name -> (x, y, score) in the picture's pixels, of keypoints that were found.
+    """
+
+    task: str
+    prompts: list[str]
+    picture: Picture
+    overlay: Picture
+    score: float
+    familiarity: float | None = None
+    notice: str | None = None
+    mask: NDArray[np.bool_] | None = None
+    keypoints: dict[str, tuple[float, float, float]] | None = None
+
+
+def answer_of(
+    task: Task, pixels: Picture, triplets: Sequence[Triplet], prediction: Prediction, *, familiarity: float | None
+) -> Answer:
+    """Put an answer into words and pictures."""
+    mask = None if prediction.mask is None else prediction.mask.cpu().numpy()
+    if mask is None and prediction.masks is not None:
+        mask = next(iter(prediction.masks.values())).cpu().numpy()
+    points = None
+    if prediction.keypoints is not None:
+        names = {
+            index: name
+            for one in triplets
+            for index, name in zip(one.query["indices"], one.query["joints"], strict=True)
+        }
+        rows = prediction.keypoints.tolist()
+        points = {names[index]: (x, y, s) for index, (x, y, s) in enumerate(rows) if index in names and x == x}  # noqa: PLR0124
+    return Answer(
+        task=task.kind,
+        prompts=[triplet.instruction for triplet in triplets],
+        picture=pixels,
+        overlay=task.render(prediction, pixels),
+        score=prediction.score * (1.0 if familiarity is None else familiarity),
+        familiarity=familiarity,
+        notice=notice_of(familiarity),
+        mask=mask,
+        keypoints=points,
+    )
+
+
+def notice_of(familiarity: float | None) -> str | None:
+    """The warning that comes with an answer about an unfamiliar picture."""
+    if familiarity is None or familiarity >= UNFAMILIAR:
+        return None
+    return "This picture is unlike those the model was trained on: do not trust the answer."
+
+
+def to_coco(answer: Answer, *, image_id: int) -> list[dict[str, Any]]:
+    """Keypoints in COCO's results format, with the joints' names beside them."""
+    found = answer.keypoints or {}
+    flat = [round(value, 3) for point in found.values() for value in point]
+    return [
+        {
+            "image_id": image_id,
+            "category_id": 1,
+            "keypoints": flat,
+            "names": list(found),
+            "score": round(answer.score, 4),
+        }
+    ]

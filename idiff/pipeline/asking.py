@@ -1,0 +1,221 @@
+"""A trained model and its tasks, ready to be asked about pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from idiff.errors import ConfigError
+from idiff.models.checkpoints import load
+from idiff.models.familiarity import Familiarity
+from idiff.pipeline.answers import Answer, answer_of, notice_of
+from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
+from idiff.pipeline.reading import read_picture
+from idiff.tasks.masks import original_scores
+from idiff.tasks.saved import TaskChoice, restore_task
+from idiff.types import Picture, Prediction, Triplet
+from idiff.utils.images import to_picture, to_tensor
+from idiff.utils.merging import edited_weight, paste_back
+
+RESTORATIONS = ("denoise", "deblur", "dewatermark")
+"""What `restore` can be asked for, and the kinds of the tasks that do it."""
+
+THRESHOLD = 20.0
+"""Grey levels of 255 from which a pixel counts as edited: above what sampling changes where nothing was asked."""
+
+
+class Pipeline:
+    """A trained model, and the tasks it was trained on, ready to be asked.
+
+    Answers have the size of the picture that was asked about, and lie on it pixel on pixel.
+
+    Args:
+        checkpoint: a `.ckpt` file, a folder that `idiff export` wrote, or an embedded model's name.
+        steps: sampling steps; None: each task's own: those of its preset where the model has one, else the training's.
+        seed: of the sampled pictures.
+        device: where the network runs.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
+
+    def __init__(
+        self, checkpoint: str | Path = "tiny", *, steps: int | None = None, seed: int = 0, device: str = "cpu"
+    ) -> None:
+        self.loaded = load(checkpoint)
+        self.backbone = self.loaded.backbone.to(device)
+        self.backbone.sample_seed = seed
+        self.steps, self.device = steps, device
+        known = self.loaded.familiarity
+        self.familiarity = None if known is None else Familiarity.of(known)
+
+    def segment(self, picture: Picture | str | Path, text: str) -> Answer:
+        """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
+        return self.ask(self._first("referring", "segmentation"), picture, text)
+
+    def keypoints(self, picture: Picture | str | Path, text: str) -> Answer:
+        """Find joints of the one person that fills the picture, such as `left hand, right hand`."""
+        return self.ask(self._first("keypoints"), picture, text)
+
+    def edit(
+        self,
+        picture: Picture | str | Path,
+        text: str,
+        *,
+        keep_unedited: bool = False,
+        threshold: float = THRESHOLD,
+        tile: bool = False,
+        native: bool = False,
+    ) -> Answer:
+        """Change a picture as a sentence says.
+
+        The whole picture is fitted into the model's square with its shape kept, and the answer is enlarged to the picture's size,
+        so that a large picture loses detail. Three ways around that:
+
+        Args:
+            picture: uint8 (H, W, 3), a file, or `example:NAME`.
+            text: the sentence.
+            keep_unedited: pixels that the edit left alone are those of the original, to the bit, with a soft edge between.
+            threshold: grey levels of 255 from which a pixel counts as edited, for `keep_unedited`.
+            tile: edit overlapping tiles of the model's size, each by itself, and blend them. Nothing is shrunk, but no tile knows
+                what lies outside of it.
+            native: paint the whole picture at its own size, which the model was not trained for.
+
+        Raises:
+            ConfigError: the words or the picture cannot be used, both `tile` and `native` are asked for, the threshold is no grey
+                level, or the picture is too large for `native`.
+        """
+        if not 0 < threshold <= 255:
+            raise ConfigError(f"the threshold is {threshold:g}: expected more than 0 and at most 255 grey levels.")
+        choice, pixels = self._first("editing"), read_picture(picture)
+        if tile or native:
+            return self._pieces(
+                choice, pixels, text, native=_one(tile, native), keep=threshold if keep_unedited else None
+            )
+        return self._asked(choice, pixels, text, keep=threshold if keep_unedited else None)
+
+    def restore(self, picture: Picture | str | Path, text: str, *, tile: bool = False, native: bool = False) -> Answer:
+        """Restore a picture: `denoise`, `deblur` or `dewatermark`. Nothing is ever shrunk.
+
+        Args:
+            picture: uint8 (H, W, 3), a file, or `example:NAME`.
+            text: one of the three.
+            tile: restore overlapping tiles of the model's size and blend them: so it is done anyway, unless `native` is asked for.
+            native: restore the whole picture at once, at its own size, which the model was not trained for.
+
+        Raises:
+            ConfigError: the word or the picture cannot be used, both `tile` and `native` are asked for, or the picture is too large
+                for `native`.
+        """
+        if text not in RESTORATIONS:
+            raise ConfigError(
+                f"restore knows no '{text}': expected {', '.join(RESTORATIONS[:-1])} or {RESTORATIONS[-1]}."
+            )
+        choice, pixels = self._first(text), read_picture(picture)
+        return self._pieces(choice, pixels, text, native=_one(tile, native), keep=None)
+
+    def ask(self, choice: TaskChoice, picture: Picture | str | Path, text: str) -> Answer:
+        """Ask one of the model's tasks in words; see `Task.asked`.
+
+        Raises:
+            ConfigError: the words or the picture cannot be used.
+        """
+        return self._asked(choice, read_picture(picture), text, keep=None)
+
+    @torch.no_grad()
+    def _asked(self, choice: TaskChoice, pixels: Picture, text: str, *, keep: float | None) -> Answer:
+        """Ask about the picture as the task looks at it: fitted into the model's square."""
+        task = choice.task
+        triplets = task.queries(task.asked(pixels, text), 0)
+        edited, rendered = self._paint(triplets, self._sampled(choice))
+        queries = [triplet.query for triplet in triplets]
+        prediction = task.combine(task.decode(edited, rendered, queries), queries)
+        familiarity = self._familiar(pixels, choice)
+        answer = answer_of(task, pixels, triplets, prediction, familiarity=familiarity)
+        if keep is not None:
+            weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
+            shown = original_scores([Prediction(query=queries[0], scores=weight)], queries[0])[0]
+            answer.overlay = paste_back(pixels, answer.overlay, shown)
+        return answer
+
+    def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
+        """Paint the picture pixel on pixel: in tiles, or whole."""
+        task, size = choice.task, (pixels.shape[0], pixels.shape[1])
+        instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
+        if native:
+            windows, overlap = [native_window(size, self.backbone.autoencoder.factor)], 0
+        else:
+            windows, overlap = tile_windows(size, int(choice.settings["size"]))
+        painted = paint_pieces(
+            self.backbone, self._sampled(choice), pixels, instruction, windows=windows, overlap=overlap,
+            threshold=THRESHOLD if keep is None else keep, device=self.device, native=native,
+        )  # fmt: skip
+        picture, familiarity = to_picture(painted.picture), self._familiar(pixels, choice)
+        return Answer(
+            task=task.kind,
+            prompts=[instruction],
+            picture=pixels,
+            overlay=picture if keep is None else paste_back(pixels, picture, painted.weight),
+            score=1.0 if familiarity is None else familiarity,
+            familiarity=familiarity,
+            notice=notice_of(familiarity),
+        )
+
+    @torch.no_grad()
+    def _familiar(self, pixels: Picture, choice: TaskChoice) -> float | None:
+        """How familiar a picture is as a whole, without the borders that a task may see around it; None where it is not judged."""
+        if self.familiarity is None or choice.task.kind in RESTORATIONS:  # a damaged picture is like no other
+            return None
+        side = int(choice.settings["size"])
+        small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+        shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
+        rendered = self.backbone.autoencoder.render(shown.to(self.device)).cpu()
+        return float(self.familiarity(shown, rendered)[0])
+
+    def _sampled(self, choice: TaskChoice) -> TaskChoice:
+        """The choice with the steps that were asked for."""
+        if self.steps is not None:
+            choice.sampling.steps = self.steps
+        return choice
+
+    def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor]:
+        """Painted and rendered pictures of the prompts of one picture, each (B, 3, H, W)."""
+        source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None]).to(self.device)
+        edited = torch.cat(
+            [
+                self.backbone.edit(
+                    source[start : start + ROWS],
+                    [triplet.instruction for triplet in triplets[start : start + ROWS]],
+                    sampling=choice.sampling,
+                    seeds=range(start, min(start + ROWS, len(triplets))),
+                )
+                for start in range(0, len(triplets), ROWS)
+            ]
+        )
+        return edited, self.backbone.autoencoder.render(source[:1]).expand_as(edited)
+
+    def _first(self, *kinds: str) -> TaskChoice:
+        """The model's task of the first of these kinds that it knows."""
+        presets = self.loaded.presets
+        for kind in kinds[:-1]:
+            try:
+                return restore_task(self.loaded.config, kind, data="", changes={}, presets=presets)
+            except ConfigError:
+                continue
+        return restore_task(self.loaded.config, kinds[-1], data="", changes={}, presets=presets)
+
+
+def _one(tile: bool, native: bool) -> bool:
+    """Whether the picture is painted whole at its own size.
+
+    Raises:
+        ConfigError: tiles are asked for as well.
+    """
+    if tile and native:
+        raise ConfigError("both tiles and the picture's own size are asked for: choose one of them.")
+    return native
