@@ -1,7 +1,7 @@
-"""Train the models that ship, from nothing: shards, autoencoder, text encoder, text-to-image, stage 2.
+"""Train the models that ship, from nothing: shards, autoencoder, text encoder, text-to-image, and the three stages.
 
-    python tools/make_base.py              train, go on where it was cut, then write runs/base/tiny-base and runs/base/tiny-tasks
-    python tools/make_base.py --ship       then put both under idiff/assets/models, score them, and write their model cards
+    python tools/make_base.py            train, go on where it was cut, then write runs/base/tiny-base, -adapted, -tasks, -aligned
+    python tools/make_base.py --ship     then put them under idiff/assets/models, and run tools/base_scores.py: figures, model card
 
 Every step runs a command that a user could run, each seeded and resumable. Nothing but drawn scenes is trained on.
 """
@@ -34,10 +34,16 @@ SCENES = {
     "denoise": 5_000, "deblur": 8_000, "dewatermark": 5_000,
 }  # fmt: skip
 """Task -> training scenes."""
-STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
-SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
+MORE = {
+    "segmentation": 12_000, "keypoints": 10_000, "referring": 8_000, "editing": 8_000,
+    "denoise": 2_000, "deblur": 4_000, "dewatermark": 4_000,
+}  # fmt: skip
+"""Task -> further training scenes, which the last part of stage 2 sees in cached views."""
+VIEWS = {"segmentation": 3, "keypoints": 3, "editing": 2}
+"""Task -> cached views of each item; 1 of the others."""
+STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon", "base_tasks_steps")
+SEED = {"train": 1, "more": 11, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
-STEPS = 1
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
 """Part -> where it lies once for all variants, seen from a variant's folder."""
 
@@ -70,8 +76,18 @@ def build_data() -> None:
     """Draw the scenes of every task."""
     for task, scenes in SCENES.items():
         for split, seed in SEED.items():
-            idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(COUNT.get(split, scenes)),
+            count = {"train": scenes, "more": MORE[task]} | COUNT
+            idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(count[split]),
                   "--seed", str(seed), "--out", str(DATA / task / split), "--workers", "2")  # fmt: skip
+
+
+def build_cache() -> None:
+    """Paint and encode the further scenes."""
+    for task in MORE:
+        if not (DATA / "cache" / task / "cache.json").exists():
+            config = str(EXPERIMENTS / f"{STAGE_2[-1]}.yaml")
+            idiff("data", "cache", "--config", config, "--task", task, "--model", str(RUNS / "tiny-base"), "--views",
+                  str(VIEWS.get(task, 1)), "--out", str(DATA / "cache"), "--workers", "2")  # fmt: skip
 
 
 def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
@@ -133,37 +149,6 @@ def ship(variants: dict[str, Path], best: str) -> None:
     (ASSETS / "index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 
 
-def score(name: str) -> None:
-    """Evaluate a variant on the held-out scenes of every task: one card a task under runs/base/cards."""
-    cards = RUNS / "cards"
-    cards.mkdir(parents=True, exist_ok=True)
-    for task in SCENES:
-        idiff("evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task,
-              "--steps", str(STEPS), "--out", str(cards / f"{task}.json"))  # fmt: skip
-
-
-def write_card() -> None:
-    """Write the model card of the shipped models from what was measured."""
-    cards = {task: json.loads((RUNS / "cards" / f"{task}.json").read_text()) for task in SCENES}
-    lines = ["| task | metric | tiny | ceiling | source | guess |", "|---|---|---|---|---|---|"]
-    for task, card in cards.items():
-        for metric, value in card["metrics"].items():
-            others = [card[column].get(metric) for column in ("ceiling", "identity", "guess")]
-            shown = ["-" if number is None else f"{number:.3f}" for number in (value, *others)]
-            lines.append(f"| {task} | {metric} | {' | '.join(shown)} |")
-    parts = []
-    for name in ("base_autoencoder", "base_decoder", "base_text", "base_pictures", *STAGE_2):
-        settings = compose([str(EXPERIMENTS / f"{name}.yaml")])
-        rows = settings["data"]["init_args"]["batch_size"] * settings["trainer"].get("devices", 1)
-        parts.append(f"`{name}.yaml` ({settings['trainer']['max_steps']:,} steps of {rows})")
-    text = (ROOT / "tools" / "base_card.md").read_text()
-    hours = (RUNS / "hours.txt").read_text().strip() if (RUNS / "hours.txt").exists() else "a few hours"
-    filled = {"{recipe}": ", ".join(parts) + ".", "{steps}": str(STEPS), "{table}": "\n".join(lines), "{hours}": hours}
-    for slot, words in filled.items():
-        text = text.replace(slot, words)
-    (ASSETS / "README.md").write_text(text)
-
-
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -178,14 +163,22 @@ def main(words: list[str] | None = None) -> None:
         fit("base_pictures", RUNS / "tiny-base")
     base = export("base_pictures", "tiny-base")
     ceilings(load(base))
+    if not trained("base_adapted"):
+        fit("base_adapted", RUNS / "tiny-adapted")
+    adapted = export("base_adapted", "tiny-adapted")
+    build_cache()
     for name in STAGE_2:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
     tasks = export(STAGE_2[-1], "tiny-tasks")
+    idiff("run", str(EXPERIMENTS / "base_aligned.yaml"))
+    aligned = export("base_alignment", "tiny-aligned")
     if options.ship:
-        ship({"tiny-base": base, "tiny-tasks": tasks}, best="tiny-tasks")
-        score("tiny")
-        write_card()
+        ship(
+            {"tiny-base": base, "tiny-adapted": adapted, "tiny-tasks": tasks, "tiny-aligned": aligned},
+            best="tiny-tasks",
+        )
+        subprocess.run([sys.executable, str(ROOT / "tools" / "base_scores.py")], check=True)
 
 
 if __name__ == "__main__":

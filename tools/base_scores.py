@@ -1,0 +1,119 @@
+"""Score the models that ship on held-out scenes, and write their model card.
+
+    python tools/base_scores.py      one metric card a variant and task under runs/base/cards, then idiff/assets/models/README.md
+
+Needs the test scenes that tools/make_base.py draws. Cards that are there are kept, unless the model is another one.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from idiff.cli.compose import compose
+from idiff.data.captioned import Captioned
+from idiff.data.collate import collate_rows
+from idiff.data.dataset import Row
+from idiff.data.shards import ShardSet
+from idiff.models.checkpoints import load
+from idiff.utils.seeds import numpy_rng
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = ROOT / "configs" / "experiment"
+ASSETS = ROOT / "idiff" / "assets" / "models"
+DATA, RUNS = Path("data/base"), Path("runs/base")
+TASKS = ("segmentation", "keypoints", "referring", "editing", "denoise", "deblur", "dewatermark")
+VARIANTS = ("tiny-tasks", "tiny-aligned")
+RECIPE = (
+    "base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_adapted", "base_tasks", "base_tasks_more",
+    "base_tasks_names", "base_tasks_muon", "base_tasks_steps",
+)  # fmt: skip
+
+
+def score(name: str, task: str) -> dict[str, Any]:
+    """The metric card of a variant on the held-out scenes of a task, at the task's preset."""
+    file = RUNS / "cards" / f"{name}_{task}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        card: dict[str, Any] = json.loads(file.read_text())
+        if card["checkpoint"]["sha256"] == load(name).sha256:
+            return card
+    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task, "--out", str(file)]
+    print("$ idiff", *words, flush=True)
+    subprocess.run([sys.executable, "-m", "idiff", *words], check=True)
+    card = json.loads(file.read_text())
+    return card
+
+
+def marked_loss(name: str, *, marks: float, pictures: int = 200) -> float:
+    """Denoising loss of a text-to-image variant on validation pictures, all or none of which carry marks, under fixed noise."""
+    backbone, task = load(name).backbone, Captioned(marks=marks)
+    shards = ShardSet.open(DATA / "segmentation" / "val")
+    losses = []
+    for start in range(0, min(pictures, len(shards)), 50):
+        rows = [
+            Row(task.encode(shards.read(index), 0, numpy_rng(0, "marked", index), train=True), index, "captioned", [])
+            for index in range(start, min(start + 50, len(shards)))
+        ]
+        with torch.no_grad():
+            losses.append(float(backbone.loss(collate_rows(rows), seed=0, dropout=False)))
+    return sum(losses) / len(losses)
+
+
+def figures() -> str:
+    """Table of all figures: the variants of stage 2 and 3 beside ceiling and floors."""
+    lines = [
+        "| task | metric | tiny-tasks | 95 % | tiny-aligned | ceiling | source | guess |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for task in TASKS:
+        cards = [score(name, task) for name in VARIANTS]
+        for metric, value in cards[0]["metrics"].items():
+            interval = cards[0].get("intervals", {}).get(metric)
+            others = [
+                cards[1]["metrics"].get(metric),
+                *(cards[0][column].get(metric) for column in ("ceiling", "identity", "guess")),
+            ]
+            shown = ["-" if number is None else f"{number:.3f}" for number in (value, *others)]
+            between = "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+            lines.append(f"| {task} | {metric} | {shown[0]} | {between} | {' | '.join(shown[1:])} |")
+    return "\n".join(lines)
+
+
+def adaptation() -> str:
+    """Table of stage 1: what marked pictures cost a text-to-image model before and after it."""
+    lines = ["| variant | loss on marked pictures | loss on plain pictures |", "|---|---|---|"]
+    for name in ("tiny-base", "tiny-adapted"):
+        lines.append(f"| `{name}` | {marked_loss(name, marks=1.0):.4f} | {marked_loss(name, marks=0.0):.4f} |")
+    return "\n".join(lines)
+
+
+def recipe() -> str:
+    """The experiments in their order, with steps and rows a step."""
+    parts = []
+    for name in RECIPE:
+        settings = compose([str(EXPERIMENTS / f"{name}.yaml")])
+        rows = settings["data"]["init_args"]["batch_size"] * settings["trainer"].get("devices", 1)
+        parts.append(f"`{name}.yaml` ({settings['trainer']['max_steps']:,} steps of {rows})")
+    return ", ".join(parts)
+
+
+def main() -> None:
+    text = (ROOT / "tools" / "base_card.md").read_text()
+    curve = RUNS / "curve" / "table.md"
+    filled = {
+        "{recipe}": recipe(),
+        "{table}": figures(),
+        "{adaptation}": adaptation(),
+        "{curve}": curve.read_text().strip() if curve.exists() else "(not measured: run tools/steps_curve.py)",
+    }
+    for slot, words in filled.items():
+        text = text.replace(slot, words)
+    (ASSETS / "README.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
