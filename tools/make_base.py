@@ -38,9 +38,7 @@ MORE = {
     "segmentation": 12_000, "keypoints": 10_000, "referring": 8_000, "editing": 8_000,
     "denoise": 2_000, "deblur": 4_000, "dewatermark": 4_000,
 }  # fmt: skip
-"""Task -> further training scenes, which the last part of stage 2 sees in cached views."""
-VIEWS = {"segmentation": 3, "keypoints": 3, "editing": 2}
-"""Task -> cached views of each item; 1 of the others."""
+"""Task -> further training scenes, for the last part of stage 2."""
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon", "base_tasks_steps")
 SEED = {"train": 1, "more": 11, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
@@ -79,15 +77,6 @@ def build_data() -> None:
             count = {"train": scenes, "more": MORE[task]} | COUNT
             idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(count[split]),
                   "--seed", str(seed), "--out", str(DATA / task / split), "--workers", "2")  # fmt: skip
-
-
-def build_cache() -> None:
-    """Paint and encode the further scenes."""
-    for task in MORE:
-        if not (DATA / "cache" / task / "cache.json").exists():
-            config = str(EXPERIMENTS / f"{STAGE_2[-1]}.yaml")
-            idiff("data", "cache", "--config", config, "--task", task, "--model", str(RUNS / "tiny-base"), "--views",
-                  str(VIEWS.get(task, 1)), "--out", str(DATA / "cache"), "--workers", "2")  # fmt: skip
 
 
 def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
@@ -166,7 +155,6 @@ def main(words: list[str] | None = None) -> None:
     if not trained("base_adapted"):
         fit("base_adapted", RUNS / "tiny-adapted")
     adapted = export("base_adapted", "tiny-adapted")
-    build_cache()
     for name in STAGE_2:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
