@@ -19,6 +19,7 @@ from idiff.tasks.examples import named_shapes
 from idiff.tasks.guesses import most_frequent
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.tasks.objects import categories_of, known_parts
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import (
     ASKED,
     View,
@@ -253,6 +254,7 @@ class ImageClassification(Task):
                 "transparency": self.transparency,
                 "warp": matrix_list(view.matrix),
                 "size": [int(side) for side in sample.image.shape[:2]],
+                "origin": origin(sample),
             },
             annotation={"key": sample.key, "category": right},
             answer=mask.float()[None],

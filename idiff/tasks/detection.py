@@ -29,6 +29,7 @@ from idiff.tasks.objects import (
     regions,
     things_of,
 )
+from idiff.tasks.origin import origin
 from idiff.tasks.parts import (
     ASKED,
     View,
@@ -231,6 +232,7 @@ class ObjectDetection(Task):
             "transparency": self.transparency,
             "warp": matrix_list(view.matrix),
             "size": [int(side) for side in sample.image.shape[:2]],
+            "origin": origin(sample),
         }
         if "category_ids" in sample.meta:
             query["category_ids"] = list(sample.meta["category_ids"])
