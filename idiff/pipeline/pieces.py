@@ -116,7 +116,7 @@ def paint_pieces(
             queries = [{"task": choice.task.kind} for _ in some]
             for window, found, share in zip(some, choice.task.decode(edited, rendered, queries), weight, strict=True):
                 assert found.picture is not None, "only tasks that answer with pictures are painted in pieces"
-                yield window, torch.cat([found.picture, share[None]])
+                yield window, torch.cat([found.picture, share[None]]).float().cpu()
 
     whole = blend_tiles(answers(), size, overlap=overlap)
     return Painted(whole[:3], whole[3])

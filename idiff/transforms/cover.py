@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.transforms.geometry import Matrix
-from idiff.transforms.windows import window_slices
+from idiff.utils.tiles import Window, blend_tiles, starts
 
 
 def cover(original: tuple[int, int], size: int, *, overlap: int) -> list[Matrix]:
@@ -29,7 +28,7 @@ def cover(original: tuple[int, int], size: int, *, overlap: int) -> list[Matrix]
     """
     if not 0 <= overlap < size:
         raise ConfigError(f"{overlap=} pixels must lie in 0 to {size - 1}, below the window's side.")
-    tops, lefts = (_starts(length, size, overlap) for length in original)
+    tops, lefts = (starts(length, size, overlap) for length in original)
     return [np.array([[1.0, 0.0, float(-left)], [0.0, 1.0, float(-top)]]) for top in tops for left in lefts]
 
 
@@ -45,21 +44,5 @@ def stitch(pieces: Sequence[Tensor], warps: Sequence[Sequence[Sequence[float]]],
         float32 (C, height, width): what one window shows, or the weighted mean of several; exact where they agree.
     """
     size = pieces[0].shape[-1]
-    ramp = torch.minimum(torch.arange(1, size + 1), torch.arange(size, 0, -1)).to(pieces[0])
-    fade = ramp[:, None] * ramp
-    mean = pieces[0].new_zeros(pieces[0].shape[0], *original)
-    weight = pieces[0].new_zeros(original)
-    for piece, warp in zip(pieces, warps, strict=True):
-        here, (rows, columns) = window_slices(warp, original, size)
-        weight[here] += fade[rows, columns]
-        share = fade[rows, columns] / weight[here]
-        mean[:, here[0], here[1]] += (piece[:, rows, columns] - mean[:, here[0], here[1]]) * share
-    return mean
-
-
-def _starts(length: int, size: int, overlap: int) -> list[int]:
-    """The first pixel of each window along one side; negative where the window is wider than the picture."""
-    if length <= size:
-        return [(length - size) // 2]
-    count = -(-(length - overlap) // (size - overlap))
-    return [round(number * (length - size) / (count - 1)) for number in range(count)]
+    windows = [Window(-round(float(warp[1][2])), -round(float(warp[0][2])), size, size) for warp in warps]
+    return blend_tiles(zip(windows, pieces, strict=True), original, overlap=size // 2)

@@ -75,21 +75,22 @@ def blend_tiles(pieces: Iterable[tuple[Window, Tensor]], size: tuple[int, int], 
         overlap: as in `tiles`.
 
     Returns:
-        float32 (C, height, width): the weighted mean.
+        float (C, height, width): the weighted mean, exact where the tiles agree.
     """
-    total: Tensor | None = None
+    mean: Tensor | None = None
     weights = torch.zeros(size)
     for window, piece in pieces:
         here, inside = window.shared(size)
-        if total is None:
-            total = torch.zeros(piece.shape[0], *size)
+        if mean is None:
+            mean, weights = piece.new_zeros(piece.shape[0], *size), piece.new_zeros(size)
         rows = _ramp(window.top, window.height, size[0], overlap)
         columns = _ramp(window.left, window.width, size[1], overlap)
-        weight = (rows[:, None] * columns)[inside]
-        total[:, here[0], here[1]] += weight * piece[:, inside[0], inside[1]].float().cpu()
+        weight = (rows[:, None] * columns)[inside].to(piece)
         weights[here] += weight
-    assert total is not None, "a picture has a tile at least"
-    return total / weights
+        place = (slice(None), *here)
+        mean[place] += (piece[:, inside[0], inside[1]] - mean[place]) * (weight / weights[here])
+    assert mean is not None, "a picture has a tile at least"
+    return mean
 
 
 def _ramp(start: int, side: int, length: int, overlap: int) -> Tensor:

@@ -36,7 +36,7 @@ def test_tiles_cut_from_a_picture_make_the_picture(height, width, seed):
         (here, inside), piece = window.shared((height, width)), torch.full((2, 64, 64), 9.0)
         piece[:, inside[0], inside[1]] = picture[:, here[0], here[1]]
         pieces.append((window, piece))
-    assert torch.allclose(blend_tiles(pieces, (height, width), overlap=16), picture, atol=1e-5)
+    assert torch.equal(blend_tiles(pieces, (height, width), overlap=16), picture)
 
 
 @pytest.mark.parametrize(("size", "overlap"), [((64, 300), 16), ((200, 170), 16), ((129, 64), 8)])
