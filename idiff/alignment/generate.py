@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from idiff.alignment.candidates import Candidate, CandidateFolder, CandidateSample
+from idiff.alignment.grid import facts
 from idiff.data.shards import ShardSet
 from idiff.errors import BadSampleError, DataError
 from idiff.models.backbone import LatentDiffusion
@@ -111,8 +112,10 @@ def generate(
         except BadSampleError as error:
             yield str(error)
             continue
-        facts, pictures = _paint(name, sample, place.item, triplet, backbone, settings, seed=seed, max_rows=max_rows)
-        folder.write(facts, pictures)
+        described, pictures = _paint(
+            name, sample, place.item, triplet, backbone, settings, seed=seed, max_rows=max_rows
+        )
+        folder.write(described, pictures)
         done += 1
         progress(done, len(places))
 
@@ -140,18 +143,18 @@ def _paint(
         rendered = backbone.autoencoder.render(triplet.source[None].to(device))[0]
     files = {f"candidate_{number:02d}.png": encode_png(to_picture(picture)) for number, picture in enumerate(painted)}
     candidates = tuple(
-        Candidate(file, one_seed, asdict(setting), _sha256(data))
+        Candidate(file, one_seed, facts(setting), _sha256(data))
         for (file, data), one_seed, setting in zip(files.items(), seeds, settings, strict=True)
     )
     extra = {"source.png": source, "rendered.png": encode_png(to_picture(rendered)),
              "target.png": encode_png(to_picture(triplet.target))}  # fmt: skip
     entries = {file: {"file": file, "sha256": _sha256(data)} for file, data in extra.items()}
-    facts = CandidateSample(
+    described = CandidateSample(
         sample=name, key=sample.key, item=item, instruction=triplet.instruction,
         caption=caption_of(sample.annotation) or triplet.instruction, query=triplet.query, candidates=candidates,
         truth=entries["target.png"], source=entries["source.png"], rendered=entries["rendered.png"],
     )  # fmt: skip
-    return facts, files | extra
+    return described, files | extra
 
 
 def caption_of(annotation: dict[str, Any]) -> str | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from idiff.errors import ConfigError, unknown
 from idiff.types import Sampling
@@ -72,3 +73,8 @@ def spread(grid: Sequence[Sampling], count: int) -> list[Sampling]:
     if count <= len(grid):
         return [grid[number * len(grid) // count] for number in range(count)]
     return [grid[number % len(grid)] for number in range(count)]
+
+
+def facts(setting: Sampling) -> dict[str, Any]:
+    """A setting as plain values; what is not set is left out, so that settings that came later do not change older ones."""
+    return {name: value for name, value in asdict(setting).items() if value is not None}

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ def run(words: list[str]) -> int:
 
     from idiff.alignment.candidates import CandidateFolder
     from idiff.alignment.generate import generate, plan
-    from idiff.alignment.grid import guidance_grid, spread
+    from idiff.alignment.grid import facts, guidance_grid, spread
     from idiff.data.shards import ShardSet
     from idiff.diffusion import SAMPLERS
     from idiff.errors import unknown
@@ -99,7 +98,7 @@ def run(words: list[str]) -> int:
         "data": {"path": str(Path(options.data).resolve()) if Path(options.data).exists() else options.data,
                  "fingerprint": shards.fingerprint},
         "candidates": len(settings),
-        "grid": [asdict(one) for one in grid],
+        "grid": [facts(one) for one in grid],
         "seed": options.seed,
         "samples": len(places),
     }  # fmt: skip

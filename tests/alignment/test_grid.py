@@ -1,6 +1,6 @@
 import pytest
 
-from idiff.alignment.grid import guidance_grid, spread
+from idiff.alignment.grid import facts, guidance_grid, spread
 from idiff.diffusion import branches
 from idiff.errors import ConfigError
 from idiff.types import Sampling
@@ -53,3 +53,9 @@ def test_fewer_candidates_than_settings_are_spread_and_more_go_round():
     assert spread(grid, 20) == grid
     assert spread(grid, 45) == [*grid, *grid, *grid[:5]]
     assert spread(grid, 1) == grid[:1]
+
+
+def test_settings_are_written_without_what_is_not_set():
+    assert facts(Sampling(steps=2)) == {
+        "steps": 2, "guidance_text": 0.5, "guidance_image": 0.5, "sampler": "ddim", "rule": "instructdiffusion",
+    }  # fmt: skip
