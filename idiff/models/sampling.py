@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from idiff.diffusion import Branch, NoiseSchedule, combine, sample, to_clean_and_noise
@@ -32,9 +33,10 @@ class Sampled:
 
 
 def changes(clean: Tensor, source: Tensor) -> Tensor:
-    """How far a predicted latent is from the source's: of all cells the largest root mean square over the channels.
+    """How far a predicted latent is from the source's: the largest root mean square over the channels of 3 x 3 cells.
 
-    The largest and not the mean, because an object may be small.
+    The largest and not the mean over the picture, because an object may be small; 3 x 3 cells and not one, because a single cell
+    may be off by chance.
 
     Args:
         clean: (B, C, h, w), predicted x_0, scaled.
@@ -43,7 +45,9 @@ def changes(clean: Tensor, source: Tensor) -> Tensor:
     Returns:
         (B,), in units of the scaled latent, whose values have about unit variance.
     """
-    return (clean - source).square().mean(dim=1).sqrt().flatten(1).amax(dim=1)
+    squares = (clean - source).square().mean(dim=1, keepdim=True)
+    around = F.avg_pool2d(squares, 3, stride=1, padding=1, count_include_pad=False)
+    return around.flatten(1).amax(dim=1).sqrt()
 
 
 class Denoiser:
