@@ -143,7 +143,7 @@ def test_every_stage_takes_every_model(parse, tmp_path, stage, model):
 @pytest.mark.parametrize("path", TASKS, ids=name)
 def test_a_task_is_an_entry_of_a_mixture(parse, tmp_path, path):
     experiment = {
-        "include": str(STAGES[0]),
+        "include": str(CONFIGS / "stage" / "autoencoder.yaml"),
         "data": {
             "class_path": "idiff.data.datamodule.MixtureDataModule",
             "init_args": {
