@@ -143,6 +143,7 @@ def test_words_about_a_module_are_no_import():
         ["--version"],
         ["data", "--help"],
         ["evaluate", "--help"],
+        ["tune", "--help"],
         ["run", "--help"],
         ["segment", "--help"],
         ["export", "--help"],

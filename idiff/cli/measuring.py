@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -85,13 +90,15 @@ def measure(
     Raises:
         ConfigError: there is no such device, or nothing was scored.
         IdiffError: the shards cannot be used.
+        SystemExit: with 143, at SIGTERM.
     """
     module = TaskDataModule(task=choice.task, val=data, name=choice.name, sampling=choice.sampling, val_samples=limit)
     trainer = pl.Trainer(
         logger=False, callbacks=[evaluate], enable_checkpointing=False, enable_model_summary=False,
         enable_progress_bar=bar, **placed(device),
     )  # fmt: skip
-    trainer.validate(painting, datamodule=module, verbose=False)
+    with _ending_at_sigterm():
+        trainer.validate(painting, datamodule=module, verbose=False)
     score = evaluate.results.get(choice.name)
     if score is None:
         raise ConfigError(f"{data} holds no items for the task '{choice.name}': nothing was scored")
@@ -114,3 +121,20 @@ def placed(device: str | None) -> dict[str, Any]:
     if place.type == "cpu":
         return {"accelerator": "cpu", "devices": 1}
     return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """End at SIGTERM with code 143: Lightning alone would only note it and go on."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,115 @@
+"""What each number of sampling steps is worth: every task of a model over 1, 2, 4, 8, 16 and 50 steps.
+
+    python tools/steps_curve.py --checkpoint tiny --data data/base --tasks segmentation keypoints --limit 100 --out runs/base/curve
+
+Each task is measured on DATA/TASK/SPLIT, at the guidance and with the sampler of its preset, or of its training where it has none.
+Writes OUT/curve.json, OUT/curve.png and OUT/curve.md, the table for a model card. The points lie in OUT/TASK.json, in the format of
+`idiff tune`: the same command goes on where it was cut.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from transformers.utils.logging import disable_progress_bar
+
+from idiff.cli.lightning import _quiet
+from idiff.cli.measuring import Painting, placed
+from idiff.cli.task_slice import TaskSlice
+from idiff.cli.tune import STEPS, counts
+from idiff.cli.tuning import Point
+from idiff.cli.tuning_plots import draw_curves, markdown
+from idiff.errors import IdiffError
+from idiff.models.checkpoints import load
+from idiff.tasks.saved import restore_task
+
+TASKS = ("segmentation", "referring", "keypoints", "editing", "denoise", "deblur", "dewatermark")
+
+
+def main(words: list[str] | None = None) -> int:
+    options = parser().parse_args(words)
+    _quiet()
+    disable_progress_bar()
+    try:
+        measure(options)
+    except IdiffError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = options.add_argument
+    add("--checkpoint", default="tiny", help="the model")
+    add("--data", type=Path, default=Path("data/base"), help="a folder with one of shards for each task and split")
+    add("--tasks", nargs="+", default=list(TASKS), help="names of folders there, and of the model's tasks")
+    add("--split", default="val")
+    add("--limit", type=int, help="items of each; default: all")
+    add("--steps", type=counts, default=list(STEPS), help="step counts with commas between")
+    add("--seed", type=int, default=0, help="of the sampled pictures")
+    add("--device", help="where the network runs; default: what there is")
+    add("--out", type=Path, required=True, help="a folder")
+    return options
+
+
+def measure(options: argparse.Namespace) -> None:
+    placed(options.device)
+    loaded = load(options.checkpoint)
+    painting = Painting(loaded.backbone)
+    options.out.mkdir(parents=True, exist_ok=True)
+    curves: dict[str, list[Point]] = {}
+    metrics: dict[str, str] = {}
+    for task in options.tasks:
+        data = str(options.data / task / options.split)
+        choice = restore_task(loaded.config, task, data=data, changes={}, presets=loaded.presets)
+        here = TaskSlice(
+            loaded, painting, choice, data=data, out=options.out / f"{task}.json", limit=options.limit, seed=options.seed,
+            device=options.device, said=lambda point, task=task: sys.stderr.write(f"{task}: {point.sampling.steps} steps\n"),
+        )  # fmt: skip
+        metrics[task] = here.metric
+        curves[task] = [here.score(replace(choice.sampling, steps=steps)) for steps in sorted(set(options.steps))]
+    content = {
+        "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},
+        "limit": options.limit,
+        "seed": options.seed,
+        "tasks": {task: curve(points, metrics[task]) for task, points in curves.items()},
+    }
+    (options.out / "curve.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw_curves(curves, metrics, options.out / "curve.png", title=f"{loaded.name}: headline metric over sampling steps")
+    text = markdown(curves, metrics)
+    (options.out / "curve.md").write_text(text, encoding="utf-8")
+    Console().print(text, markup=False)
+
+
+def curve(points: list[Point], metric: str) -> dict:
+    """One task's curve as plain values: what is the same everywhere once, what differs by step count."""
+    first = points[0]
+    guidance = {
+        "text": first.sampling.guidance_text,
+        "image": first.sampling.guidance_image,
+        "rule": first.sampling.rule,
+    }
+    return {
+        "metric": metric,
+        "sampler": first.sampling.sampler,
+        "guidance": guidance,
+        "samples": first.samples,
+        "queries": first.queries,
+        "points": [
+            {
+                "steps": point.sampling.steps,
+                "evaluations_per_query": point.evaluations_per_query,
+                "seconds_per_query": point.seconds_per_query,
+                "metrics": point.metrics,
+            }
+            for point in points
+        ],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
