@@ -220,7 +220,7 @@ class Prediction:
         query: the query that was answered (for a combined prediction: the first one).
         score: confidence in [0, 1] of the whole answer.
         mask: bool (H, W).
-        scores: float32 (H, W) in [0, 1], larger than 0.5 inside the mask.
+        scores: float32 (H, W) in [0, 1], larger than 0.5 inside the mask; (K, H, W) where the query asks for K classes.
         keypoints: float32 (K, 3): x, y, score; NaN, NaN, 0 where nothing was painted. K joints of the query, or all joints of
             the skeleton once combined.
         labels: uint8 (H, W) label map: classes merged by score (combined semantic segmentation).

@@ -95,8 +95,8 @@ def own_label_map(prediction: Prediction, queries: Sequence[Mapping[str, Any]]) 
 
     Args:
         prediction: with `labels`, uint8 (H, W): class indices.
-        queries: of its group. `class` is the asked class's index, `background` that of the background (None: there is none),
-            `values` what the set's own maps hold for the two.
+        queries: of its group. `class` is the asked class's index (`indices`: those of several), `background` that of the background
+            (None: there is none), `values` what the set's own maps hold for them.
 
     Returns:
         uint8 (H, W); 255 stays, and so does an index that no query names.
@@ -112,7 +112,7 @@ def own_label_map(prediction: Prediction, queries: Sequence[Mapping[str, Any]]) 
     table = np.arange(VOID + 1, dtype=np.uint8)
     for query in queries:
         if "values" in query:
-            indices = [query["class"], *([] if query["background"] is None else [query["background"]])]
+            indices = [*_classes(query), *([] if query["background"] is None else [query["background"]])]
             table[indices] = query["values"]
     mapped: Labels = table[prediction.labels.cpu().numpy()]
     return mapped
@@ -133,13 +133,22 @@ def class_mask_results(prediction: Prediction, queries: Sequence[Mapping[str, An
         {
             "image_id": picture_number(query),
             "key": query["key"],
-            "category": query["name"],
-            "value": query["values"][0] if "values" in query else query["class"],
-            "segmentation": encode_mask(prediction.masks[query["class"]].cpu().numpy()),
+            "category": name,
+            "value": query["values"][place] if "values" in query else index,
+            "segmentation": encode_mask(prediction.masks[index].cpu().numpy()),
         }
         for query in queries
-        if prediction.masks is not None and query["class"] in prediction.masks
+        if prediction.masks is not None
+        for place, (index, name) in enumerate(
+            zip(_classes(query), query["names"] if "names" in query else [query["name"]], strict=True)
+        )
+        if index in prediction.masks
     ]
+
+
+def _classes(query: Mapping[str, Any]) -> list[int]:
+    """Indices of the classes that a query asks for."""
+    return [*query["indices"]] if "indices" in query else [query["class"]]
 
 
 def mask_result(prediction: Prediction) -> dict[str, Any]:

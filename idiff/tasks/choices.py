@@ -40,8 +40,8 @@ def shown_class(sample: Sample) -> tuple[int | None, list[int]]:
     return right, [index for index in range(len(names)) if index not in shown]
 
 
-def fitting(chosen: Sequence[int], write: Write, *, key: str) -> list[int]:
-    """As many of the first classes as one prompt of the text encoder holds.
+def fitting(chosen: Sequence[int], write: Write, *, key: str, field: str = "meta.categories") -> list[int]:
+    """As many of the first classes as one prompt of the text encoder holds; `field` names where the classes come from.
 
     Raises:
         BadSampleError: the first class alone does not fit.
@@ -51,11 +51,13 @@ def fitting(chosen: Sequence[int], write: Write, *, key: str) -> list[int]:
         kept.pop()
         if not kept:
             reason = f"one class makes a prompt that is too long for the text encoder ({write(chosen[:1])[:60]}...)"
-            raise BadSampleError(key, "meta.categories", f"{reason}: give the class a shorter name")
+            raise BadSampleError(key, field, f"{reason}: give the class a shorter name")
     return kept
 
 
-def prompts(order: Sequence[int], most: int, write: Write, *, key: str) -> list[list[int]]:
+def prompts(
+    order: Sequence[int], most: int, write: Write, *, key: str, field: str = "meta.categories"
+) -> list[list[int]]:
     """Spread classes over as few prompts as hold them, of about equally many classes each.
 
     Args:
@@ -63,6 +65,7 @@ def prompts(order: Sequence[int], most: int, write: Write, *, key: str) -> list[
         most: most classes of one prompt.
         write: the instruction of some of them.
         key: of the sample, for the error.
+        field: where the classes come from, for the error.
 
     Returns:
         indices of the classes of each prompt: each class in just one, and each prompt within the limit of the text encoder.
@@ -71,13 +74,13 @@ def prompts(order: Sequence[int], most: int, write: Write, *, key: str) -> list[
         BadSampleError: one class alone does not fit.
     """
     count = math.ceil(len(order) / most)
-    return [part for first in range(count) for part in _split(list(order[first::count]), write, key=key)]
+    return [part for first in range(count) for part in _split(list(order[first::count]), write, key, field)]
 
 
-def _split(some: list[int], write: Write, *, key: str) -> list[list[int]]:
+def _split(some: list[int], write: Write, key: str, field: str) -> list[list[int]]:
     if len(some) == 1 or fits(write(some)):
-        return [fitting(some, write, key=key)]
-    return [*_split(some[::2], write, key=key), *_split(some[1::2], write, key=key)]
+        return [fitting(some, write, key=key, field=field)]
+    return [*_split(some[::2], write, key, field), *_split(some[1::2], write, key, field)]
 
 
 def named_square(picture: Picture, name: str, rgb: Sequence[int]) -> Picture:

@@ -62,16 +62,16 @@ def absent_class(key: str, labels: Labels, classes: Sequence[str]) -> int | None
     return absent[hash64("absent", key) % len(absent)] if absent else None
 
 
-def own_values(sample: Sample, index: int) -> list[int]:
-    """What the set's own label maps hold for a class and for the background.
+def own_values(sample: Sample, *indices: int) -> list[int]:
+    """What the set's own label maps hold for classes and for the background.
 
     Args:
         sample: `meta["values"]` lists a value for each class, where the set's own values are not the classes' indices.
-        index: of the class.
+        *indices: of the classes.
 
     Returns:
-        the class's value; and that of the background, where there is one.
+        the classes' values; and that of the background, where there is one.
     """
     values = sample.meta.get("values") or range(VOID)
     ground = background(sample.meta["classes"])
-    return [int(values[place]) for place in (index, *([] if ground is None else [ground]))]
+    return [int(values[place]) for place in (*indices, *([] if ground is None else [ground]))]

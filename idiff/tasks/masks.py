@@ -66,7 +66,7 @@ def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any])
     """The score maps of one group in the pixels of the original picture: float (N, height, width).
 
     Args:
-        predictions: N of them, as `decode` returned them.
+        predictions: as `decode` returned them; one that has scores (K, H, W) gives K of the N maps.
         query: one of the group; `warp` and `size` are the same for all.
 
     Raises:
@@ -76,7 +76,8 @@ def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any])
     found = [scores for scores in maps if scores is not None]
     if len(found) < len(maps):
         raise ConfigError("a mask without scores cannot be combined with others: combine what decode() returned.")
-    return unwarp(torch.stack(found), query["warp"], (int(query["size"][0]), int(query["size"][1])))
+    stacked = torch.cat([one if one.dim() == 3 else one[None] for one in found])
+    return unwarp(stacked, query["warp"], (int(query["size"][0]), int(query["size"][1])))
 
 
 def tint(picture: Picture, mask: NDArray[np.bool_], rgb: Sequence[int]) -> Picture:

@@ -1,7 +1,8 @@
-"""Semantic segmentation as painting: one class a prompt, tinted in one colour."""
+"""Semantic segmentation as painting: one class a prompt, tinted in one colour; or several, each in its own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -10,14 +11,24 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.decoders import query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import MeanClassIoU, MeanIoU
 from idiff.tasks.base import Task
+from idiff.tasks.choices import Write, fitting, prompts
 from idiff.tasks.classes import absent_class, askable, background, labels_and_classes, own_values
 from idiff.tasks.examples import shapes
 from idiff.tasks.guesses import largest_class
-from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
+from idiff.tasks.legend import (
+    Wording,
+    Wordings,
+    asked_classes,
+    check_most,
+    class_predictions,
+    contrasting_colors,
+    draw_classes,
+)
+from idiff.tasks.masks import original_scores, sure_regions, tint
 from idiff.tasks.origin import origin
 from idiff.tasks.parts import (
     ASKED,
@@ -31,7 +42,7 @@ from idiff.tasks.parts import (
     needed_words,
 )
 from idiff.transforms.frames import frame_crop, frame_whole
-from idiff.types import VOID, Labels, Parts, Picture, Prediction, Sample, Triplet, Truth
+from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.text import name_words
 
@@ -39,7 +50,7 @@ _ALL_CLASSES = 20
 
 
 class SemanticSegmentation(Task):
-    """Paint all pixels of one class in one colour; read the mask back from the colour.
+    """Paint all pixels of one class in one colour, or of several classes in one colour each; read masks back from the colours.
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]; label map (H, W) uint8, 255 = void. Source: InstructDiffusion,
     section 3.1. A class named `background` is never asked for and counts in `miou`.
@@ -61,6 +72,10 @@ class SemanticSegmentation(Task):
         decoder_args: its arguments; None: the task's default.
         min_score: a class whose region has a lower mean score is not there; 0 takes all.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        classes_a_prompt: most classes of one prompt, 1 to the number of colours. Training then draws 1 to as many, evaluation
+            spreads all asked classes over as few prompts as hold them. A prompt of one class is worded as always.
+        legend: file of templates with {legend}, a bar, and a clause with {object} and {color}, for prompts of several classes;
+            None: the built-in ones.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -86,6 +101,8 @@ class SemanticSegmentation(Task):
         decoder_args: dict[str, Any] | None = None,
         min_score: float = 0.0,
         phrasings: str = "seen",
+        classes_a_prompt: int = 1,
+        legend: str | None = None,
     ) -> None:
         if ask not in {"auto", "all", "present"}:
             raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
@@ -98,12 +115,13 @@ class SemanticSegmentation(Task):
         self.min_pixels, self.crop, self.ask = min_pixels, crop, ask
         self.flip = check_share("flip", flip)
         self.min_score = check_share("min_score", min_score)
-        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
+        self.most = check_most(classes_a_prompt, self.colors, palette)
+        self.wordings = Wordings(self.most, one=instructions, several=legend, phrasings=phrasings)
         self.augment = build_augment(augment)
         self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Draw a class and a colour, and paint. See `Task.encode`."""
+        """Draw classes and colours, and paint. See `Task.encode`."""
         labels, classes = labels_and_classes(sample)
         original = (labels.shape[0], labels.shape[1])
         mirror = train and rng.random() < self.flip
@@ -113,14 +131,21 @@ class SemanticSegmentation(Task):
             else frame_whole(original, self.size, mirror=mirror)
         )
         view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=labels)
-        chosen = self._choose(askable(classes), labels, view, rng)
-        color = list(self.colors)[int(rng.integers(len(self.colors)))]
+        assert view.labels is not None
+        chosen = draw_classes(
+            askable(classes), labels, view.labels, rng,
+            most=self.most, negatives=self.negatives, min_pixels=self.min_pixels,
+        )  # fmt: skip
+        colors = [list(self.colors)[int(rng.integers(len(self.colors)))]]
+        wording = self.wordings.draw(rng)
+        if len(chosen) > 1:
+            colors += rng.permutation([color for color in self.colors if color not in colors]).tolist()
+            chosen = fitting(chosen, _writer(classes, colors, wording), key=sample.key, field="meta.classes")
         absent = absent_class(sample.key, labels, classes)
-        template = self.bank.draw(rng)
-        return self._paint(sample, f"{sample.key}/{item}", view, chosen, color=color, template=template, absent=absent)
+        return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, wording=wording, absent=absent)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One prompt a class, all in the palette's colour that differs most from the picture. See `Task.queries`."""
+        """One prompt a class, or one for several, in the colours that differ most from the picture. See `Task.queries`."""
         labels, classes = labels_and_classes(sample)
         frame = frame_whole((labels.shape[0], labels.shape[1]), self.size)
         view = look(sample.image, frame, self.size, labels=labels)
@@ -129,14 +154,17 @@ class SemanticSegmentation(Task):
         if ask == "present":
             wanted = {*np.unique(labels).tolist(), absent_class(sample.key, labels, classes)}
             asked = [index for index in asked if index in wanted]
-        color = painting.contrasting(view.source[:, view.seen], self.colors)
+        colors = contrasting_colors(view.source[:, view.seen], self.colors, self.most)
         absent, group = absent_class(sample.key, labels, classes), f"{sample.key}/{item}"
-        template = self.bank.asking(group)
+        wording, parts = self.wordings.asking(group), [[index] for index in asked]
+        if self.most > 1:
+            write = _writer(classes, colors, wording)
+            parts = prompts(asked, self.most, write, key=sample.key, field="meta.classes")
         triplets = [
-            self._paint(sample, group, view, index, color=color, template=template, absent=absent) for index in asked
+            self._paint(sample, group, view, some, colors=colors, wording=wording, absent=absent) for some in parts
         ]
         for triplet in triplets:
-            triplet.query["asked"] = ask
+            triplet.query |= {"asked": ask, "split": len(parts) - math.ceil(len(asked) / self.most)}
         return triplets
 
     def asked(self, picture: Picture, text: str) -> Sample:
@@ -145,16 +173,17 @@ class SemanticSegmentation(Task):
         return Sample(ASKED, picture, {}, meta={"classes": ["background", needed_words(text)]}, label=empty)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """One mask a query, in the model's pixels. See `Task.decode`."""
-        scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
-        scores = sure_regions(scores, score=self.min_score)
-        return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
+        """One mask an asked class, in the model's pixels. See `Task.decode`."""
+        colors = query_colors([query.get("rgbs") or [query["rgb"]] for query in queries], edited)
+        scores = self.decoder.scores(edited, rendered, colors, self.transparency)
+        scores = sure_regions(scores.flatten(0, 1), score=self.min_score).view_as(scores)
+        return [class_predictions(query, maps) for query, maps in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """Merge classes by score into one label map, and keep each class's own mask. See `Task.combine`."""
         query = queries[0]
         scores = original_scores(predictions, query)
-        indices = [int(other["class"]) for other in queries]
+        indices = [index for other in queries for index in asked_classes(other)]
         best, which = scores.max(dim=0)
         labels = torch.tensor(indices, device=scores.device)[which]
         if query["background"] is not None:
@@ -195,47 +224,52 @@ class SemanticSegmentation(Task):
         """Filled shapes on a noisy background. See `Task.example`."""
         return shapes(rng)
 
-    def _choose(self, asked: list[int], labels: Labels, view: View, rng: np.random.Generator) -> int:
-        """Draw a class to ask for: one that is seen, or now and then one that is nowhere in the whole picture."""
-        assert view.labels is not None
-        seen = np.bincount(view.labels.ravel(), minlength=VOID + 1)
-        anywhere = set(np.unique(labels).tolist())
-        present = [index for index in asked if seen[index] >= self.min_pixels]
-        absent = [index for index in asked if index not in anywhere]
-        negative = rng.random() < self.negatives
-        pool = (absent if negative else present) or present or absent or asked
-        return pool[int(rng.integers(len(pool)))]
-
     def _paint(
-        self, sample: Sample, group: str, view: View, index: int, *, color: str, template: Template, absent: int | None
+        self,
+        sample: Sample,
+        group: str,
+        view: View,
+        chosen: Sequence[int],
+        *,
+        colors: Sequence[str],
+        wording: Wording,
+        absent: int | None,
     ) -> Triplet:
-        """Paint one class into a view, and write down what was asked and what is true."""
+        """Paint classes into a view, and write down what was asked and what is true."""
         assert view.labels is not None and sample.label is not None
         classes: Sequence[str] = sample.meta["classes"]
-        mask = torch.from_numpy(view.labels == index)
-        name = name_words(classes[index])
+        names, used = [name_words(classes[index]) for index in chosen], list(colors[: len(chosen)])
+        masks = torch.from_numpy(np.stack([view.labels == index for index in chosen]))
+        rgbs, target = [list(self.colors[color]) for color in used], view.source
+        for mask, rgb in zip(masks, rgbs, strict=True):
+            target = painting.blend(target, mask, rgb, self.transparency)
+        asked: dict[str, Any] = {"class": chosen[0], "name": names[0], "color": used[0], "rgb": rgbs[0]}
+        if len(chosen) > 1:
+            asked = {"indices": list(chosen), "names": names, "colors": used, "rgbs": rgbs}
         return Triplet(
-            key=f"{group}/{index}",
+            key=f"{group}/{chosen[0]}",
             source=view.source,
-            instruction=template.fill([{"object": name, "color": color}]),
-            target=painting.blend(view.source, mask, self.colors[color], self.transparency),
+            instruction=wording.write(names, used),
+            target=target,
             query={
                 "task": self.kind,
                 "key": sample.key,
                 "group": group,
-                "class": index,
-                "name": name,
+                **asked,
                 "classes": len(classes),
                 "background": background(classes),
-                "color": color,
-                "rgb": list(self.colors[color]),
                 "transparency": self.transparency,
                 "warp": matrix_list(view.matrix),
                 "size": list(sample.label.shape),
-                "values": own_values(sample, index),
+                "values": own_values(sample, *chosen),
                 "origin": origin(sample),
             },
             annotation={"key": sample.key, "labels": sample.label, "absent": absent},
-            answer=mask.float()[None],
+            answer=masks.float(),
             parts=Parts(torch.from_numpy(view.labels), [name_words(one) for one in classes]),
         )
+
+
+def _writer(classes: Sequence[str], colors: Sequence[str], wording: Wording) -> Write:
+    """What writes the instruction for some classes, given by their indices."""
+    return lambda some: wording.write([classes[index] for index in some], colors)

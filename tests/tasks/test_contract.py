@@ -11,13 +11,18 @@ from contract import PROMISES
 torch.set_num_threads(1)
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "task").glob("*.yaml"))
+OPTIONS = {"segmentation": [{"classes_a_prompt": 3}, {"classes_a_prompt": 10, "palette": "paper", "decoder_args": {}}]}
+"""Arguments that change what a task paints and asks, beside those of its YAML."""
+
+CASES = [(path, change) for path in CONFIGS for change in ({}, *OPTIONS.get(path.stem, []))]
 
 
-@pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([case[0].stem, *map(str, case[1].values())]))
 def task(request):
-    entry = yaml.safe_load(request.param.read_text())["task"]
+    path, change = request.param
+    entry = yaml.safe_load(path.read_text())["task"]
     module, _, name = entry["class_path"].rpartition(".")
-    return getattr(importlib.import_module(module), name)(**entry.get("init_args", {}))
+    return getattr(importlib.import_module(module), name)(**entry.get("init_args", {}) | change)
 
 
 def test_there_are_tasks():

@@ -10,6 +10,7 @@ from idiff.utils.seeds import numpy_rng
 
 PARTS = {
     "segmentation": [{"object": "traffic light", "color": "red"}],
+    "legend": [{"object": "traffic light", "color": "red"}, {"object": "zebra", "color": "cyan"}],
     "referring": [{"object": "the dog to the left of the tree", "color": "red"}],
     "keypoints": [{"joint": "left hand", "color": "red"}, {"joint": "nose", "color": "cyan"}],
     "denoise": [{}],

@@ -22,6 +22,7 @@ from idiff.utils.text import join_words, normalise_prompt
 
 SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "segmentation": (frozenset({"object", "color"}), frozenset()),
+    "legend": (frozenset({"legend"}), frozenset({"object", "color"})),
     "referring": (frozenset({"object", "color"}), frozenset()),
     "keypoints": (frozenset({"joints"}), frozenset({"joint", "color"})),
     "denoise": (frozenset(), frozenset()),
@@ -30,7 +31,7 @@ SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "detection": (frozenset({"object", "color"}), frozenset()),
     "classification": (frozenset({"choices"}), frozenset({"object", "color"})),
 }
-"""Kind of task -> the slots of a sentence and those of its clause (none: no clause)."""
+"""Kind of sentence -> the slots of a sentence and those of its clause (none: no clause)."""
 
 PHRASINGS = ("seen", "unseen")
 """What evaluation asks with: the first sentence of the bank, or sentences that training never draws."""

@@ -95,6 +95,16 @@ KINDS: Mapping[str, Kind] = {
             frozenset({"object", "color"}), _PAINT, (_JOINTS, *_PAINTED), values=(_LONGEST,),
         ),
         Kind(
+            "legend",
+            "lay half-transparent masks over several classes, each in its own colour: {legend} stands for the list; the clause "
+            "after the bar names one class {object} (a bare noun such as `car`) and its colour {color} and is repeated for each "
+            "class in place of {legend}; all other pixels are left alone, and a class that is not there changes nothing",
+            frozenset({"legend"}), "", (_JOINTS, *_PAINTED), clause=frozenset({"object", "color"}),
+            values=tuple({"object": name, "color": color} for name, color in zip(
+                ("baseball glove", "traffic light", "wine glass", "fire hydrant"), ("magenta", "yellow", "green", "blue"),
+                strict=True)),
+        ),
+        Kind(
             "referring",
             "lay a half-transparent mask of the colour {color} over what the phrase {object} (with its article, such as "
             "`the largest star`) names, leave all other pixels alone, and change nothing where the phrase fits nothing",
