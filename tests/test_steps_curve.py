@@ -55,7 +55,7 @@ def test_curves_of_two_tasks_at_the_guidance_of_their_presets(tool, tmp_path, mo
     assert (deblur["sampler"], deblur["guidance"]["text"]) == ("ddim", 0.5)
     assert [point["evaluations_per_query"] for point in denoise["points"]] == [2, 4]
     assert [point["evaluations_per_query"] for point in deblur["points"]] == [1, 2]
-    lines = (tmp_path / "c/curve.md").read_text().splitlines()
+    lines = (tmp_path / "c/table.md").read_text().splitlines()
     assert lines[0] == "| task | metric | 1 step | 2 steps |" and len(lines) == 4
     shown = [f"{point['metrics']['psnr']:.2f}" for point in deblur["points"]]
     assert lines[3] == f"| deblur | psnr | {' | '.join(shown)} |"

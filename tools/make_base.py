@@ -133,7 +133,7 @@ def ship(variants: dict[str, Path], best: str) -> None:
     for name, folder in variants.items():
         loaded = load(folder)
         write_folder(loaded.backbone, ASSETS / name, config=loaded.config, step=loaded.step,
-                     familiarity=loaded.familiarity, shared=SHARED)  # fmt: skip
+                     familiarity=loaded.familiarity, presets=loaded.presets, shared=SHARED)  # fmt: skip
     index = {name: name for name in variants} | {"tiny": best}
     (ASSETS / "index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 

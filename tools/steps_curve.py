@@ -3,7 +3,7 @@
     python tools/steps_curve.py --checkpoint tiny --data data/base --tasks segmentation keypoints --limit 100 --out runs/base/curve
 
 Each task is measured on DATA/TASK/SPLIT, at the guidance and with the sampler of its preset, or of its training where it has none.
-Writes OUT/curve.json, OUT/curve.png and OUT/curve.md, the table for a model card. The points lie in OUT/TASK.json, in the format of
+Writes OUT/curve.json, OUT/curve.png and OUT/table.md, the table for a model card. The points lie in OUT/TASK.json, in the format of
 `idiff tune`: the same command goes on where it was cut.
 """
 
@@ -81,7 +81,7 @@ def measure(options: argparse.Namespace) -> None:
     (options.out / "curve.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     draw_curves(curves, metrics, options.out / "curve.png", title=f"{loaded.name}: headline metric over sampling steps")
     text = markdown(curves, metrics)
-    (options.out / "curve.md").write_text(text, encoding="utf-8")
+    (options.out / "table.md").write_text(text, encoding="utf-8")
     Console().print(text, markup=False)
 
 
