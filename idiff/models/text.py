@@ -143,7 +143,7 @@ class TextEncoder(nn.Module):
             return states
         weights = [(parameter.data_ptr(), parameter._version) for parameter in self.net.parameters()]
         if weights != self._kept_of:  # loaded, moved or converted since
-            self._kept.clear()
+            self.forget()
             self._kept_of = weights
         found: dict[str, Tensor] = {}
         for prompt in dict.fromkeys(prompts):
@@ -152,3 +152,7 @@ class TextEncoder(nn.Module):
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return torch.stack([found[prompt] for prompt in prompts])
+
+    def forget(self) -> None:
+        """Drop the states that `states` keeps."""
+        self._kept.clear()
