@@ -63,7 +63,7 @@ def data(scenes: int, test: int, asked: int) -> None:
     for cache, over in {"cache": [], "cache_bare": [arm_file("bare_names")]}.items():
         files = [word for file in (EXPERIMENT, *over) for word in ("--config", file)]
         idiff("data", "cache", *files, "--model", "tiny-base", "--views", "2", "--out", str(OUT / cache),
-              done=OUT / cache / TASKS[-1] / "cache.json")  # fmt: skip
+              done=OUT / f"{cache}.done")  # fmt: skip
 
 
 def arm_file(name: str) -> str:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from idiff.data.dataset import BadSamples, Part
 from idiff.data.files import write_atomic
-from idiff.data.latents import NAME, PLAN, ROWS, STATES, CacheManifest, drawing_settings, part_folder
+from idiff.data.latents import NAME, PLAN, ROWS, STATES, CacheManifest, LatentCache, drawing_settings, part_folder
 from idiff.data.loaders import process_options
 from idiff.errors import BadSampleError, DataError
 from idiff.types import VOID, Triplet
@@ -107,7 +107,9 @@ def build_cache(
         "task": part.task.kind, "settings": drawing_settings(part.task), "data": part.shards.fingerprint, "items": len(part),
         "views": views, "seed": seed, "autoencoder": encoder.autoencoder, "text": encoder.text,
     }  # fmt: skip
-    _begin(folder, plan)
+    whole = _begin(folder, plan)
+    if whole is not None:
+        return whole
     dataset, bad = Views(part, views=views, seed=seed), BadSamples(limit=max_bad_fraction)
     total = len(dataset)
     parts = range(-(-total // ROWS))
@@ -238,20 +240,23 @@ def _finish(folder: Path, plan: dict[str, Any], *, parts: int, encoder: Encoder)
     return manifest
 
 
-def _begin(folder: Path, plan: dict[str, Any]) -> None:
-    """Refuse to mix caches; note what this one is, for a build that goes on later."""
+def _begin(folder: Path, plan: dict[str, Any]) -> CacheManifest | None:
+    """Refuse to mix caches; note what this one is, for a build that goes on later.
+
+    Returns:
+        the manifest, where this very cache is there and whole.
+    """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file: expected a folder for the cache, which need not exist.")
-    if (folder / NAME).is_file():
-        raise DataError(f"{folder} holds a whole cache already: use it, or name another folder.")
-    if (folder / PLAN).is_file():
-        there = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        differs = [key for key in plan if there.get(key) != plan[key]]
-        if differs:
-            raise DataError(
-                f"{folder} holds the beginning of another cache: {', '.join(differs)} differ. Name another folder, or delete it."
-            )
-        return
+    for name, what in ((NAME, "another cache"), (PLAN, "the beginning of another cache")):
+        if (folder / name).is_file():
+            there = json.loads((folder / name).read_text(encoding="utf-8"))
+            differs = [key for key in plan if there.get(key) != plan[key]]
+            if differs:
+                raise DataError(
+                    f"{folder} holds {what}: {', '.join(differs)} differ. Name another folder, or delete it."
+                )
+            return LatentCache(folder).manifest if name == NAME else None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -259,3 +264,4 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
     if any(folder.iterdir()):
         raise DataError(f"{folder} holds something already: name a folder that does not exist, or empty it.")
     write_atomic(folder / PLAN, (json.dumps(plan, sort_keys=True) + "\n").encode())
+    return None

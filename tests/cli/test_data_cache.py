@@ -95,6 +95,9 @@ def test_a_build_that_was_cut_goes_on_to_the_same_bytes(part, encoder, tmp_path,
     build_cache(part, tmp_path / "cut", encoder=encoder, views=2, seed=3, batch=8)
     assert (tmp_path / "cut" / "part-00000" / "mean.npy").stat().st_mtime_ns == first
     assert same_files(tmp_path / "whole", tmp_path / "cut")
+    assert build_cache(part, tmp_path / "cut", encoder=encoder, views=2, seed=3) == whole  # nothing is left to do
+    with pytest.raises(DataError, match="holds another cache: seed differ"):
+        build_cache(part, tmp_path / "cut", encoder=encoder, views=2, seed=4)
 
 
 def test_a_folder_of_something_else_is_refused(part, encoder, tmp_path, monkeypatch):
