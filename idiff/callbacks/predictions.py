@@ -34,6 +34,7 @@ class PredictionFiles:
       its own (`idiff.metrics.results.class_mask_results`);
     * referring segmentation: `masks/KEY_ITEM.png`, 0 and 255, and `masks.json` (`idiff.metrics.results.mask_result`);
     * keypoints: `keypoints.json`, COCO's keypoint results; detection: `detections.json`, COCO's detection results;
+    * classification: `classes.json`, for each picture `key`, `image_id` and `scores`, class index -> score;
     * restoration and editing: `pictures/KEY.png`;
     * of all: `painted/KEY_ITEM_N.png`, what the model painted, in the model's pixels; and `queries.jsonl`, a line for each
       prompt with `key`, `prompt` and `query`, whose `origin` is what the set's own files call the sample.
@@ -84,6 +85,10 @@ class PredictionFiles:
             self._add(place / "keypoints.json", result)
         if prediction.boxes is not None:
             self._add(place / "detections.json", *coco_detection_results(prediction, image_id=number))
+        if prediction.class_scores is not None:
+            self._add(
+                place / "classes.json", {"key": query["key"], "image_id": number, "scores": prediction.class_scores}
+            )
 
     def _add(self, path: Path, *results: dict[str, Any]) -> None:
         self.results.setdefault(path, []).extend(results)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import idiff.tasks
-from idiff.errors import CheckpointError, ConfigError, suggest
+from idiff.errors import CheckpointError, ConfigError, missing, suggest
 from idiff.tasks.base import Task
 from idiff.types import Sampling
 from idiff.utils.presets import Preset
@@ -44,14 +46,18 @@ def restore_task(
 
     Args:
         config: the training's configuration, as its checkpoint carries it.
-        wanted: a task's name there, or a kind; None: the kind the shards are made for. Of several tasks of a kind, the first.
+        wanted: a task's name there, or a kind; None: the kind the shards are made for. Of several tasks of a kind, the first. Or
+            a YAML as under `configs/task`: a task that the model was never trained on.
         data: folder of shards.
         changes: arguments of the task that are set anew.
         presets: by the task's name in the training; one goes over the training's own sampling.
 
     Raises:
         ConfigError: no task fits what was asked, or it does not take an argument.
+        DataError: the YAML is missing.
     """
+    if wanted is not None and Path(wanted).suffix in {".yaml", ".yml"}:
+        return _untrained(Path(wanted), changes)
     entries = _entries(config)
     kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
     if wanted in entries:
@@ -61,9 +67,24 @@ def restore_task(
     if not names:
         raise ConfigError(
             f"the checkpoint was trained on no task '{' or '.join(asked)}'{suggest(asked[0], [*entries, *kinds.values()]) or '.'} "
-            f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Ask for one of these."
+            f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Ask for one of these, or "
+            "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
     return _preset(_build(kinds[names[0]], entries[names[0]], changes), names[0], presets)
+
+
+def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
+    """A task that its YAML describes; it is named by the file."""
+    try:
+        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise missing(path, what="the YAML of a task", remedy="Correct --task.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML ({str(error).splitlines()[0]}). Correct --task.") from None
+    task = entry.get("task") if isinstance(entry, dict) else None
+    if not (isinstance(task, str) or (isinstance(task, dict) and "class_path" in task)):
+        raise ConfigError(f"{path} describes no task: expected `task:` with a `class_path`, as under configs/task.")
+    return _build(path.stem, entry, changes)
 
 
 def _preset(choice: TaskChoice, entry: str, presets: Mapping[str, Preset] | None) -> TaskChoice:
