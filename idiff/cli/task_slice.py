@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from idiff._version import __version__
 from idiff.callbacks.benchmark import Benchmark
 from idiff.cli.measuring import Painting, measure
@@ -28,7 +30,7 @@ class TaskSlice:
         out: the file that the points are kept in.
         limit: items, spread evenly over the set; None: all.
         seed: of the sampled pictures.
-        device: see `measure`.
+        device: see `measure`; None: one CUDA device where there is one, else the processor.
         said: called with each point that is measured anew.
 
     Attributes:
@@ -55,7 +57,8 @@ class TaskSlice:
         said: Callable[[Point], None] = lambda point: None,
     ) -> None:
         self.painting, self.choice, self.data = painting, choice, data
-        self.limit, self.seed, self.device, self.said = limit, seed, device, said
+        self.limit, self.seed, self.said = limit, seed, said
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.metric = choice.task.headline
         self.fingerprint = ShardSet.open(data).fingerprint
         identity: dict[str, Any] = {

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from idiff import Pipeline
@@ -148,6 +149,21 @@ def test_commands_use_a_preset_and_words_win(here):
     seen.clear()
     asked.restore("example:objects", "denoise")
     assert seen and all((one.steps, one.sampler) == (1, "euler") for one in seen)
+
+
+def test_a_checkpoint_of_a_training_gets_its_presets_beside_it(here, capsys):
+    loaded = load("model")
+    state = {f"backbone.{name}": value for name, value in loaded.backbone.state_dict().items()}
+    content = {"state_dict": state, "backbone": loaded.backbone.describe(), "global_step": 1, "config": loaded.config}
+    torch.save(content, "last.ckpt")
+    words = ["--checkpoint", "last.ckpt", "--text", "1", "--steps", "1", "--store"]
+    assert tune("denoise", "t.json", *words)[0] == 0
+    assert "stored in presets.json" in capsys.readouterr().out
+    card = evaluate("denoise", "--checkpoint", "last.ckpt")
+    assert card["preset"] is True and card["guidance"]["guidance_text"] == 1.0
+    torch.save(content | {"global_step": 2}, "last.ckpt")  # the training went on
+    card = evaluate("denoise", "--checkpoint", "last.ckpt")
+    assert card["preset"] is False and card["guidance"]["guidance_text"] == 0.5
 
 
 def test_points_of_another_checkpoint_are_refused_and_kept(here, capsys):
