@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from idiff.errors import BadSampleError, ConfigError
-from idiff.metrics import CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
+from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
 from idiff.tasks.base import Task
 from idiff.tasks.examples import named_shapes
 from idiff.tasks.guesses import everything
@@ -136,10 +136,9 @@ class ReferringSegmentation(Task):
         return Truth(key=annotation["key"], mask=mask, held_out=annotation["held_out"])
 
     def metrics(self) -> MetricCollection:
-        """`ciou` and `giou`, `n_acc` of phrases without a target, `ciou_held_out` of new phrases. See `Task.metrics`."""
-        return MetricCollection(
-            {"ciou": CumulativeIoU(), "giou": MeanMaskIoU(), "n_acc": NoTargetAccuracy(), "ciou_held_out": HeldOutIoU()}
-        )
+        """`ciou`, `giou`, `n_acc` of phrases without a target, `ciou_held_out` of new ones, `ece` of pixels. See `Task.metrics`."""
+        overlaps = {"ciou": CumulativeIoU(), "giou": MeanMaskIoU(), "ciou_held_out": HeldOutIoU()}
+        return MetricCollection({**overlaps, "n_acc": NoTargetAccuracy(), "ece": CalibrationError()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The whole picture. The other constant, nothing at all, is what the untouched source says. See `Task.guess`."""

@@ -208,7 +208,7 @@ def test_metrics_count_every_query():
         metrics.update(*answered(task, item))
     values = {name: float(value) for name, value in metrics.compute().items()}
     assert np.isnan(values.pop("ciou_held_out"))  # no phrase here is held out
-    assert set(values) == {"ciou", "giou", "n_acc"} and min(values.values()) > 0.9
+    assert set(values) == {"ciou", "giou", "n_acc", "ece"} and values.pop("ece") < 0.1 and min(values.values()) > 0.9
 
 
 def test_guess_is_the_whole_picture():
