@@ -58,7 +58,7 @@ def fit(name: str, done: Path) -> None:
     """Train one experiment, or go on with it, unless what it leaves behind is there."""
     if not done.exists():
         began = time.time()
-        precision = ["--trainer.precision", "bf16-mixed"] if name == STAGE_2[-1] and fast_bfloat16() else []
+        precision = ["--trainer.precision", "bf16-mixed"] if name in STAGE_2[-2:] and fast_bfloat16() else []
         idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *precision)
         print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
 
