@@ -18,6 +18,7 @@ GOOD = {
     "dewatermark": "The logo over this photo has to go.",
     "detection": "Lay {color} on each {object}, one by one.",
     "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
+    "legend": "Shade all of these: {legend}. | {color} over the {object}",
     "recolour": "Make the {object} {colour}.",
     "remove": "The {object} must go.",
     "add": "I want {thing} in the {place}.",
