@@ -29,7 +29,7 @@ TASKS = ("segmentation", "keypoints", "referring", "editing", "denoise", "deblur
 VARIANTS = ("tiny-tasks", "tiny-aligned")
 RECIPE = (
     "base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_adapted", "base_tasks", "base_tasks_more",
-    "base_tasks_names", "base_tasks_muon", "base_tasks_steps",
+    "base_tasks_names", "base_tasks_muon",
 )  # fmt: skip
 
 

@@ -34,13 +34,8 @@ SCENES = {
     "denoise": 5_000, "deblur": 8_000, "dewatermark": 5_000,
 }  # fmt: skip
 """Task -> training scenes."""
-MORE = {
-    "segmentation": 12_000, "keypoints": 10_000, "referring": 8_000, "editing": 8_000,
-    "denoise": 2_000, "deblur": 4_000, "dewatermark": 4_000,
-}  # fmt: skip
-"""Task -> further training scenes, for the last part of stage 2."""
-STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon", "base_tasks_steps")
-SEED = {"train": 1, "more": 11, "val": 2, "test": 1_000_000_007}
+STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
+SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
 """Part -> where it lies once for all variants, seen from a variant's folder."""
@@ -58,7 +53,7 @@ def fit(name: str, done: Path) -> None:
     """Train one experiment, or go on with it, unless what it leaves behind is there."""
     if not done.exists():
         began = time.time()
-        precision = ["--trainer.precision", "bf16-mixed"] if name in STAGE_2[-2:] and fast_bfloat16() else []
+        precision = ["--trainer.precision", "bf16-mixed"] if name == STAGE_2[-1] and fast_bfloat16() else []
         idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *precision)
         print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
 
@@ -74,8 +69,7 @@ def build_data() -> None:
     """Draw the scenes of every task."""
     for task, scenes in SCENES.items():
         for split, seed in SEED.items():
-            count = {"train": scenes, "more": MORE[task]} | COUNT
-            idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(count[split]),
+            idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(COUNT.get(split, scenes)),
                   "--seed", str(seed), "--out", str(DATA / task / split), "--workers", "2")  # fmt: skip
 
 

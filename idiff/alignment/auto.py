@@ -45,14 +45,17 @@ class Scores:
 Scorer = Callable[[CandidateSample], Scores]
 
 
-def choose(scores: Scores, *, most: int = MOST) -> list[int]:
-    """The best candidates among those that are better than the unedited source, best first; of equals the lower number."""
-    better = [
-        (-score, index)
-        for index, score in enumerate(scores.candidates)
-        if not math.isnan(score) and not math.isnan(scores.floor) and score > scores.floor
-    ]
-    return [index for _, index in sorted(better)[:most]]
+def choose(scores: Scores, *, most: int = MOST, least: int = 0) -> list[int]:
+    """The best candidates, best first; of equals the lower number.
+
+    Args:
+        scores: of one sample.
+        most: at most so many, of those that are better than the unedited source.
+        least: at least so many, if need be of the others; those without a score are never chosen.
+    """
+    ranked = sorted((-score, index) for index, score in enumerate(scores.candidates) if not math.isnan(score))
+    better = sum(-score > scores.floor for score, _ in ranked)  # nothing is better than nan
+    return [index for _, index in ranked[: min(most, max(better, least))]]
 
 
 class TaskScorer:
@@ -157,6 +160,7 @@ def pick_all(
     journal: PickJournal,
     *,
     clock: Callable[[], float],
+    least: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
     """Decide about every sample that the journal has no decision about.
@@ -166,6 +170,7 @@ def pick_all(
         scorer: scores a sample.
         journal: gets the decisions.
         clock: seconds, such as `time.perf_counter`.
+        least: see `choose`.
         progress: called with (samples done, samples in all).
 
     Returns:
@@ -176,7 +181,7 @@ def pick_all(
     for place, name in enumerate(names):
         if name not in standing:
             began = clock()
-            chosen = choose(scorer(folder.read(name)))
+            chosen = choose(scorer(folder.read(name)), least=least)
             journal.append(name, chosen, seconds=round(clock() - began, 3))
             counts["decided"] += 1
             counts["none_good"] += not chosen

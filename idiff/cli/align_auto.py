@@ -25,6 +25,13 @@ def parser() -> WordParser:
         help="headline (the task's own), another metric of the task such as psnr_inside, or clip_sim",
     )
     add("--annotator", metavar="NAME", help="whose journal is written; default: auto-METRIC")
+    add(
+        "--least",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="choose so many of each sample even if none beats the source (0)",
+    )
     add("--clip", metavar="FOLDER", help="CLIP model in the hub's format, for clip_sim")
     add("--data", metavar="DIR", help="the shards that were asked about, where they have moved")
     return options
@@ -61,7 +68,7 @@ def run(words: list[str]) -> int:
         scorer = TaskScorer(folder, task, ShardSet.open(data), metric=options.auto)
     journal = PickJournal(folder.path, options.annotator or f"auto-{scorer.metric}")
     with progress("samples") as show:
-        counts = pick_all(folder, scorer, journal, clock=time.perf_counter, progress=show)
+        counts = pick_all(folder, scorer, journal, clock=time.perf_counter, least=options.least, progress=show)
     before = f", {counts['before']:,} were decided before" if counts["before"] else ""
     sys.stdout.write(
         f"{journal.path}: {counts['decided']:,} samples decided by {scorer.metric}, none good in {counts['none_good']:,}{before}\n"

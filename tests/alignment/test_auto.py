@@ -33,6 +33,13 @@ def test_up_to_two_are_chosen_that_are_better_than_the_source(candidates, floor,
     assert choose(Scores(candidates, floor)) == chosen
 
 
+@pytest.mark.parametrize(("least", "chosen"), [(0, [2]), (1, [2]), (2, [2, 0])])
+def test_so_many_can_be_chosen_where_none_beats_the_source(least, chosen):
+    assert choose(Scores([0.2, float("nan"), 0.5], 0.4), least=least) == chosen
+    assert choose(Scores([0.2, float("nan"), 0.3], 0.4), least=least) == [2, 0][:least]
+    assert choose(Scores([float("nan")], 0.4), least=least) == []
+
+
 @pytest.mark.parametrize("metric", ["headline", "psnr_inside", "mse_ratio"])
 def test_edits_are_scored_by_the_metrics_of_the_task(folder, scenes, metric):
     scorer = TaskScorer(folder, InstructEditing(), ShardSet.open(scenes), metric=metric)

@@ -225,7 +225,7 @@ def test_official_label_maps_hold_the_id_less_one(tmp_path):
 
 def test_gaps_are_closed(tmp_path):
     source = CocoStuff(str(stuff(tmp_path, labels="2: dog\n0: background\n7: cat\n", maps=[[[0, 2], [7, 255]]])), "val")
-    assert source.meta() == {"classes": ["background", "dog", "cat"]}
+    assert source.meta() == {"classes": ["background", "dog", "cat"], "values": [0, 2, 7]}
     assert labels_of(source).tolist() == [[0, 1], [2, 255]]
 
 

@@ -31,9 +31,9 @@ def taught(backbone):
 def test_shares_are_areas_of_names_and_leave_the_unknown_out():
     parts = halves()
     parts.labels[:, 48:] = VOID
-    shares = _shares(parts, (4, 4))
-    assert shares.shape == (2, 4, 4)
-    assert shares[0, 0].tolist() == [1, 1, 0, 0] and shares[1, 0].tolist() == [0, 0, 1, 0]
+    shares = _shares(parts.labels[None], len(parts.names), (4, 4))
+    assert shares.shape == (1, 2, 4, 4)
+    assert shares[0, 0, 0].tolist() == [1, 1, 0, 0] and shares[0, 1, 0].tolist() == [0, 0, 1, 0]
 
 
 def test_the_loss_falls_where_names_can_be_learnt(taught, batch):
