@@ -50,4 +50,3 @@ def cheapest_within(costs: Sequence[float], scores: Sequence[float], *, toleranc
         return None
     best = scores[front[-1]]
     return next(place for place in front if scores[place] >= best - tolerance)
-

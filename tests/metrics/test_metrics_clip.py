@@ -89,7 +89,9 @@ def test_clip_sim_is_torchmetrics_clip_score(features, folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = clip_score(pictures, [truth.caption for _, truth in pairs], lambda: (model, processor))
-    assert updated(CLIPSimilarity(Remembered(features)), pairs) * 100 == pytest.approx(float(expected.detach()), abs=1e-3)
+    assert updated(CLIPSimilarity(Remembered(features)), pairs) * 100 == pytest.approx(
+        float(expected.detach()), abs=1e-3
+    )
 
 
 def test_clip_dir_compares_the_two_changes(features):
