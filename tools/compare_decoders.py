@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--count", type=int, default=200, help="items of each")
     add("--steps", type=int, nargs="*", default=[1, 4], help="sampling steps the model paints with")
     add("--flip", action="store_true", help="the learned decoder reads the mirror, too")
+    add("--color-share", type=float, default=0.0, help="share of the colour decoder's score in the learned one's")
     add("--device", default="cpu")
     add("--threads", type=int, default=1)
     add("--out", help="a JSON file")
@@ -65,7 +66,8 @@ def compare(data: str, options: argparse.Namespace) -> list[dict]:
     """One row for each way pictures came about."""
     loaded = load(options.checkpoint)
     backbone = loaded.backbone.to(options.device)
-    learned = {"decoder": "unet", "decoder_args": {"weights": options.decoder, "flip": options.flip}}
+    arguments = {"weights": options.decoder, "flip": options.flip, "color_share": options.color_share}
+    learned = {"decoder": "unet", "decoder_args": arguments}
     choices = {"color": {"decoder": "color", "decoder_args": None}, "unet": learned}
     found = {name: restore_task(loaded.config, None, data=data, changes=change) for name, change in choices.items()}
     name, tasks = found["color"].name, {which: choice.task for which, choice in found.items()}

@@ -9,9 +9,13 @@ import torch
 from torch import Tensor
 
 from idiff.decoders.calibration import chosen
+from idiff.decoders.color import color_scores
 from idiff.decoders.unet import planes
 from idiff.decoders.weights import load
 from idiff.errors import ConfigError
+
+_SMOOTH = 3
+"""Side of the box the colour decoder averages over where paint is see-through, as the tasks of masks have it."""
 
 
 class UNetDecoder:
@@ -24,22 +28,33 @@ class UNetDecoder:
             or the name of an embedded decoder.
         flip: read the mirrored pictures, too, and take the mean of both readings. It costs as much again. The mirror is made at
             the decoder's input: the picture is painted once. (The colour decoder reads a mirror just alike: it has no such option.)
+        color_share: share in [0, 1] of the colour decoder's score in the mean of both; 0 is the net alone. What both are sure of
+            counts: paint that the net alone sees in a faint tint, or colours alone in a speck, is doubted.
         max_rows: colours read at a time, to bound memory.
 
     Raises:
         CheckpointError: the weights cannot be read.
-        ConfigError: `max_rows` is less than 1.
+        ConfigError: `max_rows` is less than 1, or `color_share` is no share.
     """
 
-    def __init__(self, weights: str | Path = "tiny", flip: bool = False, max_rows: int = 64) -> None:
-        if max_rows < 1:
-            raise ConfigError(f"{max_rows=} must be at least 1.")
+    def __init__(
+        self, weights: str | Path = "tiny", flip: bool = False, color_share: float = 0.0, max_rows: int = 64
+    ) -> None:
+        if max_rows < 1 or not 0 <= color_share <= 1:
+            raise ConfigError(f"{max_rows=} must be at least 1, {color_share=} a share in [0, 1].")
         self.weights, self.flip, self.max_rows = str(weights), flip, max_rows
+        self.color_share = color_share
         self.learned = load(weights)
 
     def describe(self) -> dict[str, Any]:
         """Plain values that name this decoder in a metric card."""
-        return {"name": "unet", "weights": self.weights, "sha256": self.learned.sha256, "flip": self.flip}
+        return {
+            "name": "unet",
+            "weights": self.weights,
+            "sha256": self.learned.sha256,
+            "flip": self.flip,
+            "color_share": self.color_share,
+        }
 
     @torch.no_grad()
     def scores(self, edited: Tensor, rendered: Tensor, colors: Tensor, transparency: float) -> Tensor:
@@ -53,6 +68,9 @@ class UNetDecoder:
         scores = self._read(edited, rendered, colors, transparency)
         if self.flip:
             scores = (scores + self._read(edited.flip(3), rendered.flip(3), colors, transparency).flip(3)) / 2
+        if self.color_share:
+            seen = color_scores(edited, rendered, colors, transparency, smooth=_SMOOTH if transparency else 1)
+            scores = (1 - self.color_share) * scores + self.color_share * seen
         return scores * usable[:, None, None, None]
 
     def _read(self, edited: Tensor, rendered: Tensor, colors: Tensor, transparency: float) -> Tensor:

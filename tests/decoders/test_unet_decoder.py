@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from idiff.decoders import ColorDecoder, UNetDecoder, build
 from idiff.decoders.asked import asked_paint, visible
 from idiff.decoders.calibration import Calibration, chosen, fit_calibration
+from idiff.decoders.color import color_scores
 from idiff.decoders.unet import FAR, PLANES, ReadoutNet, planes
 from idiff.decoders.weights import embedded, load, save
 from idiff.errors import CheckpointError, ConfigError
@@ -84,6 +85,17 @@ def test_pictures_that_are_not_finite_have_no_answer(decoder):
     broken[0, 0, 0, 0] = math.nan
     scores = decoder.scores(broken, pictures, asked(2), 0.0)
     assert scores.isfinite().all() and not (scores[0, 0] > 0.5)[0, 0]
+
+
+@pytest.mark.parametrize(("transparency", "smooth"), [(0.3, 3), (0.0, 1)])
+def test_a_share_of_the_colour_decoder_is_a_mean(folder, transparency, smooth):
+    edited, source = rendered_by_autoencoder(scenes(2), 0), scenes(2)
+    net, both = UNetDecoder(folder), UNetDecoder(folder, color_share=0.25)
+    mine = net.scores(edited, source, asked(2), transparency)
+    seen = color_scores(edited, source, asked(2), transparency, smooth=smooth)
+    assert torch.allclose(both.scores(edited, source, asked(2), transparency), 0.75 * mine + 0.25 * seen)
+    with pytest.raises(ConfigError, match="color_share"):
+        UNetDecoder(folder, color_share=1.5)
 
 
 def test_flip_is_the_mean_of_both_readings(folder):
