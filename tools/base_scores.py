@@ -6,6 +6,7 @@ Needs the test scenes that tools/make_base.py draws. Cards that are there are ke
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,8 @@ def main() -> None:
     }
     for slot, words in filled.items():
         text = text.replace(slot, words)
+    if curve.exists():
+        shutil.copyfile(curve.with_name("curve.png"), ASSETS / "curve.png")
     (ASSETS / "README.md").write_text(text)
 
 
