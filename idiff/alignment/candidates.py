@@ -14,7 +14,6 @@ Reading runs nothing, and no name in these files leads out of the folder.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -27,6 +26,7 @@ from typing import Any
 from idiff.data.annotation import parse_json
 from idiff.data.files import write_atomic
 from idiff.errors import ConfigError, DataError, missing
+from idiff.utils.disk import own_folder
 
 SCHEMA = 1
 NAME = "align.json"
@@ -117,19 +117,7 @@ class CandidateFolder:
             DataError: it cannot be written.
         """
         folder, settings = Path(where), {"schema": SCHEMA, **json.loads(json.dumps(dict(settings)))}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / ".lock").open("a")
-        except OSError as error:
-            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-            raise DataError(f"{folder} cannot be written: {reason}. Give another --out.") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ConfigError(
-                    f"another process is writing to {folder}. Wait for it, or give another --out."
-                ) from error
+        with own_folder(folder):
             file = folder / NAME
             if file.is_file():
                 _check_same(folder, _settings(file), settings)

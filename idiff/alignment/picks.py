@@ -18,6 +18,7 @@ from pathlib import Path
 
 from idiff.alignment.decisions import MOST, Action, Decision, check_annotator, is_annotator, parse_decision
 from idiff.errors import ConfigError, DataError
+from idiff.utils.disk import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -143,17 +144,9 @@ def _held(path: Path) -> Iterator[int]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if new:
-            _sync_folder(path.parent)
-            _sync_folder(path.parent.parent)
+            sync_folder(path.parent)
+            sync_folder(path.parent.parent)
         yield handle
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
 

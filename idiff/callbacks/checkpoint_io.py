@@ -14,6 +14,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from idiff.errors import CheckpointError
+from idiff.utils.disk import sync_folder
 
 SUFFIX = ".check.json"
 """Ending of the file beside a checkpoint: step, size and SHA-256 of what counts as whole."""
@@ -44,7 +45,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             new = {"step": step, "size": temporary.stat().st_size, "sha256": _sha256(temporary)}
             _write_check(target, [*_current(target), new])
             temporary.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             _write_check(target, [new])
         except (OSError, RuntimeError) as error:
             size = 0
@@ -153,15 +154,7 @@ def _write_check(path: Path, whole: list[dict[str, Any]]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(file)
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(file.parent)
 
 
 def _sha256(path: Path) -> str:

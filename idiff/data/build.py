@@ -7,7 +7,6 @@ number of workers writes the same bytes.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ from idiff.data.shards import ShardSet
 from idiff.data.slices import Job, read_done
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, DataError
+from idiff.utils.disk import own_folder
 
 CONFIGURATION = "build.json"
 REJECTED = "rejected.jsonl"
@@ -141,19 +141,7 @@ def finish(
 @contextlib.contextmanager
 def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Make the folder, lock it, and refuse it when it holds anything but the same build."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise DataError(f"{folder} cannot be written: {reason}. Give another --out.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"another process is building in {folder}. Wait for it, or give another --out."
-            ) from error
+    with own_folder(folder):
         file = folder / CONFIGURATION
         if file.exists():
             _check_same(folder, parse_json(file.read_bytes()), settings)

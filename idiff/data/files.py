@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from idiff.errors import DataError
+from idiff.utils.disk import sync_folder
 
 
 @contextlib.contextmanager
@@ -28,11 +29,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise DataError(
             f"{path} cannot be written: {error.strerror or error}. Free space there or give another folder."

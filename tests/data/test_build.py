@@ -116,7 +116,7 @@ def test_a_folder_with_other_shards_is_refused(tmp_path):
 def test_two_builds_in_one_folder_are_refused(tmp_path):
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ConfigError, match="another process is building"):
+        with pytest.raises(ConfigError, match="another process is writing"):
             toy(tmp_path)
 
 
