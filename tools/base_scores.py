@@ -34,6 +34,10 @@ RECIPE = (
 )  # fmt: skip
 
 
+LIMIT = 250
+"""Held-out scenes, phrases or figures a task."""
+
+
 def score(name: str, task: str) -> dict[str, Any]:
     """The metric card of a variant on the held-out scenes of a task, at the task's preset."""
     file = RUNS / "cards" / f"{name}_{task}.json"
@@ -42,7 +46,8 @@ def score(name: str, task: str) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(file.read_text())
         if card["checkpoint"]["sha256"] == load(name).sha256:
             return card
-    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task, "--out", str(file)]
+    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task, "--limit", str(LIMIT),
+             "--out", str(file)]  # fmt: skip
     print("$ idiff", *words, flush=True)
     subprocess.run([sys.executable, "-m", "idiff", *words], check=True)
     card = json.loads(file.read_text())
@@ -108,6 +113,7 @@ def main() -> None:
     filled = {
         "{recipe}": recipe(),
         "{table}": figures(),
+        "{limit}": str(LIMIT),
         "{adaptation}": adaptation(),
         "{curve}": curve.read_text().strip() if curve.exists() else "(not measured: run tools/steps_curve.py)",
     }
