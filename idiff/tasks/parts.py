@@ -79,10 +79,13 @@ def build_augment(specs: Sequence[Mapping[str, Any]] | None) -> Augment:
 
 
 def build_decoder(name: str, arguments: Mapping[str, Any] | None, *, default: Mapping[str, Any]) -> Decoder:
-    """The configured decoder; `default` are the task's settings of the colour decoder where no arguments are given."""
+    """The configured decoder; `default` are the task's settings of the colour decoder where no arguments are given.
+
+    An argument that is null is left out: so a configuration takes one back that a file below it set for another decoder.
+    """
     if arguments is None:
         arguments = default if name == "color" else {}
-    return build(name, **arguments)
+    return build(name, **{key: value for key, value in arguments.items() if value is not None})
 
 
 def needed_words(text: str) -> str:

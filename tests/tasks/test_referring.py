@@ -298,3 +298,8 @@ def test_half_a_colour_is_no_answer_where_one_asks_for_more():
         assert [bool(task.decode(paint, source, [triplet.query])[0].mask.any()) for task in tasks] == wanted
     with pytest.raises(ConfigError):
         ReferringSegmentation(min_score=1.5)
+
+
+def test_an_argument_of_another_decoder_can_be_taken_back():
+    task = ReferringSegmentation(decoder="unet", decoder_args={"smooth": None, "weights": "tiny", "color_share": 0.5})
+    assert task.decoder.describe()["color_share"] == 0.5
