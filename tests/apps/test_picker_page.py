@@ -269,7 +269,7 @@ def test_what_the_server_refuses_stays_in_the_browser(page, server):
     page.press("1", ENTER).says("saved", "✗ 1 refused: the pictures of sample 000000 have changed")
     page.press("1", ENTER)
     wait_for(lambda: list(decided(server)) == [1])
-    assert page.run("return pending().length") == 1
+    wait_for(lambda: page.run("return pending().length") == 1)
     page.driver.refresh()
     page.ready().says("where", "Sample 1 of 5 · not decided")
     page.says("saved", "✗ 1 refused")
