@@ -6,9 +6,10 @@ A task knows nothing of diffusion, Lightning or files. A new task is one subclas
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor
@@ -39,12 +40,26 @@ class Task(ABC):
             (`instances`, `phrases`).
         headline: the metric that stands for the task in `val/score`; larger is better.
         headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
+        settings: the constructor's arguments, defaults included, as they were given. Noted when the task is made, so that a
+            checkpoint can name the task and a cache can compare it without help from the subclass.
     """
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "picture"
     headline: ClassVar[str]
     headline_range: ClassVar[float] = 1.0
+    settings: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note the constructor's arguments."""
+        task = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls).bind(*args, **kwargs)
+        except TypeError:  # __init__ will say what is wrong; and unpickling calls this without arguments
+            return task
+        bound.apply_defaults()
+        task.settings = bound.arguments
+        return task
 
     @abstractmethod
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
