@@ -12,23 +12,16 @@ from typing import Any
 import yaml
 
 from idiff.cli.compose import compose, merge
+from idiff.cli.configured import settings_in
 from idiff.errors import CheckpointError, ConfigError, unknown
 from idiff.models.embedded import located, names
+from idiff.utils.settings import WEIGHTS
 
 OWN = ("name", "config", "command", "done", "result", "needs")
 """Keys of an entry that are about the chain; all others are settings that go over its configuration files."""
 
 PLACE = re.compile(r"\{([\w-]+)\}")
 NAME = re.compile(r"[\w-]+")
-BACKBONE = ("model", "init_args", "backbone", "init_args")
-BASES = (
-    ("model", "init_args", "init_from"),
-    (*BACKBONE, "unet_weights"),
-    (*BACKBONE, "autoencoder", "init_args", "weights"),
-    (*BACKBONE, "text", "init_args", "weights"),
-    ("model", "init_args", "autoencoder", "init_args", "weights"),
-)
-"""Settings that name weights a training starts from."""
 
 RESULTS = {"last": "checkpoints/last.ckpt", "best": "checkpoints/best.ckpt"}
 
@@ -68,8 +61,8 @@ class Entry:
             options = {"--checkpoint", "--model"} if self.words[:2] == ["data", "cache"] else {"--checkpoint"}
             pairs = zip(self.words, self.words[1:], strict=False)
             return {word: value for word, value in pairs if word in options}
-        found = {".".join(way): _at(self.config, way) for way in BASES}
-        return {setting: str(value) for setting, value in found.items() if value}
+        found = settings_in(self.config, "model")
+        return {each.path: str(each.value) for each in found if WEIGHTS in each.marks and each.value}
 
     def origins(self) -> dict[str, str]:
         """What it is made from: its weights, results of former stages and training shards; label -> path."""

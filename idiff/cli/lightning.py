@@ -47,18 +47,26 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
 
+CALLBACKS = {
+    "ema": WeightAverage, "evaluate": Evaluate, "last": KeepLast, "best": BestCheckpoint, "predictions": PredictionWriter,
+}  # fmt: skip
+"""The callbacks every run has; each is set in the configuration under its name."""
+
+SECTIONS: dict[str, type] = {"model": Stage, "data": LightningDataModule, "trainer": Trainer, **CALLBACKS}
+"""What a configuration holds under each name: an object of this class."""
+
+RESUME_ALLOW = "resume.allow"
+
+
 class StageCLI(LightningCLI):
     """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The callbacks every run has; each is set in the configuration under its name."""
-        parser.add_lightning_class_args(WeightAverage, "ema")
-        parser.add_lightning_class_args(Evaluate, "evaluate")
-        parser.add_lightning_class_args(KeepLast, "last")
-        parser.add_lightning_class_args(BestCheckpoint, "best")
-        parser.add_lightning_class_args(PredictionWriter, "predictions")
+        """The callbacks every run has, and what may differ when a run goes on."""
+        for name, kind in CALLBACKS.items():
+            parser.add_lightning_class_args(kind, name)
         parser.add_argument(
-            "--resume.allow",
+            f"--{RESUME_ALLOW}",
             default="",
             help="settings that may differ from the checkpoint's, dotted, with commas between",
         )
@@ -92,7 +100,7 @@ class StageCLI(LightningCLI):
         config = config.get(self.subcommand, config)
         self.model.run_config = {key: config[key] for key in PARTS if key in config}
         if self._resumed.get("config"):
-            allow = [name.strip() for name in self._get(self.config, "resume.allow").split(",") if name.strip()]
+            allow = [name.strip() for name in self._get(self.config, RESUME_ALLOW).split(",") if name.strip()]
             refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
         if self._resumed:
             steps = self.trainer.max_steps

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import re
-from typing import Any
 
+from idiff.cli.configured import known_words
 from idiff.errors import IdiffError, suggest
 
 NOISE = (
@@ -24,34 +22,6 @@ UNKNOWN = (
     re.compile(r"[Oo]ption ['\"]([\w.]+)['\"]"),
 )
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
-CONFIGURED = {
-    "lightning.pytorch": ("Trainer",),
-    "idiff.stages": ("TaskTraining", "PreferenceTraining", "AutoencoderTraining"),
-    "idiff.stages.base": ("Stage",),
-    "idiff.models.backbone": ("LatentDiffusion", "Objective"),
-    "idiff.models.lora": ("Lora",),
-    "idiff.models.autoencoder": ("Autoencoder",),
-    "idiff.models.text": ("TextEncoder",),
-    "idiff.callbacks": ("Evaluate", "KeepLast", "PredictionWriter", "WeightAverage"),
-    "idiff.data.datamodule": ("StreamDataModule", "TaskDataModule", "MixtureDataModule", "TaskEntry"),
-    "idiff.tasks": ("SemanticSegmentation", "KeypointDetection", "ReferringSegmentation"),
-    "idiff.types": ("Sampling",),
-}
-"""Classes whose settings a configuration names."""
-
-SECTIONS = (
-    "model",
-    "data",
-    "trainer",
-    "ema",
-    "evaluate",
-    "last",
-    "best",
-    "predictions",
-    "resume",
-    "allow",
-    "ckpt_path",
-)
 
 
 def short(message: str, *, where: str) -> str:
@@ -80,8 +50,9 @@ def short(message: str, *, where: str) -> str:
     for pattern in UNKNOWN:
         match = pattern.search(text)
         if match:
-            strange = [part for part in match.group(1).split(".") if part not in known_words()]
-            text += suggest(strange[-1], known_words()) if strange else ""
+            known = known_words()
+            strange = [part for part in match.group(1).split(".") if part not in known]
+            text += suggest(strange[-1], known) if strange else ""
             break
     return ": ".join(part for part in (where, ".".join(names), text) if part)
 
@@ -92,13 +63,3 @@ def said_by_us(error: BaseException) -> IdiffError | None:
     while inner is not None and not isinstance(inner, IdiffError):
         inner = inner.__cause__ or inner.__context__
     return inner
-
-
-def known_words() -> set[str]:
-    """Names of settings, for did-you-mean."""
-    words = {"class_path", "init_args", *SECTIONS}
-    for module, names in CONFIGURED.items():
-        for name in names:
-            item: Any = getattr(importlib.import_module(module), name)
-            words |= set(inspect.signature(item).parameters)
-    return words - {"self", "args", "kwargs", "optim", "options"}

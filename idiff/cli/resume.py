@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from idiff.cli.configured import settings_in
 from idiff.errors import ConfigError
 
 PARTS = ("model", "data", "ema", "trainer")
 """Parts of a configuration that a checkpoint carries."""
 
 TRAINER = frozenset({"gradient_clip_val", "gradient_clip_algorithm", "precision"})
-"""Trainer settings that what is learned depends on. The others say how long, where and how often it is looked at."""
+"""Trainer settings that what is learned depends on. The others say how long, where and how often it is looked at.
 
-FREE = frozenset(
-    {
-        # compared elsewhere: global batch and fingerprint by the data module, frozen weights by SHA-256
-        "batch_size", "rebase", "train", "weights",
-        # what is kept in memory, not what is learned
-        "gradient_checkpointing",
-        # read when a run begins
-        "init_from", "unet_weights",
-        # nothing is learned from them
-        "val", "val_samples", "val_groups", "num_workers", "max_bad_fraction", "max_rows", "max_skipped",
-        "sampling", "ask", "phrasings", "decoder", "decoder_args", "overlap",
-    }
-)  # fmt: skip
-"""Names of settings, anywhere under `model` and `data`, that may always differ."""
+They are listed here because the class is Lightning's; parameters of other classes carry a mark where they may always differ.
+"""
 
 NOT_SET = "not set"
 SHOWN = 5
@@ -47,7 +36,9 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         before, now = old.get(part, {}), new.get(part, {})
         if part == "trainer":
             before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
-        _compare(before, now, part, changes)
+        if before != now:
+            free = {each.path for side in (old, new) for each in settings_in(side, part) if each.marks}
+            _compare(before, now, part, free, changes)
     return changes
 
 
@@ -89,11 +80,11 @@ def names_in(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _compare(old: Any, new: Any, path: str, changes: dict[str, tuple[Any, Any]]) -> None:
+def _compare(old: Any, new: Any, path: str, free: Container[str], changes: dict[str, tuple[Any, Any]]) -> None:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*new, *(key for key in old if key not in new)]:
-            if key not in FREE:
-                _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), f"{path}.{key}", changes)
+            if (place := f"{path}.{key}") not in free:
+                _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), place, free, changes)
     elif old != new and (old, new) != (NOT_SET, None):  # a setting that is newer than the checkpoint, and is not used
         changes[path] = (old, new)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -20,6 +20,7 @@ from idiff.errors import ConfigError
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task
 from idiff.types import Batch, Sampling
+from idiff.utils.settings import FREE
 
 
 class StreamDataModule(LightningDataModule):
@@ -56,17 +57,17 @@ class StreamDataModule(LightningDataModule):
         self,
         entries: Mapping[str, TaskEntry],
         *,
-        batch_size: int = 32,
-        num_workers: int = 0,
+        batch_size: Annotated[int, FREE] = 32,
+        num_workers: Annotated[int, FREE] = 0,
         seed: int = 0,
-        val_samples: int | None = 64,
-        val_groups: int = 8,
-        max_bad_fraction: float = 0.01,
+        val_samples: Annotated[int | None, FREE] = 64,
+        val_groups: Annotated[int, FREE] = 8,
+        max_bad_fraction: Annotated[float, FREE] = 0.01,
         mode: Literal["indexed", "sequential"] = "indexed",
         epoch_samples: int | None = None,
-        rebase: bool = False,
+        rebase: Annotated[bool, FREE] = False,
         cache: str | None = None,
-        overlap: Literal["refuse", "warn"] = "refuse",
+        overlap: Annotated[Literal["refuse", "warn"], FREE] = "refuse",
     ) -> None:
         super().__init__()
         self.entries = dict(entries)
@@ -242,11 +243,11 @@ class TaskDataModule(StreamDataModule):
         self,
         task: Task | None = None,
         *,
-        train: str | None = None,
-        val: str | None = None,
+        train: Annotated[str | None, FREE] = None,
+        val: Annotated[str | None, FREE] = None,
         name: str | None = None,
         weight: float = 1.0,
-        sampling: Sampling | None = None,
+        sampling: Annotated[Sampling | None, FREE] = None,
         **options: Any,
     ) -> None:
         if task is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -14,6 +14,7 @@ from idiff.data.loaders import start_worker
 from idiff.data.sentences import Sentences
 from idiff.errors import ConfigError, missing
 from idiff.types import Batch
+from idiff.utils.settings import FREE
 
 
 class _Batches(Dataset[Batch]):
@@ -70,8 +71,8 @@ class SentenceDataModule(LightningDataModule):
     def __init__(
         self,
         *,
-        batch_size: int = 128,
-        num_workers: int = 0,
+        batch_size: Annotated[int, FREE] = 128,
+        num_workers: Annotated[int, FREE] = 0,
         seed: int = 0,
         words: str | None = None,
         epoch_steps: int = 1_000_000,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from torch.utils.data import DataLoader
 
@@ -22,6 +22,7 @@ from idiff.errors import ConfigError, DataError
 from idiff.tasks.base import Task
 from idiff.types import Sampling
 from idiff.utils.seeds import hash64
+from idiff.utils.settings import FREE
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,12 @@ class TaskEntry:
     def __init__(
         self,
         task: Task,
-        train: str | None = None,
-        val: str | None = None,
+        train: Annotated[str | None, FREE] = None,
+        val: Annotated[str | None, FREE] = None,
         *,
         weight: float = 1.0,
         rows: int | None = None,
-        sampling: Sampling | None = None,
+        sampling: Annotated[Sampling | None, FREE] = None,
     ) -> None:
         self.task, self.train, self.val, self.weight, self.rows = task, train, val, weight, rows
         self.sampling = Sampling() if sampling is None else sampling

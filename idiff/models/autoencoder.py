@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from idiff.diffusion import per_sample_noise
 from idiff.errors import CheckpointError
 from idiff.models.folders import folder_sha256, subfolder
+from idiff.utils.settings import WEIGHTS
 
 
 class Autoencoder(nn.Module):
@@ -30,7 +31,7 @@ class Autoencoder(nn.Module):
         CheckpointError: neither or both are given, or the folder holds no autoencoder.
     """
 
-    def __init__(self, *, config: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, *, config: dict[str, Any] | None = None, weights: Annotated[str | None, WEIGHTS] = None) -> None:
         super().__init__()
         if (config is None) == (weights is None):
             raise CheckpointError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.types import Batch, Sampling
 from idiff.utils.seeds import torch_rng
+from idiff.utils.settings import FREE, WEIGHTS
 
 CHANGED = 1e-3
 """Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
@@ -64,11 +65,11 @@ class LatentDiffusion(nn.Module):
         autoencoder: Autoencoder,
         text: TextEncoder,
         unet: dict[str, Any] | None = None,
-        unet_weights: str | None = None,
+        unet_weights: Annotated[str | None, WEIGHTS] = None,
         objective: Objective | None = None,
         with_source: bool = True,
         sample_seed: int = 0,
-        gradient_checkpointing: bool = False,
+        gradient_checkpointing: Annotated[bool, FREE] = False,
     ) -> None:
         super().__init__()
         if autoencoder.reference is None:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
 from idiff.models.folders import folder_sha256, subfolder
+from idiff.utils.settings import WEIGHTS
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,11 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, *, config: dict[str, Any] | None = None, weights: str | None = None, tokenizer: str | None = None
+        self,
+        *,
+        config: dict[str, Any] | None = None,
+        weights: Annotated[str | None, WEIGHTS] = None,
+        tokenizer: str | None = None,
     ) -> None:
         super().__init__()
         if (config is None) == (weights is None):

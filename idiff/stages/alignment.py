@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from idiff.models.backbone import LatentDiffusion
 from idiff.stages.tasks import TaskTraining
 from idiff.types import Batch
 from idiff.utils.seeds import torch_rng
+from idiff.utils.settings import WEIGHTS
 
 ADAPTER = "lora_"
 """In the names of weights that change nothing before they are trained."""
@@ -43,7 +44,12 @@ class PreferenceTraining(TaskTraining):
     """
 
     def __init__(
-        self, *, backbone: LatentDiffusion, init_from: str | None = None, beta: float = 2500.0, **options: Any
+        self,
+        *,
+        backbone: LatentDiffusion,
+        init_from: Annotated[str | None, WEIGHTS] = None,
+        beta: float = 2500.0,
+        **options: Any,
     ) -> None:
         if init_from is None:
             raise ConfigError(

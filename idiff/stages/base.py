@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Annotated, Any
 
 import lightning.pytorch as pl
 import torch
@@ -18,6 +18,7 @@ from idiff.stages.muon import Muon, split
 from idiff.stages.progress import align_loops
 from idiff.types import Batch
 from idiff.utils.seeds import hash64
+from idiff.utils.settings import FREE
 
 
 class Stage(pl.LightningModule):
@@ -50,7 +51,7 @@ class Stage(pl.LightningModule):
         warmup_steps: int = 0,
         decay: str = "constant",
         seed: int = 0,
-        max_skipped: int = 5,
+        max_skipped: Annotated[int, FREE] = 5,
     ) -> None:
         super().__init__()
         if decay not in {"constant", "cosine"}:

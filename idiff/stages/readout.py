@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from idiff.stages.held_out import HeldOut
 from idiff.stages.reading import readout_loss, repaint
 from idiff.types import Batch, Sampling
 from idiff.utils.seeds import torch_rng
+from idiff.utils.settings import WEIGHTS
 
 
 class ReadoutTraining(Stage):
@@ -68,7 +69,7 @@ class ReadoutTraining(Stage):
         overlap_weight: float = 0.05,
         disturbance: Disturbance | None = None,
         calibrate_bias: bool = True,
-        init_from: str | None = None,
+        init_from: Annotated[str | None, WEIGHTS] = None,
         **optim: Any,
     ) -> None:
         super().__init__(**optim)

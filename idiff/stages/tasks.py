@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from idiff.models.lora import Lora, adapt
 from idiff.models.transfer import hand_over
 from idiff.stages.base import Stage
 from idiff.types import Batch, Sampling
+from idiff.utils.settings import FREE, WEIGHTS
 
 
 class TaskTraining(Stage):
@@ -38,10 +39,10 @@ class TaskTraining(Stage):
         self,
         *,
         backbone: LatentDiffusion,
-        init_from: str | None = None,
+        init_from: Annotated[str | None, WEIGHTS] = None,
         lora: Lora | None = None,
-        sampling: Sampling | None = None,
-        max_rows: int = 64,
+        sampling: Annotated[Sampling | None, FREE] = None,
+        max_rows: Annotated[int, FREE] = 64,
         **optim: Any,
     ) -> None:
         super().__init__(**optim)

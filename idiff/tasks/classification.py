@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
+from idiff.utils.settings import READING
 from idiff.utils.text import name_words
 
 _ALL_CLASSES = 20
@@ -90,13 +91,13 @@ class ImageClassification(Task):
         negatives: float = 0.2,
         flip: float = 0.5,
         crop: bool = True,
-        ask: Literal["auto", "all", "present"] = "auto",
-        min_score: float = 0.0,
+        ask: Annotated[Literal["auto", "all", "present"], READING] = "auto",
+        min_score: Annotated[float, READING] = 0.0,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
-        decoder: str = "color",
-        decoder_args: dict[str, Any] | None = None,
-        phrasings: str = "seen",
+        decoder: Annotated[str, READING] = "color",
+        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
+        phrasings: Annotated[str, READING] = "seen",
     ) -> None:
         if ask not in {"auto", "all", "present"}:
             raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")

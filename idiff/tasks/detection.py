@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -46,6 +46,7 @@ from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import chain, warp_labels
 from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
+from idiff.utils.settings import READING
 from idiff.utils.text import name_words
 
 _ALL_CLASSES = 20
@@ -95,14 +96,14 @@ class ObjectDetection(Task):
         negatives: float = 0.2,
         flip: float = 0.5,
         crop: bool = True,
-        ask: Literal["auto", "all", "present"] = "auto",
-        min_pixels: int = 8,
-        min_score: float = 0.0,
+        ask: Annotated[Literal["auto", "all", "present"], READING] = "auto",
+        min_pixels: Annotated[int, READING] = 8,
+        min_score: Annotated[float, READING] = 0.0,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
-        decoder: str = "color",
-        decoder_args: dict[str, Any] | None = None,
-        phrasings: str = "seen",
+        decoder: Annotated[str, READING] = "color",
+        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
+        phrasings: Annotated[str, READING] = "seen",
     ) -> None:
         if ask not in {"auto", "all", "present"}:
             raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")

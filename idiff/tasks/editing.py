@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.masks import decode_mask, mask_size
+from idiff.utils.settings import READING
 from idiff.utils.text import normalise_prompt
 
 
@@ -55,7 +56,7 @@ class InstructEditing(Task):
     headline = "psnr_inside"
     headline_range = 50.0
 
-    def __init__(self, size: int = 64, threshold: int = 20, keep: float = 0.0) -> None:
+    def __init__(self, size: int = 64, threshold: int = 20, keep: Annotated[float, READING] = 0.0) -> None:
         if not 0 <= threshold <= 254:
             raise ConfigError(f"{threshold=} must lie in 0 to 254 grey levels.")
         if not 0 <= keep <= 254:

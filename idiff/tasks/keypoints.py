@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
+from idiff.utils.settings import READING
 
 MOST = 5
 """Most joints of one prompt, and the channels of `Triplet.answer`."""
@@ -85,12 +86,12 @@ class KeypointDetection(Task):
         flip: float = 0.5,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
-        decoder: str = "color",
-        decoder_args: dict[str, Any] | None = None,
-        threshold: float = 0.25,
-        faint: bool = False,
-        phrasings: str = "seen",
-        score: str = "all",
+        decoder: Annotated[str, READING] = "color",
+        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
+        threshold: Annotated[float, READING] = 0.25,
+        faint: Annotated[bool, READING] = False,
+        phrasings: Annotated[str, READING] = "seen",
+        score: Annotated[str, READING] = "all",
     ) -> None:
         self.size = check_size(size)
         self.colors = painting.palette(palette)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from idiff.transforms.geometry import Matrix, warp_labels
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.masks import decode_mask, mask_size
+from idiff.utils.settings import READING
 from idiff.utils.text import name_words, normalise_prompt
 
 
@@ -81,13 +82,13 @@ class ReferringSegmentation(Task):
         size: int = 64,
         palette: str = "saturated",
         transparency: float = 0.3,
-        min_pixels: int = 8,
-        min_score: float = 0.0,
+        min_pixels: Annotated[int, READING] = 8,
+        min_score: Annotated[float, READING] = 0.0,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
-        decoder: str = "color",
-        decoder_args: dict[str, Any] | None = None,
-        phrasings: str = "seen",
+        decoder: Annotated[str, READING] = "color",
+        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
+        phrasings: Annotated[str, READING] = "seen",
         crop: bool = True,
     ) -> None:
         if min_pixels < 1:

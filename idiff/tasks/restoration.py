@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from idiff.transforms.geometry import Matrix
 from idiff.transforms.windows import frame_window, window_slices
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture, to_tensor
+from idiff.utils.settings import READING
 
 
 class Restoration(Task):
@@ -56,9 +57,9 @@ class Restoration(Task):
         size: int = 64,
         flip: float = 0.5,
         instructions: str | None = None,
-        phrasings: str = "seen",
-        whole: bool = False,
-        overlap: float = 0.125,
+        phrasings: Annotated[str, READING] = "seen",
+        whole: Annotated[bool, READING] = False,
+        overlap: Annotated[float, READING] = 0.125,
     ) -> None:
         self.size = check_size(size)
         if not 0.0 <= overlap <= 0.5:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ from idiff.tasks.parts import (
 from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
+from idiff.utils.settings import READING
 from idiff.utils.text import name_words
 
 _ALL_CLASSES = 20
@@ -94,13 +95,13 @@ class SemanticSegmentation(Task):
         min_pixels: int = 16,
         flip: float = 0.5,
         crop: bool = True,
-        ask: Literal["auto", "all", "present"] = "auto",
+        ask: Annotated[Literal["auto", "all", "present"], READING] = "auto",
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
-        decoder: str = "color",
-        decoder_args: dict[str, Any] | None = None,
-        min_score: float = 0.0,
-        phrasings: str = "seen",
+        decoder: Annotated[str, READING] = "color",
+        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
+        min_score: Annotated[float, READING] = 0.0,
+        phrasings: Annotated[str, READING] = "seen",
         classes_a_prompt: int = 1,
         legend: str | None = None,
     ) -> None:

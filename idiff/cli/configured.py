@@ -1,0 +1,57 @@
+"""What the settings of a configuration are: the classes that its sections hold, their marks, and all names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from idiff.utils.settings import ARGUMENTS, CLASS, UNKNOWN, Mark, Setting, marks_of, parameters, reachable, walk
+
+
+def settings_in(config: Mapping[str, Any], part: str) -> Iterator[Setting]:
+    """Every setting of one section of a configuration; paths begin with the section's name."""
+    return walk(config.get(part), _sections().get(part, UNKNOWN), unknown=_by_name, path=part)
+
+
+def known_words() -> set[str]:
+    """Names of all settings, for did-you-mean."""
+    from lightning.pytorch import Trainer
+
+    from idiff.cli.lightning import RESUME_ALLOW
+
+    kinds = {*_classes(), Trainer}
+    words = {name for kind in kinds for name in parameters(kind)} | set(inspect.signature(Trainer.fit).parameters)
+    return (words | {CLASS, ARGUMENTS, *_sections(), *RESUME_ALLOW.split(".")}) - {"self"}
+
+
+def _sections() -> Mapping[str, type]:
+    from idiff.cli.lightning import SECTIONS
+
+    return SECTIONS
+
+
+def _classes() -> set[type]:
+    """Classes that a configuration can name; Lightning's own are left out."""
+    import idiff.data.datamodule
+    import idiff.data.sentence_datamodule
+    import idiff.stages  # noqa: F401
+
+    return reachable(kind for name, kind in _sections().items() if name != "trainer")
+
+
+@cache
+def _marks() -> Mapping[str, frozenset[Mark]]:
+    """Names of this package's settings -> the marks they carry in every class that has them."""
+    found: dict[str, frozenset[Mark]] = {}
+    for kind in _classes():
+        if kind.__module__.startswith("idiff."):
+            for name, each in parameters(kind).items():
+                marks = marks_of(each.annotation)
+                found[name] = found.get(name, marks) & marks
+    return found
+
+
+def _by_name(name: str) -> frozenset[Mark]:
+    return _marks().get(name, frozenset())
