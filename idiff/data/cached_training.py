@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from idiff.data.dataset import LoadingError, PositionSampler
-from idiff.data.latents import CachedRow, LatentCache, drawing_settings
+from idiff.data.latents import CachedRow, LatentCache
 from idiff.data.loaders import process_options
 from idiff.data.stream import Layout, Stream
 from idiff.errors import DataError
 from idiff.tasks.base import Task
+from idiff.tasks.drawing import drawing_settings
 from idiff.types import VOID, Batch, Latents
 from idiff.utils.seeds import hash64
 

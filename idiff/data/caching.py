@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from idiff.data.dataset import BadSamples, Part
 from idiff.data.files import write_atomic
-from idiff.data.latents import NAME, PLAN, ROWS, STATES, CacheManifest, LatentCache, drawing_settings, part_folder
+from idiff.data.latents import NAME, PLAN, ROWS, STATES, CacheManifest, LatentCache, part_folder
 from idiff.data.loaders import process_options
 from idiff.errors import BadSampleError, DataError
+from idiff.tasks.drawing import drawing_settings
 from idiff.types import VOID, Triplet
 from idiff.utils.seeds import numpy_rng
 

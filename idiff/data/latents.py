@@ -21,10 +21,8 @@ from torch import Tensor
 
 from idiff.data.files import write_atomic
 from idiff.errors import DataError, missing
-from idiff.tasks.base import Task
-from idiff.utils.seeds import hash64
 
-SCHEMA = 1
+SCHEMA = 2
 NAME = "cache.json"
 PLAN = "plan.json"
 """What a cache that is not whole yet is going to be."""
@@ -32,11 +30,6 @@ PLAN = "plan.json"
 STATES = "states.npy"
 ROWS = 4096
 """Rows of a part: what a killed build loses at most."""
-
-READING = frozenset(
-    {"min_score", "faint", "keep", "decoder", "decoder_options", "ask", "phrasings", "flip_test", "weights"}
-)
-"""Settings of tasks that decide how answers are asked for and read, not how rows are drawn."""
 
 
 @dataclass(slots=True)
@@ -65,22 +58,6 @@ class CacheManifest:
         """Write `cache.json` atomically, last: a folder without it is no whole cache."""
         text = json.dumps(asdict(self) | {"schema": SCHEMA}, indent=1, sort_keys=True)
         write_atomic(folder / NAME, text.encode() + b"\n")
-
-
-def drawing_settings(task: Task) -> dict[str, Any]:
-    """What decides how a task draws its rows: its plain attributes, but for those that only say how answers are read."""
-    plain: dict[str, Any] = {"class": f"{type(task).__module__}.{type(task).__qualname__}"}
-    for name, value in vars(task).items():
-        if name in READING or name.startswith("_"):
-            continue
-        try:
-            plain[name] = json.loads(json.dumps(value))
-        except (TypeError, ValueError):
-            continue
-    bank = getattr(task, "bank", None)
-    if bank is not None:
-        plain["instructions"] = f"{hash64(*(repr(template) for template in bank.templates)):016x}"
-    return plain
 
 
 @dataclass(slots=True)

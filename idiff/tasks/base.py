@@ -41,7 +41,8 @@ class Task(ABC):
         headline: the metric that stands for the task in `val/score`; larger is better.
         headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
         settings: the constructor's arguments, defaults included, as they were given. Noted when the task is made, so that a
-            checkpoint can name the task and a cache can compare it without help from the subclass.
+            checkpoint can name the task and a cache can compare it without help from the subclass. A parameter that only says how
+            answers are asked for or read is marked: `Annotated[float, READING]`, see `idiff.utils.settings`.
     """
 
     kind: ClassVar[str]

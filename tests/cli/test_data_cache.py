@@ -146,10 +146,15 @@ def test_an_epoch_draws_items_not_views(part, encoder, tmp_path):
 
 def test_a_cache_of_other_settings_or_other_weights_is_refused(part, tiny, encoder, tmp_path):
     build_cache(part, tmp_path / "segmentation", encoder=encoder, views=1, seed=0)
+    sentences = tmp_path / "mine.txt"
+    sentences.write_text("Paint each {object} in {color}.")
     with pytest.raises(
         DataError, match=r"drawn with other settings than task 'segmentation' has: negatives 0\.2 -> 0\.4"
     ):
         open_cached({"segmentation": (SemanticSegmentation(negatives=0.4), 1.0)}, tmp_path, seed=0)
+    for other in ({"augment": []}, {"instructions": str(sentences)}):
+        with pytest.raises(DataError, match=f"drawn with other settings .*{next(iter(other))} None -> "):
+            open_cached({"segmentation": (SemanticSegmentation(**other), 1.0)}, tmp_path, seed=0)
     reading = SemanticSegmentation(
         min_score=0.7, decoder_args={"smooth": 1}
     )  # decide how answers are read, not how rows look
@@ -159,6 +164,14 @@ def test_a_cache_of_other_settings_or_other_weights_is_refused(part, tiny, encod
     batch.latents.made_by = ("0" * 64, batch.latents.made_by[1])
     with pytest.raises(ConfigError, match="made with another autoencoder or text encoder"):
         tiny.loss(batch, seed=0)
+
+
+def test_a_cache_of_an_older_version_is_refused_in_one_sentence(part, encoder, tmp_path):
+    build_cache(part, tmp_path / "segmentation", encoder=encoder, views=1, seed=0)
+    path = tmp_path / "segmentation" / "cache.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 1}))
+    with pytest.raises(DataError, match=r"cache\.json has schema 1, this version reads 2: make the cache again\.$"):
+        open_cached({"segmentation": (part.task, 1.0)}, tmp_path, seed=0)
 
 
 def test_training_from_a_cache_is_cut_and_goes_on_bit_by_bit(experiment, monkeypatch):
