@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from idiff.data.build import build
-from idiff.data.shards import ShardSet
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import RawSample, Source
 
 ROUNDS = 5

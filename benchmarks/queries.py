@@ -18,7 +18,7 @@ import torch
 
 from idiff.data.sources.synthetic import SyntheticSource
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sampling, Triplet
 

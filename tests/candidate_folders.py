@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 
-from idiff.data.scenes import SCENE_TASKS, draw_scene
 from idiff.errors import BadSampleError
+from idiff.synthetic.scenes import SCENE_TASKS, draw_scene
 from idiff.utils.picture_files import encode_png
 from idiff.utils.seeds import hash64, numpy_rng
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from idiff.alignment.candidates import Candidate, CandidateFolder, CandidateSample
 from idiff.cli import main
-from idiff.data.shards import ShardSet
+from idiff.data.shards.reader import ShardSet
 from idiff.utils.picture_files import encode_png
 
 SHARES = (0.2, 0.9, -0.5, 0.6)

@@ -10,11 +10,11 @@ import yaml
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
 
+from idiff.chains.experiment import read_experiment
 from idiff.cli import COMMANDS, lightning, main
-from idiff.cli.chain import read_experiment
-from idiff.cli.compose import compose
+from idiff.config.compose import compose
+from idiff.data.loading.training import TaskEntry
 from idiff.data.sentence_datamodule import SentenceDataModule
-from idiff.data.training import TaskEntry
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"

@@ -6,9 +6,9 @@ from PIL import Image
 from small_models import ROOT
 
 from idiff.cli import main
-from idiff.cli.task_slice import TaskSlice
-from idiff.models.checkpoints import load
-from idiff.models.presets import store_preset
+from idiff.evaluation.task_slice import TaskSlice
+from idiff.models.io.checkpoint import load
+from idiff.models.io.preset_files import store_preset
 from idiff.utils.presets import Preset
 
 PRESET = Preset(

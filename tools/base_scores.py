@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from idiff.cli.compose import compose
-from idiff.data.captioned import Captioned
-from idiff.data.collate import collate_rows
-from idiff.data.dataset import Row
-from idiff.data.shards import ShardSet
-from idiff.models.checkpoints import load
+from idiff.config.compose import compose
+from idiff.data.loading.collate import collate_rows
+from idiff.data.loading.dataset import Row
+from idiff.data.shards.reader import ShardSet
+from idiff.models.io.checkpoint import load
+from idiff.tasks.captioned import Captioned
 from idiff.utils.seeds import numpy_rng
 
 ROOT = Path(__file__).resolve().parents[1]

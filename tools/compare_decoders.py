@@ -21,11 +21,11 @@ from scipy.stats import wilcoxon
 
 from idiff.callbacks.scoring import answers
 from idiff.data.datamodule import TaskDataModule
-from idiff.decoders.asked import asked_paint, visible
+from idiff.decoders.queries import asked_paint, visible
 from idiff.errors import IdiffError
 from idiff.metrics import oks
 from idiff.metrics.calibration import CalibrationError
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 from idiff.tasks.saved import restore_task
 
 RESAMPLES = 10_000

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from idiff.cli.compose import compose
-from idiff.cli.resume import PARTS
-from idiff.data.shards import ShardSet
-from idiff.models.checkpoints import Loaded, load
-from idiff.models.exports import write_folder
-from idiff.models.familiarity import Familiarity
+from idiff.config.compose import compose
+from idiff.config.resume import PARTS
+from idiff.data.shards.reader import ShardSet
+from idiff.models.io.checkpoint import Loaded, load
+from idiff.models.io.export import write_folder
+from idiff.models.ood import Familiarity
 from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.images import to_tensor
 

@@ -17,13 +17,13 @@ from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
 from idiff.cli.lightning import _quiet
-from idiff.cli.measuring import Painting, placed
-from idiff.cli.task_slice import TaskSlice
 from idiff.cli.tune import STEPS, counts
-from idiff.cli.tuning import Point
-from idiff.cli.tuning_plots import draw_curves, markdown
 from idiff.errors import IdiffError
-from idiff.models.checkpoints import load
+from idiff.evaluation.measure import Painting, placed
+from idiff.evaluation.task_slice import TaskSlice
+from idiff.evaluation.tuning import Point
+from idiff.evaluation.tuning_plots import draw_curves, markdown
+from idiff.models.io.checkpoint import load
 from idiff.tasks.saved import restore_task
 
 TASKS = ("segmentation", "referring", "keypoints", "editing", "denoise", "deblur", "dewatermark")

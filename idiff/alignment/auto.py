@@ -15,8 +15,8 @@ from torchmetrics import Metric
 from idiff.alignment.candidates import CandidateFolder, CandidateSample
 from idiff.alignment.generate import one_prompt
 from idiff.alignment.picks import MOST, PickJournal
-from idiff.data.quality.features import ClipFeatures
-from idiff.data.shards import ShardSet
+from idiff.curation.quality.features import ClipFeatures
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import DataError, missing, unknown
 from idiff.tasks.base import Task
 from idiff.types import Truth

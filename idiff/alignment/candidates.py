@@ -23,10 +23,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from idiff.data.annotation import parse_json
-from idiff.data.files import write_atomic
+from idiff.data.shards.annotation import parse_json
 from idiff.errors import ConfigError, DataError, missing
 from idiff.utils.disk import own_folder
+from idiff.utils.files import write_atomic
 
 SCHEMA = 1
 NAME = "align.json"

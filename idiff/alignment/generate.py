@@ -11,10 +11,10 @@ import torch
 
 from idiff.alignment.candidates import Candidate, CandidateFolder, CandidateSample
 from idiff.alignment.grid import facts
-from idiff.data.shards import ShardSet
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, DataError
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.variants import paint_variants
+from idiff.models.guidance_grid import paint_variants
 from idiff.tasks.base import Task
 from idiff.types import Sample, Sampling, Triplet
 from idiff.utils.images import to_picture

@@ -13,10 +13,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
 from torch import Tensor
 
-from idiff.callbacks.pictures import rows_of
+from idiff.callbacks.grids import rows_of
+from idiff.callbacks.protocols import evaluations_of, painter, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import Answer, Score, Scorer
-from idiff.callbacks.seen import evaluations_of, painter, task_of
 from idiff.tasks.base import Task
 from idiff.types import Batch, Picture
 

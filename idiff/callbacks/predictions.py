@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from idiff.callbacks.protocols import painter, task_of
 from idiff.callbacks.scoring import Answer, answers
-from idiff.callbacks.seen import painter, task_of
 from idiff.errors import ConfigError
 from idiff.metrics.detection import coco_detection_results
 from idiff.metrics.results import (

@@ -22,10 +22,10 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change a picture as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
-    "export": ("idiff.cli.exchange", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
-    "align": ("idiff.cli.align", "candidates of edits, the picks of people among them, shards of the picks"),
+    "export": ("idiff.cli.export", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
+    "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
     "instructions": ("idiff.cli.instructions", "check the sentences that ask for a task, and multiply them"),
-    "data": ("idiff.cli.data", "build, check and look at shards"),
+    "data": ("idiff.cli.data.commands", "build, check and look at shards"),
 }
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.words import WordParser, at_least_one
+from idiff.cli.arguments import WordParser, at_least_one
 from idiff.errors import ConfigError
 
 ASKS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff._version import __version__
-from idiff.cli.words import WordParser, at_least_one, not_negative
+from idiff.cli.arguments import WordParser, at_least_one, not_negative
 from idiff.errors import ConfigError
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
@@ -85,11 +85,11 @@ def run(words: list[str]) -> int:
     from idiff.callbacks.benchmark import Benchmark
     from idiff.callbacks.predictions import PredictionFiles
     from idiff.callbacks.records import render_table
-    from idiff.cli.clip_metrics import clip_metrics, reasons
     from idiff.cli.lightning import _quiet
-    from idiff.cli.measuring import Painting, measure
+    from idiff.evaluation.clip_metrics import clip_metrics, reasons
+    from idiff.evaluation.measure import Painting, measure
     from idiff.metrics.bootstrap import LEVEL
-    from idiff.models.checkpoints import load
+    from idiff.models.io.checkpoint import load
     from idiff.tasks.saved import restore_task
 
     _quiet()

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idiff.cli.words import WordParser, at_least_one
+from idiff.cli.arguments import WordParser, at_least_one
 from idiff.errors import ConfigError, ServiceError
 
 if TYPE_CHECKING:
-    from idiff.tasks.instructions.answers import Answers
-    from idiff.tasks.instructions.endpoint import Endpoint
+    from idiff.rewriting.endpoint import Endpoint
+    from idiff.rewriting.responses import Answers
+    from idiff.rewriting.rewriter import Rewriting
     from idiff.tasks.instructions.kinds import Kind
-    from idiff.tasks.instructions.rewriter import Rewriting
 
 MADE = "# Rewritten by `idiff instructions rewrite`"
 """How a file begins that `rewrite` made, and may write again."""
@@ -94,9 +94,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _rewrite(arguments: argparse.Namespace) -> int:
     from idiff.cli.instruction_files import seeds_of, unseen_of
-    from idiff.tasks.instructions.answers import Answers
-    from idiff.tasks.instructions.endpoint import Endpoint
-    from idiff.tasks.instructions.rewriter import most_requests, rewrite
+    from idiff.rewriting.endpoint import Endpoint
+    from idiff.rewriting.responses import Answers
+    from idiff.rewriting.rewriter import most_requests, rewrite
 
     out = _free(Path(arguments.out))
     prices = dict(_price(text) for text in arguments.price)
@@ -139,8 +139,8 @@ def _plan(
     price: tuple[float, float] | None,
 ) -> None:
     """Say what would be sent: at best, when all rewrites pass, and at most."""
-    from idiff.tasks.instructions.answers import Answers
-    from idiff.tasks.instructions.rewriter import requests
+    from idiff.rewriting.responses import Answers
+    from idiff.rewriting.rewriter import requests
     from idiff.utils.tokens import count_tokens
 
     best = min(math.ceil(arguments.count / arguments.per_request), limit)

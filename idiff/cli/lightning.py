@@ -21,14 +21,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, ProgressLines, WeightAverage
 from idiff.callbacks.checkpoint_io import newest
-from idiff.cli.compose import compose
-from idiff.cli.lock import locked
-from idiff.cli.messages import said_by_us, short
-from idiff.cli.resume import PARTS, refuse_changes
+from idiff.config.compose import compose
+from idiff.config.messages import said_by_us, short
+from idiff.config.resume import PARTS, refuse_changes
 from idiff.errors import CheckpointError, ConfigError
-from idiff.models.checkpoints import read
+from idiff.models.io.checkpoint import read
 from idiff.stages.base import Stage
 from idiff.utils.hardware import fast_bfloat16
+from idiff.utils.run_lock import locked
 
 METHODS = LightningCLI.subcommands()
 

@@ -13,8 +13,8 @@ from types import FrameType
 
 import yaml
 
-from idiff.cli.chain import Entry, Experiment, check_bases, read_experiment
-from idiff.cli.words import WordParser
+from idiff.chains.experiment import Entry, Experiment, check_bases, read_experiment
+from idiff.cli.arguments import WordParser
 from idiff.errors import ConfigError, unknown
 
 TERMINATED = 143
@@ -61,8 +61,8 @@ def run(words: list[str]) -> int:
         if name not in {entry.name for entry in experiment.entries}:
             raise unknown("stage", name, [entry.name for entry in experiment.entries])
     check_bases(experiment)
-    from idiff.cli.chain_state import RECORDS, plan
-    from idiff.cli.lock import locked
+    from idiff.chains.state import RECORDS, plan
+    from idiff.utils.run_lock import locked
 
     if options.dry:
         for step in plan(experiment, options.redo):
@@ -80,7 +80,7 @@ def run(words: list[str]) -> int:
 
 
 def _run(experiment: Experiment, runner: Runner, *, redo: list[str]) -> int:
-    from idiff.cli.chain_state import origins, plan, record_file, state_of, write_record
+    from idiff.chains.state import origins, plan, record_file, state_of, write_record
 
     steps = plan(experiment, redo)
     for number, step in enumerate(steps, start=1):
@@ -111,7 +111,7 @@ def _words(experiment: Experiment, entry: Entry) -> list[str]:
     """The command of a stage. A training gets its whole configuration in one file, beside the chain's records."""
     if entry.config is None:
         return entry.words
-    from idiff.cli.chain_state import record_file
+    from idiff.chains.state import record_file
 
     file = record_file(experiment, entry).with_suffix(".yaml")
     file.write_text(yaml.safe_dump(entry.config, sort_keys=False, allow_unicode=True), encoding="utf-8")

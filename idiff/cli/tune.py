@@ -10,15 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idiff.cli.align_generate import scales
+from idiff.cli.align.generate import scales
+from idiff.cli.arguments import WordParser, at_least_one
 from idiff.cli.bar import progress
-from idiff.cli.words import WordParser, at_least_one
 from idiff.errors import ConfigError
 
 if TYPE_CHECKING:
-    from idiff.cli.measuring import Painting
-    from idiff.cli.task_slice import TaskSlice
-    from idiff.cli.tuning import Point
+    from idiff.evaluation.measure import Painting
+    from idiff.evaluation.task_slice import TaskSlice
+    from idiff.evaluation.tuning import Point
     from idiff.types import Sampling
 
 STEPS = (1, 2, 4, 8, 16, 50)
@@ -109,13 +109,13 @@ def run(words: list[str]) -> int:
     from transformers.utils.logging import disable_progress_bar
 
     from idiff.cli.lightning import _quiet
-    from idiff.cli.measuring import Painting, placed
-    from idiff.cli.task_slice import TaskSlice
-    from idiff.cli.tuning import choose
-    from idiff.cli.tuning_plots import draw_front, label, table
+    from idiff.evaluation.measure import Painting, placed
+    from idiff.evaluation.task_slice import TaskSlice
+    from idiff.evaluation.tuning import choose
+    from idiff.evaluation.tuning_plots import draw_front, label, table
     from idiff.metrics.pareto import pareto_front
-    from idiff.models.checkpoints import load
-    from idiff.models.presets import check_storable, store_preset
+    from idiff.models.io.checkpoint import load
+    from idiff.models.io.preset_files import check_storable, store_preset
     from idiff.tasks.saved import restore_task
 
     _quiet()
@@ -201,7 +201,7 @@ def _searched(
     budget: float,
 ) -> Sampling | None:
     """Run the search and show how far it is; the chosen guidance."""
-    from idiff.cli.tuning import choose, crossed, search
+    from idiff.evaluation.tuning import choose, crossed, search
 
     asked: list[Sampling] = []
     total = len(grid) + len(crossed(grid[0], steps=steps, samplers=samplers))

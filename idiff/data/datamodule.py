@@ -12,10 +12,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from idiff.data.dataset import EvaluationDataset, Part
-from idiff.data.loaders import evaluation_loader
-from idiff.data.stream import Layout, continued_offset, progress_for
-from idiff.data.training import TaskEntry, Training, open_evaluation, open_training, refuse_overlap
+from idiff.data.loading.dataset import EvaluationDataset, Part
+from idiff.data.loading.loaders import evaluation_loader
+from idiff.data.loading.mixture import Layout, continued_offset, progress_for
+from idiff.data.loading.training import TaskEntry, Training, open_evaluation, open_training, refuse_overlap
 from idiff.errors import ConfigError
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.data.scenes.degrade import Degraded, add_noise, identity_psnr, motion_kernel
 from idiff.data.watermarks import OPACITY, draw_cover
 from idiff.errors import BadSampleError, unknown
+from idiff.synthetic.scenes.degrade import Degraded, add_noise, identity_psnr, motion_kernel
 from idiff.transforms.augment import Augment
 
 MIN_SIDE = 16

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from idiff.data.loaders import start_worker
+from idiff.data.loading.loaders import start_worker
 from idiff.data.sentences import Sentences
 from idiff.errors import ConfigError, missing
 from idiff.types import Batch

@@ -12,12 +12,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from idiff.data.scenes.body import JOINTS
-from idiff.data.scenes.captions import caption
-from idiff.data.scenes.edits import PLACES, SLOTS, templates
-from idiff.data.scenes.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
-from idiff.data.scenes.palette import COLOURS
-from idiff.data.scenes.shapes import KINDS
+from idiff.synthetic.drawing.body import JOINTS
+from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.shapes import KINDS
+from idiff.synthetic.phrases.captions import caption
+from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
+from idiff.synthetic.scenes.edits import PLACES, SLOTS, templates
 from idiff.tasks.instructions import InstructionBank
 from idiff.utils import painting
 from idiff.utils.seeds import numpy_rng

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from idiff.data.scenes.description import SceneObject
-from idiff.data.scenes.raster import silhouette
-from idiff.data.scenes.shapes import KINDS
 from idiff.errors import BadSampleError
+from idiff.synthetic.drawing.description import SceneObject
+from idiff.synthetic.drawing.raster import silhouette
+from idiff.synthetic.drawing.shapes import KINDS
 
 SHARE = (0.01, 0.40)
 """Share of the picture that a mark covers."""

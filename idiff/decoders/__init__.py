@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from idiff.decoders.asked import query_colors
 from idiff.decoders.base import Decoder
 from idiff.decoders.color import ColorDecoder
 from idiff.decoders.learned import UNetDecoder
 from idiff.decoders.points import locate
+from idiff.decoders.queries import query_colors
 from idiff.errors import ConfigError, unknown
 
 DECODERS: Mapping[str, Callable[..., Decoder]] = {"color": ColorDecoder, "unet": UNetDecoder}

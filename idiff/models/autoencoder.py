@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from idiff.diffusion import per_sample_noise
 from idiff.errors import CheckpointError
-from idiff.models.folders import folder_sha256, subfolder
+from idiff.models.io.folders import folder_sha256, subfolder
 from idiff.utils.settings import WEIGHTS
 
 

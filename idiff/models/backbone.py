@@ -24,9 +24,9 @@ from idiff.diffusion import (
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
-from idiff.models.goal import Objective
-from idiff.models.recognition import Recognition
-from idiff.models.sampling import Denoiser, Sampled, sample_rows
+from idiff.models.auxiliary_loss import Recognition
+from idiff.models.denoising import Denoiser, Sampled, sample_rows
+from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.types import Batch, Sampling
@@ -116,7 +116,7 @@ class LatentDiffusion(nn.Module):
         return self
 
     def describe(self) -> dict[str, Any]:
-        """Plain values that `idiff.models.checkpoints.build` makes this model of again; frozen parts by path and SHA-256."""
+        """Plain values that `idiff.models.io.checkpoint.build` makes this model of again; frozen parts by path and SHA-256."""
         return {
             "autoencoder": self.autoencoder.reference,
             "text": self.text.describe(),

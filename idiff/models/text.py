@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
-from idiff.models.folders import folder_sha256, subfolder
+from idiff.models.io.folders import folder_sha256, subfolder
 from idiff.utils.settings import WEIGHTS
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from idiff.errors import CheckpointError, ConfigError
-from idiff.models.folders import subfolder
-from idiff.models.handover import HandOver
+from idiff.models.io.folders import subfolder
+from idiff.models.io.provenance import HandOver
 
 ATTENTION = ".attentions."
 """What marks the weights of attention blocks."""

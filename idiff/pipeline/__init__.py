@@ -5,8 +5,8 @@ pipe = Pipeline("tiny")
 answer = pipe.segment("photo.png", "the red star")
 """
 
-from idiff.pipeline.answers import UNFAMILIAR, Answer, to_coco
 from idiff.pipeline.asking import RESTORATIONS, Pipeline
-from idiff.pipeline.reading import EXAMPLE
+from idiff.pipeline.image_input import EXAMPLE
+from idiff.pipeline.results import UNFAMILIAR, Answer, to_coco
 
 __all__ = ["EXAMPLE", "RESTORATIONS", "UNFAMILIAR", "Answer", "Pipeline", "to_coco"]

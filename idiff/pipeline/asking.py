@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.models.checkpoints import load
-from idiff.models.familiarity import Familiarity
-from idiff.pipeline.answers import Answer, answer_of, notice_of
+from idiff.models.io.checkpoint import load
+from idiff.models.ood import Familiarity
+from idiff.pipeline.image_input import read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
-from idiff.pipeline.reading import read_picture
-from idiff.tasks.masks import original_scores
+from idiff.pipeline.results import Answer, answer_of, notice_of
+from idiff.tasks.common.masks import original_scores
 from idiff.tasks.saved import TaskChoice, restore_task
 from idiff.types import Picture, Prediction, Triplet
 from idiff.utils.images import to_picture, to_tensor

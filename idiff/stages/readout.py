@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from idiff.decoders import weights
-from idiff.decoders.asked import asked_paint, visible
 from idiff.decoders.calibration import Calibration, chosen
+from idiff.decoders.queries import asked_paint, visible
 from idiff.decoders.unet import ReadoutNet, planes
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 from idiff.stages.base import Stage
 from idiff.stages.disturbance import Disturbance
 from idiff.stages.held_out import HeldOut
-from idiff.stages.reading import readout_loss, repaint
+from idiff.stages.readout_loss import readout_loss, repaint
 from idiff.types import Batch, Sampling
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import WEIGHTS

@@ -11,10 +11,10 @@ from torch import Tensor
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import once_each
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.checkpoints import frozen_folders, load
-from idiff.models.folders import folder_sha256, subfolder
+from idiff.models.io.checkpoint import frozen_folders, load
+from idiff.models.io.folders import folder_sha256, subfolder
+from idiff.models.io.transfer import hand_over
 from idiff.models.lora import Lora, adapt
-from idiff.models.transfer import hand_over
 from idiff.stages.base import Stage
 from idiff.types import Batch, Sampling
 from idiff.utils.settings import FREE, WEIGHTS

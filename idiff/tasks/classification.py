@@ -14,13 +14,12 @@ from idiff.decoders import query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
 from idiff.tasks.base import Task
-from idiff.tasks.choices import fitting, named_square, prompts, shown_class
-from idiff.tasks.examples import named_shapes
-from idiff.tasks.guesses import most_frequent
-from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.objects import categories_of, known_parts
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import (
+from idiff.tasks.common.baselines import most_frequent
+from idiff.tasks.common.choices import fitting, named_square, prompts, shown_class
+from idiff.tasks.common.examples import named_shapes
+from idiff.tasks.common.objects import categories_of, known_parts
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.view import (
     ASKED,
     View,
     build_augment,
@@ -31,6 +30,7 @@ from idiff.tasks.parts import (
     matrix_list,
     needed_words,
 )
+from idiff.tasks.instructions import InstructionBank, Template
 from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting

@@ -15,11 +15,10 @@ from torchmetrics import MetricCollection
 from idiff.errors import ConfigError
 from idiff.metrics import BoxAP
 from idiff.tasks.base import Task
-from idiff.tasks.examples import named_shapes
-from idiff.tasks.guesses import median_boxes
-from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.masks import mask_prediction, original_scores, region_scores
-from idiff.tasks.objects import (
+from idiff.tasks.common.baselines import median_boxes
+from idiff.tasks.common.examples import named_shapes
+from idiff.tasks.common.masks import mask_prediction, original_scores, region_scores
+from idiff.tasks.common.objects import (
     Thing,
     absent_category,
     apart,
@@ -29,8 +28,9 @@ from idiff.tasks.objects import (
     regions,
     things_of,
 )
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import (
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.skeleton import image_id
+from idiff.tasks.common.view import (
     ASKED,
     View,
     build_augment,
@@ -41,7 +41,7 @@ from idiff.tasks.parts import (
     matrix_list,
     needed_words,
 )
-from idiff.tasks.people import image_id
+from idiff.tasks.instructions import InstructionBank, Template
 from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import chain, warp_labels
 from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth

@@ -16,9 +16,9 @@ from torchmetrics import MetricCollection
 from idiff.errors import BadSampleError, ConfigError
 from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.tasks.base import Task
-from idiff.tasks.given import given_target, needed_picture, painted_pictures
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import ASKED, check_size, look, matrix_list, needed_words
+from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.view import ASKED, check_size, look, matrix_list, needed_words
 from idiff.transforms.frames import frame_whole
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth

@@ -17,14 +17,14 @@ from idiff.decoders import locate, query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import PCK, KeypointAP
 from idiff.tasks.base import Task
-from idiff.tasks.examples import figure
-from idiff.tasks.guesses import mean_pose
+from idiff.tasks.common.baselines import mean_pose
+from idiff.tasks.common.examples import figure
+from idiff.tasks.common.joint_prompts import fitting, prompts
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.scored_joints import check_scored, scored_joints
+from idiff.tasks.common.skeleton import Person, asked_person, image_id, named_joints, person, swap_sides
+from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, look, matrix_list
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.joint_prompts import fitting, prompts
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import View, build_augment, build_decoder, check_size, look, matrix_list
-from idiff.tasks.people import Person, asked_person, image_id, named_joints, person, swap_sides
-from idiff.tasks.scored import check_scored, scored_joints
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth

@@ -14,12 +14,12 @@ from torchmetrics import MetricCollection
 from idiff.errors import BadSampleError, ConfigError
 from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
 from idiff.tasks.base import Task
-from idiff.tasks.examples import named_shapes
-from idiff.tasks.guesses import everything
-from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import (
+from idiff.tasks.common.baselines import everything
+from idiff.tasks.common.examples import named_shapes
+from idiff.tasks.common.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.phrases import speaks_of_place
+from idiff.tasks.common.view import (
     ASKED,
     View,
     build_augment,
@@ -31,7 +31,7 @@ from idiff.tasks.parts import (
     matrix_list,
     needed_words,
 )
-from idiff.tasks.placing import speaks_of_place
+from idiff.tasks.instructions import InstructionBank, Template
 from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import Matrix, warp_labels
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
@@ -51,7 +51,7 @@ class ReferringSegmentation(Task):
     Phrases speak of left and right, of the largest and of the one beside another, so that a mirror or a crop would make
     them false. Evaluation sees the whole picture, padded to a square. Training crops pictures that are not square along
     their longer side, but only where the words stay true: the phrase names something, speaks of no place, order or
-    comparison (`idiff.tasks.placing`), and all that it names lies whole inside of the crop. Nothing is ever mirrored. Nor may
+    comparison (`idiff.tasks.common.phrases`), and all that it names lies whole inside of the crop. Nothing is ever mirrored. Nor may
     an augmentation change colours, which phrases name, or places: there is none unless it is asked for.
 
     Args:

@@ -13,11 +13,11 @@ from torchmetrics import MetricCollection
 from idiff.errors import ConfigError
 from idiff.metrics import PSNR, SSIM
 from idiff.tasks.base import Task
-from idiff.tasks.examples import shapes
-from idiff.tasks.given import given_target, needed_picture, painted_pictures
+from idiff.tasks.common.examples import shapes
+from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.view import ASKED, check_share, check_size, look, matrix_list
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import ASKED, check_share, check_size, look, matrix_list
 from idiff.transforms.cover import cover, stitch
 from idiff.transforms.geometry import Matrix
 from idiff.transforms.windows import frame_window, window_slices

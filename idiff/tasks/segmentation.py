@@ -15,11 +15,11 @@ from idiff.decoders import query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import MeanClassIoU, MeanIoU
 from idiff.tasks.base import Task
-from idiff.tasks.choices import Write, fitting, prompts
-from idiff.tasks.classes import absent_class, askable, background, labels_and_classes, own_values
-from idiff.tasks.examples import shapes
-from idiff.tasks.guesses import largest_class
-from idiff.tasks.legend import (
+from idiff.tasks.common.baselines import largest_class
+from idiff.tasks.common.choices import Write, fitting, prompts
+from idiff.tasks.common.examples import shapes
+from idiff.tasks.common.label_map import absent_class, askable, background, labels_and_classes, own_values
+from idiff.tasks.common.legend import (
     Wording,
     Wordings,
     asked_classes,
@@ -28,9 +28,9 @@ from idiff.tasks.legend import (
     contrasting_colors,
     draw_classes,
 )
-from idiff.tasks.masks import original_scores, sure_regions, tint
-from idiff.tasks.origin import origin
-from idiff.tasks.parts import (
+from idiff.tasks.common.masks import original_scores, sure_regions, tint
+from idiff.tasks.common.origin import origin
+from idiff.tasks.common.view import (
     ASKED,
     View,
     build_augment,

@@ -6,11 +6,11 @@ import torch
 from candidate_making import SHARES
 
 from idiff.alignment.build import Pick, PickedEdits, picks_of, winners
-from idiff.data.build import build
-from idiff.data.check import check
-from idiff.data.collate import collate_rows
-from idiff.data.dataset import Row
-from idiff.data.shards import ShardSet
+from idiff.data.build.builder import build
+from idiff.data.loading.collate import collate_rows
+from idiff.data.loading.dataset import Row
+from idiff.data.shards.check import check
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks import InstructEditing
 from idiff.types import Sample

@@ -10,7 +10,7 @@ from idiff.alignment.auto import ClipScorer, Scores, TaskScorer, choose, only_as
 from idiff.alignment.candidates import Candidate, CandidateFolder, CandidateSample
 from idiff.alignment.generate import one_prompt, plan
 from idiff.alignment.picks import PickJournal
-from idiff.data.shards import ShardSet
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
 from idiff.tasks import InstructEditing, KeypointDetection, SemanticSegmentation
 from idiff.utils.images import to_picture

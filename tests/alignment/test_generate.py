@@ -6,7 +6,7 @@ from candidate_making import build_scenes
 from idiff.alignment.candidates import CandidateFolder
 from idiff.alignment.generate import caption_of, generate, one_prompt, plan
 from idiff.alignment.grid import guidance_grid, spread
-from idiff.data.shards import ShardSet
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, DataError
 from idiff.tasks import InstructEditing, KeypointDetection, SemanticSegmentation
 from idiff.tasks.referring import ReferringSegmentation

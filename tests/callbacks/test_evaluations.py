@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from idiff.callbacks.benchmark import Benchmark
-from idiff.data.collate import collate_groups
-from idiff.data.dataset import Group
+from idiff.data.loading.collate import collate_groups
+from idiff.data.loading.dataset import Group
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sampling
 

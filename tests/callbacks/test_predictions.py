@@ -10,8 +10,8 @@ from pycocotools import mask as rle
 
 from idiff.callbacks.predictions import PredictionFiles
 from idiff.callbacks.scoring import answers
-from idiff.data.collate import collate_groups
-from idiff.data.dataset import Group
+from idiff.data.loading.collate import collate_groups
+from idiff.data.loading.dataset import Group
 from idiff.errors import ConfigError
 from idiff.metrics.results import class_mask_results, mask_result, own_label_map, picture_number
 from idiff.tasks import InstructEditing, ReferringSegmentation, SemanticSegmentation

@@ -7,8 +7,8 @@ import torch
 
 from idiff.callbacks.records import FIELDS, append_results, draw_grids, read_results, render_table
 from idiff.callbacks.scoring import Score, Scorer, answers
-from idiff.data.collate import collate_groups
-from idiff.data.dataset import Group
+from idiff.data.loading.collate import collate_groups
+from idiff.data.loading.dataset import Group
 from idiff.metrics.base import RatioMetric
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Sampling

@@ -6,7 +6,7 @@ import pytest
 from candidate_making import build_scenes
 
 from idiff.cli import main
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 
 
 @pytest.fixture(scope="module")

@@ -87,9 +87,9 @@ def test_packages_that_are_missing(capsys, folder, monkeypatch):
 @pytest.mark.parametrize("words", [["--auto", "miou"], ["--auto=miou"]])
 def test_picking_by_a_metric_is_handed_over(folder, monkeypatch, words):
     got = []
-    auto = types.ModuleType("idiff.cli.align_auto")
+    auto = types.ModuleType("idiff.cli.align.auto")
     auto.run = lambda words: got.append(words) or 7
-    monkeypatch.setitem(sys.modules, "idiff.cli.align_auto", auto)
+    monkeypatch.setitem(sys.modules, "idiff.cli.align.auto", auto)
     assert main(["align", "pick", str(folder), *words, "--floor", "0.5"]) == 7
     assert got == [[str(folder), *words, "--floor", "0.5"]]
 

@@ -11,8 +11,8 @@ from fit_runs import state
 from idiff.cli import main
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.checkpoints import load
-from idiff.models.exports import write_folder
+from idiff.models.io.checkpoint import load
+from idiff.models.io.export import write_folder
 from idiff.models.lora import ADAPTER
 from idiff.models.text import TextEncoder
 

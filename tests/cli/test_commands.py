@@ -19,9 +19,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from idiff import __version__, cli
-from idiff.cli import COMMANDS, data, main
+from idiff.cli import COMMANDS, main
 from idiff.cli import evaluate as evaluation
-from idiff.data.shards import ShardSet
+from idiff.cli.data import commands as data
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import CheckFailedError, ConfigError
 from idiff.stages import TaskTraining
 from idiff.types import VOID

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idiff.cli.compose import compose, merge
+from idiff.config.compose import compose, merge
 from idiff.errors import ConfigError
 
 

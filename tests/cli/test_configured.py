@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from idiff.cli.chain import Entry
-from idiff.cli.compose import compose
-from idiff.cli.configured import known_words, settings_in
-from idiff.cli.resume import config_changes
+from idiff.chains.experiment import Entry
+from idiff.config.compose import compose
+from idiff.config.resume import config_changes
+from idiff.config.sections import known_words, settings_in
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASK = {"class_path": "idiff.tasks.ObjectDetection", "init_args": {"min_pixels": 8, "min_score": 0.0, "gap": 2}}

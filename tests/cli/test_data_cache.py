@@ -11,16 +11,16 @@ import yaml
 from fit_runs import CONFIGS, CutAt, CutError, assert_same_state, fit_with, state
 
 from idiff.cli import main
-from idiff.data import caching
-from idiff.data.cached_training import open_cached
-from idiff.data.caching import Views, build_cache
-from idiff.data.collate import collate_rows
-from idiff.data.dataset import Part, Row
-from idiff.data.latents import LatentCache
-from idiff.data.shards import ShardSet
+from idiff.data.latent_cache import writer as caching
+from idiff.data.latent_cache.dataset import open_cached
+from idiff.data.latent_cache.format import LatentCache
+from idiff.data.latent_cache.writer import Views, build_cache
+from idiff.data.loading.collate import collate_rows
+from idiff.data.loading.dataset import Part, Row
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
-from idiff.models.checkpoints import load
-from idiff.models.encoding import FrozenEncoder
+from idiff.models.io.checkpoint import load
+from idiff.models.latent_encoder import FrozenEncoder
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 
 NAMES = ("segmentation", "keypoints")

@@ -23,8 +23,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_clip import write_clip, write_head
 
 from idiff.cli import main
-from idiff.data.quality.aesthetic import load_head
-from idiff.data.quality.features import ClipFeatures
+from idiff.curation.quality.aesthetic import load_head
+from idiff.curation.quality.features import ClipFeatures
 from idiff.stages import TaskTraining
 from idiff.utils.sigmas import TABLES
 

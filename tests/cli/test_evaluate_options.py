@@ -15,8 +15,8 @@ from small_clip import WIDTH, write_clip, write_head
 from test_evaluate_benchmarks import coco_ap
 
 from idiff.cli import main
-from idiff.cli.clip_metrics import NAMES, clip_metrics
 from idiff.errors import CheckpointError, ConfigError, DataError
+from idiff.evaluation.clip_metrics import NAMES, clip_metrics
 from idiff.stages import TaskTraining
 from idiff.tasks import Denoise, InstructEditing
 from idiff.utils.sigmas import TABLES

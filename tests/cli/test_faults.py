@@ -54,7 +54,7 @@ sys.exit(main(sys.argv[1:]))
 
 HOLD = """
 import sys
-from idiff.cli.lock import locked
+from idiff.utils.run_lock import locked
 with locked(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from idiff.cli import main
-from idiff.cli.messages import short
+from idiff.config.messages import short
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from chat_server import Reply, chat
 
 from idiff.cli import main
-from idiff.tasks.instructions import InstructionBank, endpoint
+from idiff.rewriting import endpoint
+from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.instructions.bank import builtin
 
 KEY = "sk-very-secret-0123456789"

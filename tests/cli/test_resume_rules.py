@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from idiff.cli.resume import config_changes, refuse_changes
+from idiff.config.resume import config_changes, refuse_changes
 from idiff.errors import ConfigError
 
 OLD = {

@@ -275,7 +275,7 @@ def test_two_chains_in_one_folder_are_refused(chain, capsys):
     script = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from idiff.cli.lock import locked
+from idiff.utils.run_lock import locked
 with locked("runs/chain/chain"):
     print("held", flush=True)
     sys.stdin.read()

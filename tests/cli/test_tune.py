@@ -12,9 +12,9 @@ from PIL import Image
 
 from idiff import Pipeline
 from idiff.cli import main
-from idiff.cli.measuring import Painting, measure
+from idiff.evaluation.measure import Painting, measure
 from idiff.metrics.pareto import pareto_front
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 
 WORDS = ["--limit", "2", "--text", "0.5,1", "--image", "0.5", "--steps", "1,2", "--samplers", "ddim,euler"]
 
@@ -61,7 +61,7 @@ def measured(monkeypatch):
         asked.append((choice.sampling.steps, choice.sampling.sampler, choice.sampling.guidance_text))
         return measure(painting, choice, **more)
 
-    monkeypatch.setattr("idiff.cli.task_slice.measure", watched)
+    monkeypatch.setattr("idiff.evaluation.task_slice.measure", watched)
     return asked
 
 

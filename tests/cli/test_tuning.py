@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from idiff.cli.tune import counts, share
-from idiff.cli.tuning import Point, PointFile, choose, search
-from idiff.cli.tuning_plots import draw_curves, draw_front, markdown, table
 from idiff.diffusion import branches
 from idiff.errors import ConfigError
+from idiff.evaluation.tuning import Point, PointFile, choose, search
+from idiff.evaluation.tuning_plots import draw_curves, draw_front, markdown, table
 from idiff.types import Sampling
 
 IDENTITY = {

@@ -9,10 +9,10 @@ import contract
 import numpy as np
 from shard_making import file_bytes
 
-from idiff.data.build import build
-from idiff.data.check import check
+from idiff.data.build.builder import build
 from idiff.data.datamodule import TaskDataModule
-from idiff.data.shards import ShardSet
+from idiff.data.shards.check import check
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources import create
 from idiff.tasks.base import Task
 from idiff.types import Sample

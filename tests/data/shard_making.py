@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from idiff.data.annotation import canonical_json
+from idiff.data.shards.annotation import canonical_json
 from idiff.data.sources.base import RawSample, Source
 from idiff.errors import BadSampleError
 from idiff.utils.picture_files import encode_png

@@ -9,8 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torchmetrics import MetricCollection
 
 from idiff.data.datamodule import TaskDataModule
-from idiff.data.dataset import Part
-from idiff.data.index import row_dtype
+from idiff.data.loading.dataset import Part
+from idiff.data.shards.index import row_dtype
 from idiff.errors import BadSampleError
 from idiff.tasks.base import Task
 from idiff.types import Prediction, Sample, Triplet, Truth

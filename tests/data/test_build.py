@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from shard_making import ToySource
 
-from idiff.data.build import build
-from idiff.data.shards import ShardSet
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
 
 
@@ -178,7 +178,7 @@ def test_an_output_that_is_a_file_is_named(tmp_path):
 @pytest.mark.faults
 def test_a_full_disk_names_the_file(tmp_path):
     with pytest.raises(DataError, match="cannot be written: No space left"):
-        from idiff.data import files
+        from idiff.utils import files
 
         real = files.os.fsync
 

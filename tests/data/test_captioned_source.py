@@ -7,9 +7,9 @@ import pytest
 import torch
 from raw_sets import SIZE, made, put, put_json, serves, smooth
 
-from idiff.data.captioned import Captioned
 from idiff.data.sources import create
 from idiff.errors import DataError
+from idiff.tasks.captioned import Captioned
 
 torch.set_num_threads(1)
 

@@ -90,7 +90,7 @@ def test_check_names_shard_and_key(drawn, tmp_path, capsys):
 
 
 def test_stats_count_what_is_there(drawn, capsys):
-    from idiff.data.shards import ShardSet
+    from idiff.data.shards.reader import ShardSet
 
     assert main(["data", "stats", str(drawn), "--json"]) == 0
     value = json.loads(capsys.readouterr().out)

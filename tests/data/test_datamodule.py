@@ -7,11 +7,11 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 from stream_fakes import SETS, CountingTask, Recorder, module, trainer
 
-from idiff.data import training
-from idiff.data.build import build
+from idiff.data.build.builder import build
 from idiff.data.datamodule import MixtureDataModule, SegmentationDataModule, StreamDataModule, TaskDataModule
+from idiff.data.loading import training
+from idiff.data.loading.training import TaskEntry
 from idiff.data.sources.synthetic import SyntheticSource
-from idiff.data.training import TaskEntry
 from idiff.errors import ConfigError, DataError
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Sampling

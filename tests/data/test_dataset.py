@@ -5,10 +5,10 @@ import pytest
 import torch
 from stream_fakes import SETS, CountingTask, MemoryShards, part
 
-from idiff.data.collate import collate_groups, collate_rows
-from idiff.data.dataset import EvaluationDataset, Part, PositionSampler, Row, StreamDataset
-from idiff.data.loaders import evaluation_loader, stream_loader
-from idiff.data.stream import Layout, Stream
+from idiff.data.loading.collate import collate_groups, collate_rows
+from idiff.data.loading.dataset import EvaluationDataset, Part, PositionSampler, Row, StreamDataset
+from idiff.data.loading.loaders import evaluation_loader, stream_loader
+from idiff.data.loading.mixture import Layout, Stream
 from idiff.errors import DataError
 from idiff.types import Sampling
 

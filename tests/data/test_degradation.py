@@ -12,11 +12,11 @@ from small_models import REAL_DATA
 from idiff.data import degradation
 from idiff.data.datamodule import TaskDataModule
 from idiff.data.degradation import KINDS, defocus, degrade, gaussian_blur, motion_blur, sensor_noise, watermark
-from idiff.data.scenes.degrade import identity_psnr
 from idiff.data.sources import create
 from idiff.data.sources import tiles as tiling
 from idiff.data.watermarks import OPACITY, SHARE, draw_cover
 from idiff.errors import BadSampleError, ConfigError, DataError
+from idiff.synthetic.scenes.degrade import identity_psnr
 from idiff.tasks import Deblur, Denoise, Dewatermark
 from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from shard_making import picture
 
 from idiff.cli import main
-from idiff.data.build import build
-from idiff.data.quality import scores as scoring
-from idiff.data.shards import ShardSet
+from idiff.curation.quality import scores as scoring
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import RawSample, Source
 from idiff.utils.picture_files import encode_png
 
@@ -56,7 +56,7 @@ def head(folder):
     weight[0, [1, 3, 5]] = 7 / 3**0.5
     save_file({"linear.weight": weight, "linear.bias": torch.zeros(1)}, folder / "head.safetensors")
     (folder / "features.yaml").write_text(
-        "class_path: idiff.data.quality.features.ColorStatistics\ninit_args: {bins: 2}"
+        "class_path: idiff.curation.quality.features.ColorStatistics\ninit_args: {bins: 2}"
     )
     return ["--features", str(folder / "features.yaml"), "--aesthetic", str(folder / "head.safetensors")]
 
@@ -214,7 +214,7 @@ def test_a_killed_filter_goes_on(world, tmp_path):
     """SIGKILL while shards are scored; the next run scores the rest and writes what an uncut run writes."""
     script = (
         "import os, signal, sys\n"
-        "from idiff.data.quality import scores\n"
+        "from idiff.curation.quality import scores\n"
         "real = scores._score_shard\n"
         "def stop(shards, shard, *rest):\n"
         "    if shard == 1: os.kill(os.getpid(), signal.SIGKILL)\n"

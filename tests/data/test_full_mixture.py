@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from idiff.cli.compose import compose
-from idiff.data.stream import Stream
+from idiff.config.compose import compose
+from idiff.data.loading.mixture import Stream
 
 FILE = Path(__file__).resolve().parents[2] / "configs/experiment/full.yaml"
 

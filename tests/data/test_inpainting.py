@@ -11,14 +11,14 @@ from shard_making import file_bytes
 from small_models import AUTOENCODER, ROOT, TEXT, UNET
 
 from idiff.cli import main
-from idiff.data.build import build
-from idiff.data.inpainting import source as inpainting
-from idiff.data.inpainting.fill import CvInpainter, PipelineInpainter, PipelineOptions, create
-from idiff.data.inpainting.objects import mask_of, things_of
-from idiff.data.inpainting.paste import fits, paste
-from idiff.data.inpainting.source import Inpainting
-from idiff.data.inpainting.wording import place_of, sentences, with_article
-from idiff.data.shards import ShardSet
+from idiff.curation.inpainting import source as inpainting
+from idiff.curation.inpainting.fill import CvInpainter, PipelineInpainter, PipelineOptions, create
+from idiff.curation.inpainting.objects import mask_of, things_of
+from idiff.curation.inpainting.paste import fits, paste
+from idiff.curation.inpainting.source import Inpainting
+from idiff.curation.inpainting.wording import place_of, sentences, with_article
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources import RawSample, Source
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks import InstructEditing

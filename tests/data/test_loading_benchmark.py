@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from idiff.data.build import build
-from idiff.data.shards import ShardSet
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks/loading.py"
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from shard_making import ToySource
 
-from idiff.data import index
-from idiff.data.build import build
-from idiff.data.manifest import Manifest
-from idiff.data.shards import ShardSet
-from idiff.data.slices import describe
+from idiff.data.build.builder import build
+from idiff.data.build.slices import describe
+from idiff.data.shards import index
+from idiff.data.shards.manifest import Manifest
+from idiff.data.shards.reader import ShardSet
 
 READ = """
 import sys
 from pathlib import Path
-from idiff.data.overlap import same_code
-from idiff.data.shards import ShardSet
+from idiff.data.shards.overlap import same_code
+from idiff.data.shards.reader import ShardSet
 def own():  # KiB that belong to this process alone; mapped files are not counted
     return int(next(line for line in Path("/proc/self/status").read_text().split("\\n") if "RssAnon" in line).split()[1])
 val = ShardSet.open(sys.argv[2])

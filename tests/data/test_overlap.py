@@ -8,12 +8,12 @@ import pytest
 from shard_making import file_bytes
 
 from idiff.cli import main
-from idiff.data.build import build
+from idiff.data.build.builder import build
 from idiff.data.datamodule import MixtureDataModule
-from idiff.data.overlap import looks_alike, overlap, same_code
-from idiff.data.shards import ShardSet
+from idiff.data.loading.training import TaskEntry
+from idiff.data.shards.overlap import looks_alike, overlap, same_code
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import RawSample, Source
-from idiff.data.training import TaskEntry
 from idiff.errors import DataError
 from idiff.tasks import Denoise
 from idiff.utils.picture_files import encode_png
@@ -95,7 +95,9 @@ def test_one_shared_picture_under_another_key_is_refused_unless_allowed(made, ca
 def test_equal_sizes_and_checksums_are_no_proof(made, monkeypatch):
     """Two files of one CRC-32 are read before a set is refused."""
     train, val = made("a", numbered(range(4), "t")), made("b", numbered(range(50, 54), "v"), "val")
-    monkeypatch.setattr("idiff.data.overlap._codes", lambda shards, shard: np.zeros(len(shards.rows(shard)), np.uint64))
+    monkeypatch.setattr(
+        "idiff.data.shards.overlap._codes", lambda shards, shard: np.zeros(len(shards.rows(shard)), np.uint64)
+    )
     assert len(same_code(ShardSet.open(train), ShardSet.open(val))[0]) == 16
     module([train], val).setup("fit")
 

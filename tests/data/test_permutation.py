@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idiff.data.permutation import bijection
+from idiff.data.loading.permutation import bijection
 
 
 @given(seed=st.integers(0, 2**40), epoch=st.integers(0, 10**6), n=st.integers(1, 3000))

@@ -12,12 +12,12 @@ from scipy.spatial.distance import cdist
 from shard_making import ToySource, file_bytes, picture
 
 from idiff.cli import main
-from idiff.cli.filter import load_features
-from idiff.data.build import build
-from idiff.data.quality.aesthetic import load_head
-from idiff.data.quality.features import ClipFeatures, ColorStatistics
-from idiff.data.quality.giqa import NEAREST, knn_giqa
-from idiff.data.shards import ShardSet
+from idiff.cli.data.filter import load_features
+from idiff.curation.quality.aesthetic import load_head
+from idiff.curation.quality.features import ClipFeatures, ColorStatistics
+from idiff.curation.quality.giqa import NEAREST, knn_giqa
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.utils.picture_files import decode_picture
 
@@ -173,7 +173,7 @@ def test_the_command_scores_by_clip_and_the_head(clip_folder, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     build(ToySource(9), "set", name="toy", split="val", shard_size=4)
     Path("clip.yaml").write_text(
-        f"class_path: idiff.data.quality.features.ClipFeatures\ninit_args: {{folder: {clip_folder}, batch_size: 3}}"
+        f"class_path: idiff.curation.quality.features.ClipFeatures\ninit_args: {{folder: {clip_folder}, batch_size: 3}}"
     )
     weight = torch.randn(1, 12, generator=torch.Generator().manual_seed(2))
     save_file({"linear.weight": weight, "linear.bias": torch.tensor([5.0])}, "head.safetensors")

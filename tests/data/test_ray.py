@@ -9,8 +9,8 @@ import pytest
 import shard_making
 from shard_making import ToySource
 
-from idiff.data import executors
-from idiff.data.build import build
+from idiff.data.build import executors
+from idiff.data.build.builder import build
 from idiff.errors import ConfigError, DataError
 
 needed = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra idiff[ray] is not installed")

@@ -11,11 +11,11 @@ from shard_making import ToySource
 from torch._utils import ExceptionWrapper
 
 from idiff.cli import main
-from idiff.data import remote
-from idiff.data.build import build
-from idiff.data.cache import Cache, parse_size
+from idiff.data.build.builder import build
 from idiff.data.datamodule import SegmentationDataModule
-from idiff.data.shards import ShardSet
+from idiff.data.shards import remote
+from idiff.data.shards.file_cache import Cache, parse_size
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import ConfigError, DataError, FetchError
 
@@ -191,8 +191,8 @@ def test_what_a_killed_process_left_is_taken_over(local, server, tmp_path):
 def _read_all(address, folder, limit, seed, results):
     import random
 
-    from idiff.data.cache import Cache
-    from idiff.data.shards import ShardSet
+    from idiff.data.shards.file_cache import Cache
+    from idiff.data.shards.reader import ShardSet
 
     cache = Cache(folder, limit=limit)
     shards = ShardSet.open(address, cache=cache)

@@ -8,15 +8,15 @@ import pytest
 import torch
 from small_models import TEXT
 
-from idiff.data.scenes.captions import MOST, WAYS, caption, place_of
-from idiff.data.scenes.edits import PLACES, SLOTS
-from idiff.data.scenes.grammar import held_out
-from idiff.data.scenes.palette import COLOURS
-from idiff.data.scenes.shapes import KINDS
 from idiff.data.sentence_datamodule import SentenceDataModule
 from idiff.data.sentences import Sentences, phrase_facts
 from idiff.errors import ConfigError, DataError
 from idiff.models.text import TextEncoder
+from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.shapes import KINDS
+from idiff.synthetic.phrases.captions import MOST, WAYS, caption, place_of
+from idiff.synthetic.phrases.grammar import held_out
+from idiff.synthetic.scenes.edits import PLACES, SLOTS
 
 COUNT = 400
 NAMED = {"task", "which", "other which"}

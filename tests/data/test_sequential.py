@@ -14,10 +14,10 @@ from PIL import Image
 from stream_fakes import CountingTask, Recorder
 
 from idiff.data.datamodule import MixtureDataModule, TaskDataModule
-from idiff.data.loaders import sequential_loader
-from idiff.data.sequential import SequentialDataset, SequentialPart, open_part, shard_urls
-from idiff.data.stream import Layout
-from idiff.data.training import TaskEntry
+from idiff.data.loading.loaders import sequential_loader
+from idiff.data.loading.mixture import Layout
+from idiff.data.loading.sequential import SequentialDataset, SequentialPart, open_part, shard_urls
+from idiff.data.loading.training import TaskEntry
 from idiff.errors import DataError
 
 torch.set_num_threads(1)

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shard_making import SKELETONS, ToySource, instance, members, picture, write_tar
 
-from idiff.data import index, manifest
-from idiff.data.annotation import canonical_json
-from idiff.data.build import build
-from idiff.data.check import check
-from idiff.data.foreign import index_folder
-from idiff.data.shards import ShardSet
+from idiff.data.build.builder import build
+from idiff.data.build.foreign import index_folder
+from idiff.data.shards import index, manifest
+from idiff.data.shards.annotation import canonical_json
+from idiff.data.shards.check import check
+from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.masks import encode_mask
 from idiff.utils.picture_files import encode_png

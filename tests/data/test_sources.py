@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from shard_making import file_bytes, picture
 
-from idiff.data.build import build
-from idiff.data.shards import ShardSet
+from idiff.data.build.builder import build
+from idiff.data.shards.reader import ShardSet
 from idiff.data.sources import SOURCES, create
 from idiff.data.sources.coco_keypoints import CocoKeypoints
 from idiff.data.sources.coco_stuff import CocoStuff, read_labels

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idiff.data.stream import Layout, Stream, continued_offset, progress_for
+from idiff.data.loading.mixture import Layout, Stream, continued_offset, progress_for
 from idiff.errors import ConfigError
 
 SETS = st.lists(

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from stream_fakes import SETS, Recorder, module, trainer
 
-from idiff.data import training
+from idiff.data.loading import training
 from idiff.errors import ConfigError
 
 torch.set_num_threads(1)

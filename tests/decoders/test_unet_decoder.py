@@ -10,9 +10,9 @@ from simulated_autoencoder import rendered_by_autoencoder, scenes
 from torch.nn import functional as F
 
 from idiff.decoders import ColorDecoder, UNetDecoder, build
-from idiff.decoders.asked import asked_paint, visible
 from idiff.decoders.calibration import Calibration, chosen, fit_calibration
 from idiff.decoders.color import color_scores
+from idiff.decoders.queries import asked_paint, visible
 from idiff.decoders.unet import FAR, PLANES, ReadoutNet, planes
 from idiff.decoders.weights import embedded, load, save
 from idiff.errors import CheckpointError, ConfigError

@@ -11,8 +11,8 @@ import torch
 from small_clip import WIDTH, write_clip, write_head
 from torchmetrics import MetricCollection
 
-from idiff.data.quality.aesthetic import load_head
-from idiff.data.quality.features import ClipFeatures
+from idiff.curation.quality.aesthetic import load_head
+from idiff.curation.quality.features import ClipFeatures
 from idiff.errors import ConfigError
 from idiff.metrics.bootstrap import Additions, intervals
 from idiff.metrics.clip import KEPT, Aesthetic, CLIPDirection, CLIPSimilarity, Remembered

@@ -7,9 +7,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from small_models import AUTOENCODER, ROOT, TEXT, UNET
 
 from idiff.errors import CheckpointError
-from idiff.models import checkpoints
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
+from idiff.models.io import checkpoint as checkpoints
 from idiff.models.text import TextEncoder
 from idiff.types import Sampling
 

@@ -6,11 +6,12 @@ import torch
 from small_models import TEXT, UNET
 
 from idiff.errors import CheckpointError, ConfigError
-from idiff.models import checkpoints, embedded
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
-from idiff.models.exports import read_description, read_folder, write_folder, write_pipeline
-from idiff.models.folders import DESCRIPTION, PARTS, file_sha256, subfolder
+from idiff.models.io import checkpoint as checkpoints
+from idiff.models.io import pretrained as embedded
+from idiff.models.io.export import read_description, read_folder, write_folder, write_pipeline
+from idiff.models.io.folders import DESCRIPTION, PARTS, file_sha256, subfolder
 from idiff.models.text import TextEncoder
 from idiff.types import Sampling
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from idiff.errors import CheckpointError
-from idiff.models.familiarity import Familiarity, features
+from idiff.models.ood import Familiarity, features
 
 
 def pictures(count, seed=0, *, cells=8, noise=0.03):

@@ -7,8 +7,8 @@ from small_models import TEXT, UNET
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
+from idiff.models.io.transfer import hand_over
 from idiff.models.text import TextEncoder
-from idiff.models.transfer import hand_over
 
 MORE = {"up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]}
 

@@ -10,9 +10,9 @@ from small_models import AUTOENCODER, TEXT, UNET
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
-from idiff.models.checkpoints import frozen_folders
+from idiff.models.io.checkpoint import frozen_folders
+from idiff.models.io.transfer import hand_over
 from idiff.models.text import TextEncoder
-from idiff.models.transfer import hand_over
 from idiff.types import Sampling
 
 RESIDUAL = Objective(prediction="sample", zero_terminal_snr=True, spacing="trailing", residual=True)

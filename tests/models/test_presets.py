@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from idiff.errors import CheckpointError
-from idiff.models import checkpoints
-from idiff.models.exports import write_folder
-from idiff.models.folders import DESCRIPTION
-from idiff.models.presets import BESIDE, check_storable, store_preset
+from idiff.models.io import checkpoint as checkpoints
+from idiff.models.io.export import write_folder
+from idiff.models.io.folders import DESCRIPTION
+from idiff.models.io.preset_files import BESIDE, check_storable, store_preset
 from idiff.tasks.saved import restore_task
 from idiff.types import Sampling
 from idiff.utils.presets import Preset

@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks/queries.py"
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from small_models import UNET
 
+from idiff.models.auxiliary_loss import Recognition, _shares
 from idiff.models.backbone import LatentDiffusion, Objective
-from idiff.models.recognition import Recognition, _shares
 from idiff.types import VOID, Parts
 
 

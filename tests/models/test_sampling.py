@@ -6,8 +6,8 @@ import torch
 from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import once_each
-from idiff.models.checkpoints import load
-from idiff.models.sampling import changes
+from idiff.models.denoising import changes
+from idiff.models.io.checkpoint import load
 from idiff.stages import TaskTraining
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sampling

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from idiff.models.variants import paint_variants
+from idiff.models.guidance_grid import paint_variants
 from idiff.types import Sampling
 
 SETTINGS = [

@@ -13,7 +13,7 @@ from idiff.callbacks import AtomicCheckpointIO, KeepLast, WeightAverage
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 from idiff.models.text import TextEncoder
 from idiff.stages import PreferenceTraining, TaskTraining
 

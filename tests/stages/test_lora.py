@@ -11,8 +11,8 @@ from stage_fakes import fit, rows
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
-from idiff.models.checkpoints import load
-from idiff.models.exports import write_folder
+from idiff.models.io.checkpoint import load
+from idiff.models.io.export import write_folder
 from idiff.models.lora import ADAPTER, Lora, has_adapters, merged_copy
 from idiff.models.text import TextEncoder
 from idiff.stages import TaskTraining

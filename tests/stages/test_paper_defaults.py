@@ -9,7 +9,7 @@ from stage_fakes import Rows
 from torch import optim
 
 from idiff.callbacks import WeightAverage
-from idiff.cli.compose import compose
+from idiff.config.compose import compose
 from idiff.stages import TaskTraining
 
 

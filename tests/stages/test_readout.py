@@ -15,7 +15,7 @@ from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.stages import ReadoutTraining
 from idiff.stages.disturbance import Disturbance, blurred, shifted
-from idiff.stages.reading import readout_loss, repaint
+from idiff.stages.readout_loss import readout_loss, repaint
 from idiff.types import Sampling
 from idiff.utils.painting import blend, disc_maps, discs
 from idiff.utils.seeds import numpy_rng

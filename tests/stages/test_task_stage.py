@@ -11,7 +11,7 @@ from torch import nn
 from idiff.errors import CheckpointError, ConfigError, IdiffError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.checkpoints import load
+from idiff.models.io.checkpoint import load
 from idiff.models.text import TextEncoder
 from idiff.stages import TaskTraining
 from idiff.types import Sampling

@@ -3,7 +3,6 @@ import pytest
 import torch
 
 import idiff.tasks
-from idiff.data.captioned import Captioned
 from idiff.errors import ConfigError
 from idiff.tasks import (
     Deblur,
@@ -17,6 +16,7 @@ from idiff.tasks import (
 )
 from idiff.tasks import ReferringSegmentation as Referring
 from idiff.tasks import SemanticSegmentation as Segmentation
+from idiff.tasks.captioned import Captioned
 
 torch.set_num_threads(1)
 

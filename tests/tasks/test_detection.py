@@ -5,7 +5,7 @@ import torch
 from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError, ConfigError
 from idiff.tasks import ObjectDetection
-from idiff.tasks.objects import apart, filled, regions, things_of
+from idiff.tasks.common.objects import apart, filled, regions, things_of
 from idiff.types import Sample
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng

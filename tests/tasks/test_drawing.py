@@ -92,7 +92,7 @@ def test_a_change_of_the_built_in_sentences_and_augmentations_counts(monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(bank, "builtin", lambda name: "\n".join(builtin(name).splitlines()[:-1]))
         assert drawing_settings(KeypointDetection())["all sentences"] != before["all sentences"]
-    monkeypatch.setattr("idiff.tasks.parts.DEFAULT", ({"name": "RandomGamma", "p": 0.5},))
+    monkeypatch.setattr("idiff.tasks.common.view.DEFAULT", ({"name": "RandomGamma", "p": 0.5},))
     assert drawing_settings(KeypointDetection())["all augmentations"] != before["all augmentations"]
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from idiff.errors import BadSampleError
-from idiff.tasks import KeypointDetection, joint_prompts
+from idiff.tasks import KeypointDetection
+from idiff.tasks.common import joint_prompts
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 from idiff.utils.tokens import LIMIT, count_tokens

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from idiff.tasks import KeypointDetection, SemanticSegmentation
-from idiff.tasks.parts import original_view
+from idiff.tasks.common.view import original_view
 
 
 @pytest.mark.parametrize("task", [SemanticSegmentation(), KeypointDetection()])

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from idiff.data.annotation import parse_json
+from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file
 from idiff.data.sources.pictures import first_folder, inside, load_json, make_keys
 from idiff.errors import DataError, missing

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from idiff.data.annotation import parse_json
+from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
 from idiff.data.sources.edits import fraction, json_list
 from idiff.data.sources.pictures import fitted_target

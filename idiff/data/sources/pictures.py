@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from idiff.data.annotation import parse_json
+from idiff.data.shards.annotation import parse_json
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import decode_picture, picture_size
 from idiff.utils.seeds import hash64

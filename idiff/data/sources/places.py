@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from idiff.data.annotation import parse_json
+from idiff.data.shards.annotation import parse_json
 from idiff.errors import DataError, missing
 
 _SPLITS: Mapping[str, tuple[str, ...]] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from idiff.data.scenes.render import render
-from idiff.data.scenes.samples import SCENE_TASKS, VERSION, draw_scene
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, unknown
+from idiff.synthetic.drawing.render import render
+from idiff.synthetic.scenes.samples import SCENE_TASKS, VERSION, draw_scene
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from idiff.data.scenes import SCENE_TASKS, VERSION, difficulty
-from idiff.data.scenes.degrade import (
+from idiff.data.sources.synthetic import SyntheticSource
+from idiff.metrics.restoration import psnr
+from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
+from idiff.synthetic.scenes.degrade import (
     BLUR,
     DEGRADATIONS,
     OPACITY,
@@ -22,9 +24,7 @@ from idiff.data.scenes.degrade import (
     identity_psnr,
     motion_kernel,
 )
-from idiff.data.scenes.marks import SHARE, draw_mark
-from idiff.data.sources.synthetic import SyntheticSource
-from idiff.metrics.restoration import psnr
+from idiff.synthetic.scenes.marks import SHARE, draw_mark
 from idiff.utils.images import to_tensor
 
 cv2.setNumThreads(0)

@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from idiff.data.scenes import SCENE_TASKS, VERSION, difficulty
-from idiff.data.scenes.description import SceneObject
-from idiff.data.scenes.edits import PLACES, SLOTS, draw_edit, name_of, sentence, templates, typical
-from idiff.data.scenes.layout import draw_objects_scene
-from idiff.data.scenes.pairs import edited
-from idiff.data.scenes.palette import COLOURS, SHADES
-from idiff.data.scenes.raster import silhouette
 from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError
+from idiff.synthetic.drawing.description import SceneObject
+from idiff.synthetic.drawing.palette import COLOURS, SHADES
+from idiff.synthetic.drawing.raster import silhouette
+from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
+from idiff.synthetic.scenes.edits import PLACES, SLOTS, draw_edit, name_of, sentence, templates, typical
+from idiff.synthetic.scenes.layout import draw_objects_scene
+from idiff.synthetic.scenes.pairs import edited
 from idiff.utils.masks import decode_mask
 
 cv2.setNumThreads(0)
@@ -146,7 +146,7 @@ def test_each_operation_has_several_sentences(operation, edits):
 
 
 def test_unseen_sentences_have_the_slots_and_share_no_line_with_those_of_training():
-    lines = (resources.files("idiff.data.scenes") / "edits_unseen.txt").read_text(encoding="utf-8").splitlines()
+    lines = (resources.files("idiff.synthetic.scenes") / "edits_unseen.txt").read_text(encoding="utf-8").splitlines()
     pairs = [line.split(": ", 1) for line in lines if line and not line.startswith("#")]
     assert Counter(operation for operation, _ in pairs) == dict.fromkeys(SLOTS, 4)
     for operation, words in pairs:

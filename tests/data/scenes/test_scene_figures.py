@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from idiff.data.scenes.backgrounds import draw_background
-from idiff.data.scenes.body import HAIRS, JOINTS, PAIRS, SKINS, draw_figure, extent, head_only, placed
-from idiff.data.scenes.description import Figure, Scene, SceneObject
-from idiff.data.scenes.people import MIN_FIGURE_VISIBLE, MIN_HEAD_VISIBLE, draw_figures_scene
-from idiff.data.scenes.pose import draw_pose, project
-from idiff.data.scenes.raster import silhouette
-from idiff.data.scenes.render import render
-from idiff.data.scenes.samples import figure_facts, label_map
+from idiff.synthetic.drawing.backgrounds import draw_background
+from idiff.synthetic.drawing.body import HAIRS, JOINTS, PAIRS, SKINS, draw_figure, extent, head_only, placed
+from idiff.synthetic.drawing.description import Figure, Scene, SceneObject
+from idiff.synthetic.drawing.pose import draw_pose, project
+from idiff.synthetic.drawing.raster import silhouette
+from idiff.synthetic.drawing.render import render
+from idiff.synthetic.scenes.people import MIN_FIGURE_VISIBLE, MIN_HEAD_VISIBLE, draw_figures_scene
+from idiff.synthetic.scenes.samples import figure_facts, label_map
 
 cv2.setNumThreads(0)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from skimage.draw import polygon2mask
 
-from idiff.data.scenes.backgrounds import FAMILIES, draw_background, paint_background
-from idiff.data.scenes.description import Background, Scene, SceneObject
-from idiff.data.scenes.layout import MIN_VISIBLE, draw_object, draw_objects_scene, inside, visible_shares
-from idiff.data.scenes.palette import COLOURS, distance, shade
-from idiff.data.scenes.raster import outline, silhouette
-from idiff.data.scenes.render import render
-from idiff.data.scenes.samples import CLASSES, label_map, scene_facts
-from idiff.data.scenes.shapes import KINDS, SHAPES, area
+from idiff.synthetic.drawing.backgrounds import FAMILIES, draw_background, paint_background
+from idiff.synthetic.drawing.description import Background, Scene, SceneObject
+from idiff.synthetic.drawing.palette import COLOURS, distance, shade
+from idiff.synthetic.drawing.raster import outline, silhouette
+from idiff.synthetic.drawing.render import render
+from idiff.synthetic.drawing.shapes import KINDS, SHAPES, area
+from idiff.synthetic.scenes.layout import MIN_VISIBLE, draw_object, draw_objects_scene, inside, visible_shares
+from idiff.synthetic.scenes.samples import CLASSES, label_map, scene_facts
 
 cv2.setNumThreads(0)
 PURE = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255)]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from idiff.data.annotation import validate
-from idiff.data.scenes import difficulty
-from idiff.data.scenes.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
-from idiff.data.scenes.palette import COLOURS
-from idiff.data.scenes.shapes import KINDS
+from idiff.data.shards.annotation import validate
 from idiff.data.sources.synthetic import SyntheticSource
+from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.shapes import KINDS
+from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
+from idiff.synthetic.scenes import difficulty
 
 cv2.setNumThreads(0)
 COUNT = 250

@@ -3,9 +3,9 @@
 import contract
 from PIL import Image
 
-from idiff.cli.data import run
+from idiff.cli.data.commands import run
 from idiff.data.datamodule import KeypointDataModule, SegmentationDataModule, TaskDataModule
-from idiff.data.shards import ShardSet
+from idiff.data.shards.reader import ShardSet
 from idiff.utils.seeds import numpy_rng
 
 PROMISES = (

@@ -1,0 +1,1 @@
+"""`idiff align`: candidates, picks, and shards of the picks."""

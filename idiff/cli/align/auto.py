@@ -1,0 +1,76 @@
+"""`idiff align pick DIR --auto METRIC`: picks by a metric. Its help loads neither torch nor Lightning."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from idiff.cli.arguments import WordParser
+from idiff.cli.bar import progress
+from idiff.errors import ConfigError
+
+
+def parser() -> WordParser:
+    """Options of `idiff align pick --auto`."""
+    options = WordParser(
+        prog="idiff align pick",
+        description="Pick by a metric: up to two candidates of each sample that are better than the unedited source.",
+    )
+    add = options.add_argument
+    add("folder", metavar="DIR", help="a folder of candidates")
+    add(
+        "--auto",
+        required=True,
+        metavar="METRIC",
+        help="headline (the task's own), another metric of the task such as psnr_inside, or clip_sim",
+    )
+    add("--annotator", metavar="NAME", help="whose journal is written; default: auto-METRIC")
+    add(
+        "--least",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="choose so many of each sample even if none beats the source (0)",
+    )
+    add("--clip", metavar="FOLDER", help="CLIP model in the hub's format, for clip_sim")
+    add("--data", metavar="DIR", help="the shards that were asked about, where they have moved")
+    return options
+
+
+def run(words: list[str]) -> int:
+    """Write decisions for all samples that this annotator has not decided about.
+
+    Returns:
+        0.
+
+    Raises:
+        IdiffError: bad input.
+    """
+    options = parser().parse_args(words)
+
+    from idiff.alignment.auto import CLIP_SIM, ClipScorer, TaskScorer, pick_all
+    from idiff.alignment.candidates import CandidateFolder
+    from idiff.alignment.picks import PickJournal
+
+    folder = CandidateFolder.open(options.folder)
+    if options.auto == CLIP_SIM:
+        if options.clip is None:
+            raise ConfigError("clip_sim needs a CLIP model: add --clip FOLDER, a model in the hub's format.")
+        scorer: ClipScorer | TaskScorer = ClipScorer(folder, options.clip)
+    else:
+        from idiff.data.shards.reader import ShardSet
+        from idiff.tasks.saved import restore_task
+
+        settings = folder.settings
+        name, data = settings["task"], options.data or settings["data"]["path"]
+        config = {"data": {"init_args": {"tasks": {name: {"task": settings["entry"]}}}}}
+        task = restore_task(config, name, data=data, changes={}).task
+        scorer = TaskScorer(folder, task, ShardSet.open(data), metric=options.auto)
+    journal = PickJournal(folder.path, options.annotator or f"auto-{scorer.metric}")
+    with progress("samples") as show:
+        counts = pick_all(folder, scorer, journal, clock=time.perf_counter, least=options.least, progress=show)
+    before = f", {counts['before']:,} were decided before" if counts["before"] else ""
+    sys.stdout.write(
+        f"{journal.path}: {counts['decided']:,} samples decided by {scorer.metric}, none good in {counts['none_good']:,}{before}\n"
+    )
+    return 0

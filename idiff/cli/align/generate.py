@@ -1,0 +1,135 @@
+"""`idiff align generate`: candidates of edits, for people to choose from. Its help loads neither torch nor Lightning."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.bar import progress
+from idiff.errors import ConfigError
+
+if TYPE_CHECKING:
+    from idiff.models.backbone import LatentDiffusion
+
+CANDIDATES = 20
+
+
+def parser() -> WordParser:
+    """Options of `idiff align generate`."""
+    options = WordParser(
+        prog="idiff align generate",
+        description="Paint each prompt of a set several times under a grid of guidance settings. Killed, the same command goes on.",
+    )
+    add = options.add_argument
+    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or an embedded model")
+    add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
+    add("--out", required=True, metavar="DIR", help="the folder of candidates, new or of the same settings")
+    add(
+        "--task", metavar="NAME", help="a task of the training by its name, or a kind; default: what the shards are for"
+    )
+    add("--candidates", type=at_least_one, default=CANDIDATES, metavar="N", help=f"pictures a prompt ({CANDIDATES})")
+    add("--limit", type=at_least_one, metavar="N", help="pictures asked about, spread evenly; default: all")
+    add("--seed", type=int, default=0, metavar="N", help="of the candidates' noise (0)")
+    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the preset")
+    add("--image", type=scales, metavar="LIST", help="image scales; default: four around the preset")
+    add("--sampler", metavar="NAME", help="ddim, euler, euler_ancestral or dpmpp_2m; default: the task's")
+    add("--device", default="cpu", metavar="NAME", help="where the network runs (cpu)")
+    return options
+
+
+def scales(words: str) -> list[float]:
+    """Numbers with commas between, for argparse's `type`."""
+    try:
+        return [float(word) for word in words.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got '{words}', expected numbers with commas between") from None
+
+
+def run(words: list[str]) -> int:
+    """Paint candidates; what is there already is left as it is.
+
+    Returns:
+        0; 1 where some samples could not be used: they are named on stderr, the others are done.
+
+    Raises:
+        IdiffError: an input that cannot be used, before anything is painted.
+    """
+    options = parser().parse_args(words)
+
+    import torch
+    from transformers.utils.logging import disable_progress_bar
+
+    from idiff.alignment.candidates import CandidateFolder
+    from idiff.alignment.generate import generate, plan
+    from idiff.alignment.grid import facts, guidance_grid, spread
+    from idiff.data.shards.reader import ShardSet
+    from idiff.diffusion import SAMPLERS
+    from idiff.errors import unknown
+    from idiff.models.io.checkpoint import load
+    from idiff.tasks.saved import restore_task
+
+    disable_progress_bar()  # stderr is for what went wrong, and for how far it is
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    if options.sampler is not None and options.sampler not in SAMPLERS:
+        raise unknown("sampler", options.sampler, SAMPLERS)
+    loaded = load(options.checkpoint)
+    shards = ShardSet.open(options.data)
+    choice = restore_task(loaded.config, options.task, data=options.data, changes={})
+    if not loaded.backbone.with_source:
+        raise ConfigError(f"{options.checkpoint} paints from words alone: candidates need a model that takes a source.")
+    rule = loaded.backbone.objective.rule
+    grid = guidance_grid(
+        choice.sampling, rule=rule, text=options.text, image=options.image, steps=options.steps, sampler=options.sampler
+    )
+    settings = spread(grid, options.candidates)
+    places = plan(shards, choice.task.unit, limit=options.limit)
+    kind = type(choice.task)
+    described = {
+        "task": choice.name,
+        "entry": {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": choice.settings},
+        "checkpoint": {"name": loaded.name, "sha256": loaded.sha256},
+        "data": {"path": str(Path(options.data).resolve()) if Path(options.data).exists() else options.data,
+                 "fingerprint": shards.fingerprint},
+        "candidates": len(settings),
+        "grid": [facts(one) for one in grid],
+        "seed": options.seed,
+        "samples": len(places),
+    }  # fmt: skip
+    backbone = _on_device(loaded.backbone, options.device)
+    began = time.perf_counter()
+    with CandidateFolder.begin(options.out, described) as folder, progress("samples") as show:
+        before = len(folder.samples())
+        bad = list(
+            generate(
+                folder, backbone, choice.task, shards, places=places, settings=settings, seed=options.seed, progress=show
+            )
+        )  # fmt: skip
+        painted = len(folder.samples()) - before
+    for sentence in bad:
+        sys.stderr.write(f"idiff: left out: {sentence}\n")
+    taken = time.perf_counter() - began
+    each = f", {taken / painted / len(settings):.3f} s a candidate" if painted else ""
+    there = f", {before:,} were there" if before else ""
+    sys.stdout.write(
+        f"{options.out}: {painted:,} samples of {len(settings)} candidates painted in {taken:.1f} s{each}{there}\n"
+    )
+    return 1 if bad else 0
+
+
+def _on_device(backbone: LatentDiffusion, name: str) -> LatentDiffusion:
+    """The model on a device.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    try:
+        return backbone.to(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from None

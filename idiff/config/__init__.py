@@ -1,0 +1,1 @@
+"""Configurations: composition of YAML files, checks on resume, short messages for errors."""

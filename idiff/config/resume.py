@@ -1,0 +1,101 @@
+"""Going on with a run: which settings may differ from those the checkpoint was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+from idiff.config.sections import settings_in
+from idiff.errors import ConfigError
+
+PARTS = ("model", "data", "ema", "trainer")
+"""Parts of a configuration that a checkpoint carries."""
+
+TRAINER = frozenset({"gradient_clip_val", "gradient_clip_algorithm", "precision"})
+"""Trainer settings that what is learned depends on. The others say how long, where and how often it is looked at.
+
+They are listed here because the class is Lightning's; parameters of other classes carry a mark where they may always differ.
+"""
+
+NOT_SET = "not set"
+SHOWN = 5
+
+
+def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Settings that training depends on and that differ.
+
+    Args:
+        old: the checkpoint's configuration, plain values.
+        new: this run's.
+
+    Returns:
+        dotted path -> (old value, new value), in the order of the new configuration; `not set` where one side lacks it.
+    """
+    changes: dict[str, tuple[Any, Any]] = {}
+    for part in PARTS:
+        before, now = old.get(part, {}), new.get(part, {})
+        if part == "trainer":
+            before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
+        if before != now:
+            free = {each.path for side in (old, new) for each in settings_in(side, part) if each.marks}
+            _compare(before, now, part, free, changes)
+    return changes
+
+
+def refuse_changes(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, allow: Sequence[str] = (), origin: str = "the checkpoint"
+) -> None:
+    """Check that a run goes on as it began.
+
+    Args:
+        old: the checkpoint's configuration.
+        new: this run's.
+        allow: dotted paths that may differ, with everything under them.
+        origin: names the checkpoint.
+
+    Raises:
+        ConfigError: other settings differ; says from what to what.
+    """
+    changes = without(config_changes(old, new), allow)
+    if not changes:
+        return
+    raise ConfigError(
+        f"this run cannot go on from {origin}, its configuration differs: {listed(changes)}. Set the old values, or "
+        f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
+        "model.init_args.init_from."
+    )
+
+
+def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Leave out the changes of settings that are allowed, and of everything under them."""
+    return {
+        path: values
+        for path, values in changes.items()
+        if not any(path == name or path.startswith(f"{name}.") for name in allow)
+    }
+
+
+def names_in(text: str) -> list[str]:
+    """Dotted names with commas between."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _compare(old: Any, new: Any, path: str, free: Container[str], changes: dict[str, tuple[Any, Any]]) -> None:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*new, *(key for key in old if key not in new)]:
+            if (place := f"{path}.{key}") not in free:
+                _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), place, free, changes)
+    elif old != new and (old, new) != (NOT_SET, None):  # a setting that is newer than the checkpoint, and is not used
+        changes[path] = (old, new)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def listed(changes: Mapping[str, tuple[Any, Any]]) -> str:
+    """Changes in words, the first `SHOWN` of them: `setting: old -> new; ...`."""
+    shown = [f"{path}: {_short(before)} -> {_short(now)}" for path, (before, now) in list(changes.items())[:SHOWN]]
+    more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    return "; ".join(shown) + more

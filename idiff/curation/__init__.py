@@ -1,0 +1,1 @@
+"""Choose and make training data: quality filter, inpainted pairs, statistics, contact sheets."""

@@ -1,0 +1,1 @@
+"""Latents encoded beforehand: the format, its writer, and training from it."""

@@ -1,0 +1,235 @@
+"""What a run trains and validates on: open the sets of a mixture, check them, build the training loader."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+from torch.utils.data import DataLoader
+
+from idiff.data.latent_cache.dataset import open_cached
+from idiff.data.loading.dataset import Part, PositionSampler, StreamDataset
+from idiff.data.loading.loaders import sequential_loader, stream_loader
+from idiff.data.loading.mixture import Layout, Stream
+from idiff.data.loading.sequential import SequentialDataset, SequentialPart, open_part
+from idiff.data.shards.overlap import proven, same_code
+from idiff.data.shards.reader import ShardSet
+from idiff.errors import ConfigError, DataError
+from idiff.tasks.base import Task
+from idiff.types import Sampling
+from idiff.utils.seeds import hash64
+from idiff.utils.settings import FREE
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(init=False)
+class TaskEntry:
+    """One task of a mixture and its data.
+
+    Attributes:
+        task: what the task is.
+        train: folder or address of the training shards (sequential mode: also a pattern); None: evaluated only.
+        val: folder or address of the validation shards; None: trained only.
+        weight: how often an epoch draws each training item on average; the share of the rows in sequential mode.
+        rows: rows that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
+        sampling: how validation samples this task; few steps without guidance where it is left out.
+    """
+
+    task: Task
+    train: str | None
+    val: str | None
+    weight: float
+    rows: int | None
+    sampling: Sampling
+
+    def __init__(
+        self,
+        task: Task,
+        train: Annotated[str | None, FREE] = None,
+        val: Annotated[str | None, FREE] = None,
+        *,
+        weight: float = 1.0,
+        rows: int | None = None,
+        sampling: Annotated[Sampling | None, FREE] = None,
+    ) -> None:
+        self.task, self.train, self.val, self.weight, self.rows = task, train, val, weight, rows
+        self.sampling = Sampling() if sampling is None else sampling
+
+
+class Training(Protocol):
+    """Opened training data.
+
+    Attributes:
+        rows: rows of an epoch.
+        fingerprint: hash of what decides the order of rows, but for the seed.
+        summary: one line on sizes and shares.
+    """
+
+    rows: int
+    fingerprint: str
+    summary: str
+
+    def loader(
+        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
+    ) -> DataLoader[Any]:
+        """Build the loader of `steps * layout.accumulation` batches a pass, from step `step()` on."""
+
+
+class IndexedTraining:
+    """Training rows by stream position."""
+
+    def __init__(self, parts: list[Part], *, weights: list[float], seed: int) -> None:
+        self.parts, self.seed = parts, seed
+        self.stream = Stream([len(part) for part in parts], weights, seed=seed)
+        self.rows = len(self.stream)
+        facts = [
+            (part.shards.fingerprint, part.task.unit, draws)
+            for part, draws in zip(parts, self.stream.draws, strict=True)
+        ]
+        self.fingerprint = f"{hash64('mixture', json.dumps(facts)):016x}"
+        shares = ", ".join(
+            f"{part.name} {share:.1%} ({draws:,} rows of {len(part):,} items)"
+            for part, draws, share in zip(parts, self.stream.draws, self.stream.shares(), strict=True)
+        )
+        self.summary = f"{self.rows:,} training rows an epoch: {shares}"
+
+    def loader(
+        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
+    ) -> DataLoader[Any]:
+        """See `Training.loader`."""
+        dataset = StreamDataset(self.parts, self.stream, seed=self.seed, max_bad_fraction=max_bad_fraction)
+        sampler = PositionSampler(step, steps=steps, layout=layout, offset=offset)
+        return stream_loader(dataset, sampler, workers=workers)
+
+
+class SequentialTraining:
+    """Training rows in shard order, from shards without an index."""
+
+    def __init__(self, parts: list[SequentialPart], *, rows: int, seed: int) -> None:
+        self.parts, self.rows, self.seed = parts, rows, seed
+        self.fingerprint = f"{hash64('sequential', *(Path(url).name for part in parts for url in part.urls)):016x}"
+        total = sum(part.weight for part in parts)
+        shares = ", ".join(f"{part.name} {part.weight / total:.1%} ({len(part.urls):,} shards)" for part in parts)
+        self.summary = f"{rows:,} training rows an epoch, in shard order: {shares}"
+
+    def loader(
+        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
+    ) -> DataLoader[Any]:
+        """See `Training.loader`. Positions are hashes here, `offset` does not move them."""
+        dataset = SequentialDataset(
+            self.parts, batches=steps * layout.accumulation, layout=layout, seed=self.seed, start=step(),
+            max_bad_fraction=max_bad_fraction,
+        )  # fmt: skip
+        return sequential_loader(dataset, workers=workers)
+
+
+def open_training(
+    entries: Mapping[str, TaskEntry], *, seed: int, epoch_samples: int | None, cache: str | None = None
+) -> Training:
+    """Open the training data of a mixture.
+
+    Args:
+        entries: name -> task and data; those without `train` are left out.
+        seed: of the order.
+        epoch_samples: rows of an epoch, which asks for the sequential mode; None for the indexed one.
+        cache: folder of latent caches to train from instead of the shards; None: the shards.
+
+    Raises:
+        ConfigError: no entry has training data, or a weight is not positive.
+        DataError: a folder is missing, damaged or without items.
+    """
+    trained = {name: (entry, entry.train) for name, entry in entries.items() if entry.train is not None}
+    if not trained:
+        raise ConfigError(f"data: none of the tasks ({', '.join(entries)}) has training data. Set its `train`.")
+    for name, (entry, _) in trained.items():
+        if not entry.weight > 0:
+            raise ConfigError(
+                f"data: task '{name}' has weight {entry.weight}, expected more than 0. Leave out its `train` instead."
+            )
+        if entry.rows is not None and (entry.rows < 1 or epoch_samples is not None or cache is not None):
+            raise ConfigError(
+                f"data: task '{name}' has rows {entry.rows}: expected 1 or more, mode indexed, no cache. Set its `weight` instead."
+            )
+    if cache is not None:
+        if epoch_samples is not None:
+            raise ConfigError("data: a cache is read by position: leave out mode: sequential.")
+        tasks = {name: (entry.task, entry.weight) for name, (entry, _) in trained.items()}
+        return open_cached(tasks, cache, seed=seed)
+    if epoch_samples is not None:
+        found = [
+            open_part(name, entry.task, where=where, weight=entry.weight) for name, (entry, where) in trained.items()
+        ]
+        return SequentialTraining(found, rows=epoch_samples, seed=seed)
+    parts = [_open(name, entry.task, folder=folder) for name, (entry, folder) in trained.items()]
+    weights = [
+        entry.weight if entry.rows is None else entry.rows / len(part)
+        for part, (entry, _) in zip(parts, trained.values(), strict=True)
+    ]
+    return IndexedTraining(parts, weights=weights, seed=seed)
+
+
+def open_evaluation(entries: Mapping[str, TaskEntry]) -> list[Part]:
+    """Open the validation sets of a mixture, in the order of the entries.
+
+    Raises:
+        DataError: a folder is missing, damaged or without items.
+    """
+    return [_open(name, entry.task, folder=entry.val) for name, entry in entries.items() if entry.val is not None]
+
+
+def refuse_overlap(training: Training, evaluation: list[Part], *, warn: bool = False) -> None:
+    """Check that nothing is validated on that is trained on: no set, and no picture. Reads the indices of indexed sets.
+
+    Args:
+        training: what is trained on; sequential sets have no index and are not checked.
+        evaluation: what is validated on.
+        warn: shared pictures are logged instead of refused; a whole set never is.
+
+    Raises:
+        DataError: a validation set, or a picture of one, is in a training set of this or another task.
+    """
+    if not isinstance(training, IndexedTraining):
+        return
+    trained = {part.shards.fingerprint: part for part in training.parts}
+    for part in evaluation:
+        if part.shards.fingerprint in trained:
+            raise DataError(
+                f"{part.shards.folder}: the validation set of '{part.name}' is the training set of "
+                f"'{trained[part.shards.fingerprint].name}'. Scores on what was trained on mean nothing: give another set."
+            )
+    checked = {part.shards.fingerprint: part for part in evaluation}
+    for own in trained.values():
+        for part in checked.values():
+            text = _shared(own, part)
+            if text and not warn:
+                raise DataError(
+                    f"{text} Scores on what was trained on mean nothing. `idiff data filter {own.shards.folder} --without "
+                    f"{part.shards.folder} --out DIR` takes them out; data.init_args.overlap: warn allows them."
+                )
+            if text:
+                log.warning("%s", text)
+
+
+def _shared(train: Part, val: Part) -> str:
+    """A sentence on the pictures that two sets share, after reading one to be sure; empty where there are none."""
+    found = same_code(train.shards, val.shards)
+    pairs = proven(train.shards, val.shards, found, enough=1)
+    if not pairs:
+        return ""
+    return (
+        f"{val.shards.folder}: {len(set(found[1].tolist())):,} of the {len(val.shards):,} validation pictures of "
+        f"'{val.name}' are in {train.shards.folder}, which '{train.name}' is trained on, such as "
+        f"{val.shards.where(pairs[0].val)}."
+    )
+
+
+def _open(name: str, task: Task, *, folder: str) -> Part:
+    part = Part(name, task, ShardSet.open(folder))
+    if not len(part):
+        raise DataError(f"{folder}: has no {task.unit}, which task '{name}' works on. Give it another set.")
+    return part

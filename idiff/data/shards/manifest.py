@@ -1,0 +1,149 @@
+"""`manifest.json`: what a folder of shards holds, and the checksums that prove it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from idiff.data.shards.annotation import LISTS, UNITS, canonical_json, parse_json
+from idiff.data.shards.index import Rows
+from idiff.errors import DataError, missing
+from idiff.utils.files import write_atomic
+
+SCHEMA = 1
+"""Raised when a reader of the old schema would misread the new one."""
+
+NAME = "manifest.json"
+
+
+@dataclass(slots=True)
+class Shard:
+    """One tar file: name, bytes, SHA-256 of it and of its index, samples in it."""
+
+    name: str
+    size: int
+    sha256: str
+    samples: int
+    index_sha256: str
+
+
+@dataclass(slots=True)
+class Manifest:
+    """The contents of `manifest.json`.
+
+    Attributes:
+        source: name of the source that was built, or of the foreign origin.
+        split: `train`, `val`, ...
+        tasks: kinds of the tasks served; the first is the default.
+        unit: the default task's item.
+        samples: number of samples.
+        units: unit -> number of items.
+        meta: facts shared by the whole set, see `Sample.meta`.
+        shards: in order.
+        funnel: step of the build -> pictures left after it, in order; a list of pairs in the file.
+    """
+
+    source: str
+    split: str
+    tasks: list[str]
+    unit: str
+    samples: int
+    units: dict[str, int]
+    meta: dict[str, Any]
+    shards: list[Shard]
+    funnel: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def items(self) -> int:
+        """Items of the default task."""
+        return self.units.get(self.unit, 0)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over what training sees: the shards' hashes and the shared facts."""
+        content = {"schema": SCHEMA, "meta": self.meta, "shards": [shard.sha256 for shard in self.shards]}
+        return hashlib.sha256(canonical_json(content)).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write `manifest.json` atomically; the same contents give the same bytes."""
+        value = dataclasses.asdict(self)
+        value |= {
+            "schema": SCHEMA,
+            "items": self.items,
+            "fingerprint": self.fingerprint,
+            "funnel": list(self.funnel.items()),
+        }
+        write_atomic(folder / NAME, canonical_json(value) + b"\n")
+
+
+def units_of(tables: list[Rows]) -> dict[str, int]:
+    """Count items: a picture is one, each annotation list counts its entries. Lists that no sample has are left out."""
+    lists = {name: sum(int(rows[name].sum(dtype=np.int64)) for rows in tables) for name in LISTS}
+    return {"picture": sum(map(len, tables))} | {name: count for name, count in lists.items() if count}
+
+
+def check_folder(folder: Path) -> Path:
+    """Return the path of the folder's manifest.
+
+    Raises:
+        DataError: the folder or its manifest is missing.
+    """
+    if not folder.is_dir():
+        what = "a folder of shards, not a file" if folder.exists() else "a folder of shards"
+        raise DataError(f"{folder}: expected {what}. `idiff data build` makes one.")
+    if not (folder / NAME).is_file():
+        remedy = "Finish the build with the same command again, or run `idiff data index` on shards from elsewhere."
+        raise missing(folder / NAME, what="the manifest of a finished build", remedy=remedy)
+    return folder / NAME
+
+
+def load(folder: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        DataError: missing, not JSON, of another schema version, or in conflict with itself.
+    """
+    path = check_folder(folder)
+    try:
+        value = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}. Build the shards again.") from error
+    if not isinstance(value, dict) or "schema" not in value:
+        raise DataError(f"{path} is not a manifest of shards: no 'schema' in it.")
+    if value["schema"] != SCHEMA:
+        raise DataError(f"{path} has schema {value['schema']!r}, this version reads {SCHEMA}. Build the shards again.")
+    try:
+        names = {item.name for item in dataclasses.fields(Manifest)}
+        manifest = Manifest(**{name: value[name] for name in names})
+        manifest.shards = [Shard(**shard) for shard in value["shards"]]
+        manifest.funnel = dict(value["funnel"])
+        _check_types(manifest)
+        same = value["fingerprint"] == manifest.fingerprint and value["items"] == manifest.items
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{path} is damaged: {reason}. Build the shards again.") from error
+    if not same or sum(shard.samples for shard in manifest.shards) != manifest.samples:
+        raise DataError(
+            f"{path} is damaged: its counts or its fingerprint do not fit its shards. Build the shards again."
+        )
+    return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Raise ValueError for a field of another type, or a shard name that is a path."""
+    kinds = {"source": str, "split": str, "tasks": list, "unit": str, "samples": int, "units": dict, "meta": dict}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(manifest, name), kind):
+            raise ValueError(f"'{name}' is not of type {kind.__name__}")
+    if manifest.unit not in UNITS or not manifest.tasks or not manifest.shards:
+        raise ValueError(f"unit {manifest.unit!r}, tasks {manifest.tasks!r}, {len(manifest.shards)} shards")
+    for shard in manifest.shards:
+        if Path(shard.name).name != shard.name or not shard.name.endswith(".tar") or ":" in shard.name:
+            raise ValueError(f"shard name {shard.name!r} is not a plain file name that ends in .tar")
+        if not all(isinstance(value, int) for value in (shard.size, shard.samples)):
+            raise ValueError(f"size or samples of {shard.name} is not a whole number")

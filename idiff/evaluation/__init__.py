@@ -1,0 +1,1 @@
+"""Score a model on a task, and search for sampling settings."""

@@ -1,0 +1,104 @@
+"""A task of a model on a slice of data: settings of the sampling are measured on it, each of them once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from idiff._version import __version__
+from idiff.callbacks.benchmark import Benchmark
+from idiff.data.shards.reader import ShardSet
+from idiff.evaluation.measure import Painting, measure
+from idiff.evaluation.tuning import Point, PointFile
+from idiff.models.io.checkpoint import Loaded
+from idiff.tasks.saved import TaskChoice
+from idiff.types import Sampling
+
+
+class TaskSlice:
+    """Measures settings on the same items and the same noise, as `idiff evaluate` does, without baselines and intervals.
+
+    Args:
+        loaded: the model.
+        painting: the same model, ready to be scored; slices that share one share its rendered pictures.
+        choice: the task.
+        data: shards.
+        out: the file that the points are kept in.
+        limit: items, spread evenly over the set; None: all.
+        seed: of the sampled pictures.
+        device: see `measure`; None: one CUDA device where there is one, else the processor.
+        said: called with each point that is measured anew.
+
+    Attributes:
+        metric: the task's headline.
+        file: the points.
+        fresh: how many were measured here.
+
+    Raises:
+        ConfigError: the file holds other points.
+        DataError: the shards cannot be read.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        painting: Painting,
+        choice: TaskChoice,
+        *,
+        data: str,
+        out: Path,
+        limit: int | None,
+        seed: int,
+        device: str | None,
+        said: Callable[[Point], None] = lambda point: None,
+    ) -> None:
+        self.painting, self.choice, self.data = painting, choice, data
+        self.limit, self.seed, self.said = limit, seed, said
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.metric = choice.task.headline
+        self.fingerprint = ShardSet.open(data).fingerprint
+        identity: dict[str, Any] = {
+            "task": choice.entry,
+            "headline": self.metric,
+            "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},
+            "data": {"path": data, "fingerprint": self.fingerprint},
+            "limit": limit,
+            "seed": seed,
+            "version": __version__,
+        }
+        self.file = PointFile.open(out, identity)
+        self.fresh = 0
+
+    def score(self, sampling: Sampling) -> Point:
+        """The point of a setting: from the file, or measured now and kept there.
+
+        Raises:
+            IdiffError: the data cannot be used, nothing was scored, or the file cannot be written.
+        """
+        known = self.file.measured(sampling)
+        if known is not None:
+            return known
+        name, backbone = self.choice.name, self.painting.backbone
+        backbone.sample_seed = self.seed
+        evaluate = Benchmark(resamples=0, baselines=False)
+        score, _ = measure(
+            self.painting, replace(self.choice, sampling=sampling), data=self.data, evaluate=evaluate,
+            limit=self.limit, device=self.device, bar=False,
+        )  # fmt: skip
+        point = Point(
+            sampling=sampling,
+            metrics={metric: None if value != value else value for metric, value in score.metrics.items()},  # noqa: PLR0124
+            evaluations_per_query=evaluate.evaluations[name],
+            seconds_per_query=evaluate.seconds[name] / max(score.queries, 1),
+            samples=score.samples,
+            queries=score.queries,
+            device=self.painting.painted_on,
+        )
+        self.file.add(point)
+        self.fresh += 1
+        self.said(point)
+        return point

@@ -1,0 +1,161 @@
+"""Pictures and tables of what steps and guidance bring: all points with their front, and curves over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from idiff.errors import ConfigError
+from idiff.evaluation.tuning import Point
+
+INCHES = (8.0, 5.0)
+
+
+def draw_front(
+    points: Sequence[Point], path: Path, *, metric: str, front: Sequence[int], preset: int, title: str
+) -> None:
+    """Draw the metric against the evaluations of a query on an axis of powers of two.
+
+    Args:
+        points: what was measured; those without the metric are left out.
+        path: the PNG to write.
+        metric: what is on the vertical axis.
+        front: places of the points of the front, by rising cost. They are labelled.
+        preset: place of the point that was chosen.
+        title: above the picture.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    figure, axes = _axes(title, metric)
+    for place, point in enumerate(points):
+        on = place in front or place == preset
+        size, color = (36, "tab:blue") if on else (16, "0.7")
+        axes.scatter(point.evaluations_per_query, point.score(metric), s=size, color=color, zorder=3 if on else 2)
+        axes.annotate(
+            label(point), (point.evaluations_per_query, point.score(metric)), textcoords="offset points",
+            xytext=(4, 5 if on else -7), fontsize=7 if on else 4.5, color="black" if on else "0.5",
+        )  # fmt: skip
+    axes.plot(
+        [points[place].evaluations_per_query for place in front],
+        [points[place].score(metric) for place in front],
+        drawstyle="steps-post", color="tab:blue", label="Pareto front",
+    )  # fmt: skip
+    best = points[preset]
+    axes.scatter(
+        best.evaluations_per_query, best.score(metric), s=130, facecolors="none", edgecolors="tab:red", zorder=4,
+        label=f"preset: {label(best)}",
+    )  # fmt: skip
+    axes.margins(x=0.12)
+    figure.legend(fontsize="small", loc="outside lower center", ncols=2)
+    _save(figure, path)
+
+
+def draw_curves(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str], path: Path, *, title: str) -> None:
+    """Draw each task's headline metric over the number of steps, in a panel of its own.
+
+    Args:
+        curves: task -> points that differ in their steps alone.
+        metrics: task -> its headline metric.
+        path: the PNG to write.
+        title: above the picture.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(len(curves), 3)
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.8 * rows), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for place, (task, points) in enumerate(curves.items()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        steps = [point.sampling.steps for point in points]
+        axes.plot(steps, [point.score(metrics[task]) for point in points], marker="o", color="tab:blue")
+        _powers(axes, steps)
+        axes.set_title(task, fontsize=9)
+        axes.set_xlabel("steps", fontsize=8)
+        axes.set_ylabel(metrics[task], fontsize=8)
+    _save(figure, path)
+
+
+def markdown(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str]) -> str:
+    """A table with a row a task and a column a step count: the headline metric.
+
+    Args:
+        curves: task -> points that differ in their steps alone.
+        metrics: task -> its headline metric.
+    """
+    steps = sorted({point.sampling.steps for points in curves.values() for point in points})
+    head = ["task", "metric", *(f"{count} step{'s' if count > 1 else ''}" for count in steps)]
+    lines = [head, ["---"] * len(head)]
+    for task, points in curves.items():
+        by = {point.sampling.steps: point.score(metrics[task]) for point in points}
+        lines.append([task, metrics[task], *(number(by[count]) if count in by else "-" for count in steps)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def table(points: Sequence[Point], *, metric: str, front: Sequence[int], preset: int, title: str) -> Table:
+    """All points by rising cost, for the terminal; the front and the preset are marked."""
+    shown = Table(box=SIMPLE_HEAD, title=title, collapse_padding=True, pad_edge=False)
+    for column in ("evaluations", "steps", "sampler", "text", "image", metric, "s/query", ""):
+        shown.add_column(column, justify="left" if column in {"sampler", ""} else "right", no_wrap=True)
+    for place in sorted(range(len(points)), key=lambda at: (points[at].evaluations_per_query, at)):
+        point, one = points[place], points[place].sampling
+        mark = "preset" if place == preset else "front" if place in front else ""
+        shown.add_row(
+            f"{point.evaluations_per_query:g}", str(one.steps), one.sampler, f"{one.guidance_text:g}",
+            f"{one.guidance_image:g}", number(point.score(metric)), f"{point.seconds_per_query:.4f}", mark,
+        )  # fmt: skip
+    return shown
+
+
+def label(point: Point) -> str:
+    """A point in a few characters: steps, sampler, and the scales of guidance."""
+    one = point.sampling
+    return f"{one.steps} {one.sampler} ({one.guidance_text:g}, {one.guidance_image:g})"
+
+
+def number(value: float) -> str:
+    """A metric for people; `-` where it is nan."""
+    return "-" if value != value else f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"  # noqa: PLR0124
+
+
+def _axes(title: str, metric: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=INCHES, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("U-Net evaluations of a query")
+    axes.set_ylabel(metric)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _powers(axes: Any, ticks: Sequence[int]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(ticks), [str(tick) for tick in ticks], fontsize=7)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    staged = path.with_name(f".{path.name}.part")
+    try:
+        with staged.open("wb") as stream:
+            figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+        staged.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}. Free some space or name another.") from None

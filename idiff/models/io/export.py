@@ -1,0 +1,219 @@
+"""Write a backbone as a folder of safetensors and JSON, and read one back. Nothing in such a folder is ever run.
+
+    unet/ vae/ text_encoder/ tokenizer/    the hub's layout
+    idiff.json                             objective, tasks, step, presets, and the SHA-256 of every weight file
+    README.md                              model card, where there is one
+
+Parts that several models share may lie elsewhere: `parts` in idiff.json then says where, relative to the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from idiff.errors import CheckpointError
+from idiff.models.autoencoder import Autoencoder
+from idiff.models.backbone import LatentDiffusion
+from idiff.models.io.folders import DESCRIPTION, PARTS, file_sha256, subfolder
+from idiff.models.lora import merged_copy
+from idiff.models.objective import Objective
+from idiff.models.text import TextEncoder
+from idiff.utils.presets import Preset
+
+FORMAT = 1
+
+
+def write_folder(
+    backbone: LatentDiffusion,
+    folder: str | Path,
+    *,
+    config: dict[str, Any],
+    step: int,
+    half: bool = True,
+    shared: dict[str, str] | None = None,
+    familiarity: dict[str, Any] | None = None,
+    presets: Mapping[str, Preset] | None = None,
+) -> Path:
+    """Write a model. The folder appears whole or not at all.
+
+    Args:
+        backbone: with the weights that are to be used (averaged ones); adapters are merged in what is written.
+        folder: must not exist yet, or be empty.
+        config: the training's configuration as plain values: tasks can be restored from it.
+        step: optimizer steps taken.
+        half: weights in float16 on disk.
+        familiarity: what `Familiarity.describe` wrote of the training pictures.
+        shared: part -> folder it lies in already, relative to this one; such parts are not written.
+        presets: how each task is sampled.
+
+    Returns:
+        the folder.
+
+    Raises:
+        CheckpointError: the folder holds something already, or cannot be written.
+    """
+    target, shared = Path(folder), shared or {}
+    dtype = torch.float16 if half else torch.float32
+    nets = {"unet": backbone.unet, "vae": backbone.autoencoder.net, "text_encoder": backbone.text.net}
+    with _whole(target) as staged:
+        for part, net in nets.items():
+            if part not in shared:
+                written = merged_copy(net).to(memory_format=torch.contiguous_format)
+                torch.nn.Module.to(written, dtype).save_pretrained(
+                    staged / part
+                )  # diffusers' own `to` warns of nothing
+        if "tokenizer" not in shared:
+            backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
+        description = {
+            "format": FORMAT,
+            "objective": asdict(backbone.objective) | {"recognition_weight": 0.0},  # for training alone
+            "with_source": backbone.with_source,
+            "step": step,
+            "parts": shared,
+            "config": config,
+            "familiarity": familiarity,
+            "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
+            "sha256": _checksums(staged, target, shared),
+        }
+        text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+        (staged / DESCRIPTION).write_text(text, encoding="utf-8")
+    return target
+
+
+def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, str]:
+    """SHA-256 of every weight file, by its path seen from the model's folder."""
+    own = {str(file.relative_to(staged)): file_sha256(file) for file in sorted(staged.rglob("*.safetensors"))}
+    for place in shared.values():
+        for file in sorted(Path(os.path.normpath(target / place)).glob("*.safetensors")):
+            own[f"{place}/{file.name}"] = file_sha256(file)
+    return own
+
+
+def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
+    """Write a model as a pipeline that diffusers' `from_pretrained` loads. The folder appears whole or not at all.
+
+    Guidance there is InstructPix2Pix's; the scheduler is Euler-ancestral, as InstructDiffusion samples.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or the model adds its source to what the U-Net says, which no such
+            pipeline does.
+    """
+    if backbone.objective.residual:
+        raise CheckpointError(
+            "this model adds its source to what the U-Net says (objective.residual): no pipeline of diffusers does. "
+            "Export it with --format safetensors."
+        )
+    from diffusers import (
+        EulerAncestralDiscreteScheduler,
+        StableDiffusionInstructPix2PixPipeline,
+        StableDiffusionPipeline,
+    )
+
+    target, goal = Path(folder), backbone.objective
+    scheduler = EulerAncestralDiscreteScheduler(
+        beta_start=backbone.schedule.beta_start,
+        beta_end=backbone.schedule.beta_end,
+        beta_schedule="scaled_linear",
+        prediction_type=goal.prediction,
+        rescale_betas_zero_snr=goal.zero_terminal_snr,
+        timestep_spacing=goal.spacing,
+    )
+    pipeline = StableDiffusionInstructPix2PixPipeline if backbone.with_source else StableDiffusionPipeline
+    made = pipeline(
+        vae=backbone.autoencoder.net, text_encoder=backbone.text.net, tokenizer=backbone.text.tokenizer,
+        unet=merged_copy(backbone.unet), scheduler=scheduler, safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+    with _whole(target) as staged:
+        made.save_pretrained(staged)
+    return target
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A new folder that takes the target's place once it is full; of a failure nothing is left.
+
+    Raises:
+        CheckpointError: the target holds something already, or cannot be written.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise CheckpointError(f"{target} exists already: name a folder that does not, or empty it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise CheckpointError(f"{target} cannot be written: {error.strerror}. Name another folder.") from None
+    try:
+        yield staged
+        staged.chmod(0o755)
+        if target.exists():
+            target.rmdir()
+        staged.replace(target)
+    except OSError as error:
+        raise CheckpointError(
+            f"{target} cannot be written: {error.strerror}. Free some space or name another."
+        ) from None
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
+    """Read a model that `write_folder` wrote.
+
+    Returns:
+        the backbone in evaluation mode, and the description.
+
+    Raises:
+        CheckpointError: no such folder, a part is missing, or a file is not the one that was written.
+    """
+    description = read_description(folder)
+    for name, wanted in description["sha256"].items():
+        file = folder / name
+        if not file.is_file():
+            raise CheckpointError(f"{file} is missing: the model in {folder} is not whole. Get the folder again.")
+        got = file_sha256(file)
+        if got != wanted:
+            raise CheckpointError(
+                f"{file} is damaged or another file: SHA-256 {got[:12]}, expected {wanted[:12]}. Get the folder again."
+            )
+    backbone = LatentDiffusion(
+        autoencoder=Autoencoder(weights=str(subfolder(folder, "vae"))),
+        text=TextEncoder(weights=str(subfolder(folder, "text_encoder")), tokenizer=str(subfolder(folder, "tokenizer"))),
+        unet_weights=str(folder),
+        objective=Objective(**description["objective"]),
+        with_source=description["with_source"],
+    )
+    return backbone.eval(), description
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read `idiff.json` of a model's folder.
+
+    Raises:
+        CheckpointError: it is missing or not what `write_folder` writes.
+    """
+    file = folder / DESCRIPTION
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        known = description["format"] == FORMAT and {"objective", "with_source", "sha256", "config"} <= set(description)
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise CheckpointError(
+            f"{folder} is no exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it"
+        )
+    assert isinstance(description, dict)
+    return description
+
+
+__all__ = ["PARTS", "read_description", "read_folder", "write_folder"]

@@ -1,0 +1,63 @@
+"""Folders of weights in the hub's layout: where the part is, and what its checksum is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from idiff.errors import CheckpointError
+from idiff.models.io.pretrained import located
+
+PARTS = ("unet", "vae", "text_encoder", "tokenizer")
+"""The folders of a model in the hub's layout."""
+
+DESCRIPTION = "idiff.json"
+"""The file beside them in which an exported model says what it is."""
+
+
+def subfolder(folder: str | Path, part: str) -> Path:
+    """Find a part of a model: `folder/part` of a pipeline's folder, the folder itself, or where the folder's idiff.json says.
+
+    Args:
+        folder: a local folder in diffusers' layout, or the name of an embedded model.
+        part: `vae`, `text_encoder`, `tokenizer` or `unet`.
+
+    Raises:
+        CheckpointError: there is no such folder, or it holds no `config.json` (for the tokenizer: `vocab.json`).
+    """
+    root = located(folder)
+    marks = ("vocab.json", "tokenizer.json") if part == "tokenizer" else ("config.json",)
+    elsewhere = _shared(root, part)
+    for place in (elsewhere,) if elsewhere else (root / part, root):
+        if any((place / mark).is_file() for mark in marks):
+            return place
+    state = "holds none" if root.is_dir() else "does not exist"
+    raise CheckpointError(
+        f"{folder} {state}: expected a folder with {' or '.join(marks)}, or one with {part}/ inside. "
+        f"Give the folder that a training of this project or diffusers' save_pretrained wrote."
+    )
+
+
+def _shared(root: Path, part: str) -> Path | None:
+    """Where an exported model keeps a part that it shares with others."""
+    try:
+        where = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))["parts"].get(part)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    return None if where is None else (root / str(where)).resolve()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 over names and contents of the `.safetensors` and `.json` files of a folder, in name order."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".safetensors", ".json"}:
+            digest.update(f"{path.name}:{file_sha256(path)};".encode())
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""Where the presets of a model lie: in the idiff.json of an exported folder, or in presets.json beside a training checkpoint.
+
+    presets.json    {SHA-256 of the checkpoint: {"file": its name, "presets": {task: preset}}}
+
+A training overwrites its checkpoints, so that presets count for the bytes they were found with and for no others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from idiff.errors import CheckpointError
+from idiff.models.io.export import read_description
+from idiff.models.io.folders import DESCRIPTION
+from idiff.models.io.pretrained import located
+from idiff.utils.presets import Preset
+
+BESIDE = "presets.json"
+"""The file beside the checkpoints of a training."""
+
+
+def presets_of(values: Any, *, origin: str) -> dict[str, Preset]:
+    """Read presets by task from plain values; None: there are none.
+
+    Raises:
+        CheckpointError: a value that is no preset.
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{origin}: presets is a {type(values).__name__}, expected presets by task. Take it out.")
+    return {str(task): Preset.of(value, origin=f"{origin}: presets: {task}") for task, value in values.items()}
+
+
+def presets_beside(checkpoint: Path, *, sha256: str) -> dict[str, Preset]:
+    """The presets of a training checkpoint, from the file beside it; none where there is no file, or none for these bytes.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    file = checkpoint.parent / BESIDE
+    entry = _read_beside(file).get(sha256)
+    return {} if entry is None else presets_of(entry["presets"], origin=str(file))
+
+
+def check_storable(path: str | Path) -> None:
+    """Refuse, before anything is computed, a model that presets cannot be stored with.
+
+    Raises:
+        CheckpointError: it comes with the package, or its folder cannot be written.
+    """
+    place = located(path)
+    if place != Path(path):
+        raise CheckpointError(
+            f"'{path}' comes with the package, and its presets with it: store presets in a folder of your own "
+            f"(idiff export --checkpoint {path} --out DIR)."
+        )
+    folder = place if place.is_dir() else place.parent
+    if not os.access(folder, os.W_OK):
+        raise CheckpointError(
+            f"{folder} cannot be written: presets are stored there. Copy the model to another folder."
+        )
+
+
+def store_preset(path: str | Path, task: str, preset: Preset, *, sha256: str) -> Path:
+    """Keep a preset with its model, in place of the task's earlier one. Other tasks' presets stay.
+
+    Args:
+        path: an exported folder, or a `.ckpt` file.
+        task: name in the training.
+        preset: what is kept.
+        sha256: of the checkpoint, see `Loaded`.
+
+    Returns:
+        the file that was written; it changes whole or not at all.
+
+    Raises:
+        CheckpointError: as `check_storable`; or what is there cannot be read.
+    """
+    check_storable(path)
+    place = Path(path)
+    if place.is_dir():
+
+        def described() -> dict[str, Any]:
+            description = read_description(place)
+            presets = presets_of(description.get("presets"), origin=str(place / DESCRIPTION)) | {task: preset}
+            return description | {"presets": plain(presets)}
+
+        return _changed(place / DESCRIPTION, described)
+
+    def beside() -> dict[str, Any]:
+        entries = _read_beside(place.parent / BESIDE)
+        own = entries.get(sha256, {"file": place.name, "presets": {}})
+        kept = {sha: entry for sha, entry in entries.items() if sha == sha256 or entry["file"] != place.name}
+        return kept | {sha256: own | {"presets": own["presets"] | {task: preset.describe()}}}
+
+    return _changed(place.parent / BESIDE, beside)
+
+
+def plain(presets: Mapping[str, Preset]) -> dict[str, Any]:
+    """Presets by task as plain values."""
+    return {task: preset.describe() for task, preset in presets.items()}
+
+
+def _read_beside(file: Path) -> dict[str, dict[str, Any]]:
+    if not file.exists():
+        return {}
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        known = all(isinstance(entry["presets"], dict) and isinstance(entry["file"], str) for entry in entries.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise CheckpointError(
+            f"{file} cannot be read as presets: expected what `idiff tune --store` writes. Put it right, or move it away."
+        )
+    assert isinstance(entries, dict)
+    return entries
+
+
+def _changed(file: Path, content: Callable[[], dict[str, Any]]) -> Path:
+    """Write what a file is to hold while nobody else of this project changes the folder.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    staged = file.with_name(f".{file.name}.part")
+    try:
+        with _locked(file.parent):
+            staged.write_text(json.dumps(content(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            staged.replace(file)
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be written: {error.strerror}. Free some space or name another.") from None
+    return file
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

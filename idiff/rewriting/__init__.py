@@ -1,0 +1,1 @@
+"""Multiply instructions with a language model behind an OpenAI-compatible endpoint."""

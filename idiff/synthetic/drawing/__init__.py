@@ -1,0 +1,1 @@
+"""Draw objects, figures and backgrounds on pixel grids."""

@@ -1,0 +1,1 @@
+"""What can truly be said about a scene."""

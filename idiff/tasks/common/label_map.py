@@ -1,0 +1,77 @@
+"""The classes of a label map: which may be asked for, which one is asked though it is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from idiff.errors import BadSampleError
+from idiff.tasks.common.view import check_picture
+from idiff.types import VOID, Labels, Sample
+from idiff.utils.seeds import hash64
+
+
+def labels_and_classes(sample: Sample) -> tuple[Labels, Sequence[str]]:
+    """The label map and the class names of a sample that has both, and that fit.
+
+    Raises:
+        BadSampleError: the picture, the label map or the class names are missing or do not fit one another.
+    """
+    check_picture(sample)
+    classes = sample.meta.get("classes")
+    if not isinstance(classes, Sequence) or isinstance(classes, str) or not askable(classes):
+        raise BadSampleError(sample.key, "meta.classes", f"got {classes!r}, expected names with one besides background")
+    label, expected = sample.label, sample.image.shape[:2]
+    if label is None:
+        raise BadSampleError(sample.key, "label", "got none, expected a label map")
+    if label.dtype != np.uint8 or label.shape != expected:
+        reason = f"got {label.dtype} {label.shape}, expected uint8 {expected} as the picture"
+        raise BadSampleError(sample.key, "label", reason)
+    values = label[label != VOID]
+    if values.size and int(values.max()) >= len(classes):
+        reason = f"got the value {values.max()}, expected less than {len(classes)}, or {VOID}"
+        raise BadSampleError(sample.key, "label", reason)
+    return label, classes
+
+
+def background(classes: Sequence[str]) -> int | None:
+    """The class named background, which is never asked for; None where there is none."""
+    return next((index for index, name in enumerate(classes) if name.strip().lower() == "background"), None)
+
+
+def askable(classes: Sequence[str]) -> list[int]:
+    """Classes that have a name and are not the background."""
+    ground = background(classes)
+    return [index for index, name in enumerate(classes) if name.strip() and index != ground]
+
+
+def absent_class(key: str, labels: Labels, classes: Sequence[str]) -> int | None:
+    """The one class that is asked though it is nowhere in the picture, chosen by the sample's key.
+
+    Args:
+        key: of the sample.
+        labels: uint8 (H, W), the whole picture.
+        classes: names by value.
+
+    Returns:
+        its index; None where every class is present.
+    """
+    present = set(np.unique(labels).tolist())
+    absent = [index for index in askable(classes) if index not in present]
+    return absent[hash64("absent", key) % len(absent)] if absent else None
+
+
+def own_values(sample: Sample, *indices: int) -> list[int]:
+    """What the set's own label maps hold for classes and for the background.
+
+    Args:
+        sample: `meta["values"]` lists a value for each class, where the set's own values are not the classes' indices.
+        *indices: of the classes.
+
+    Returns:
+        the classes' values; and that of the background, where there is one.
+    """
+    values = sample.meta.get("values") or range(VOID)
+    ground = background(sample.meta["classes"])
+    return [int(values[place]) for place in (*indices, *([] if ground is None else [ground]))]

@@ -1,0 +1,150 @@
+"""One person of a sample: joints, box and skeleton, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from idiff.errors import BadSampleError, ConfigError
+from idiff.tasks.common.view import ASKED, check_picture, needed_words
+from idiff.types import Parts, Picture, Sample
+from idiff.utils.painting import disc_maps
+from idiff.utils.seeds import hash64
+from idiff.utils.text import name_words
+
+_OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
+"""What people say, and the joint that stands for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One instance with joints; it may be a face or an animal as well.
+
+    Attributes:
+        category: key of the skeleton.
+        names: K joint names in words.
+        joints: float64 (K, 3): x, y in the original's pixels, visibility (0 not labelled, 1 hidden, 2 visible).
+        pairs: indices of left and right joints that change places in a mirror.
+        box: x, y, width, height in the original's pixels.
+        area: pixels squared, where given.
+        category_id: the category's number in the set's own files; 1 (COCO's person) where none is given.
+        sigmas: K OKS sigmas.
+    """
+
+    category: str
+    names: list[str]
+    joints: NDArray[np.float64]
+    pairs: list[tuple[int, int]]
+    box: tuple[float, float, float, float]
+    area: float | None
+    sigmas: tuple[float, ...]
+    category_id: int
+
+
+def person(sample: Sample, item: int) -> Person:
+    """Read one entry of `annotation["instances"]`.
+
+    Raises:
+        BadSampleError: the picture, the entry, its skeleton, joints or box are missing or do not fit one another.
+    """
+    check_picture(sample)
+    instances = sample.annotation.get("instances")
+    if not isinstance(instances, Sequence) or not 0 <= item < len(instances):
+        count = len(instances) if isinstance(instances, Sequence) else "no"
+        raise BadSampleError(sample.key, "annotation.instances", f"got {count} instances, expected number {item}")
+    where, entry = f"annotation.instances[{item}]", instances[item]
+    category = str(entry.get("category", ""))
+    skeleton = sample.meta.get("skeletons", {}).get(category)
+    if not skeleton or not skeleton.get("joints"):
+        known = sorted(sample.meta.get("skeletons", {}))
+        raise BadSampleError(sample.key, f"{where}.category", f"got '{category}', expected a skeleton of {known}")
+    names = [name_words(name) for name in skeleton["joints"]]
+    joints = _floats(entry.get("keypoints"))
+    if joints is None or joints.shape != (len(names), 3):
+        got = "none" if joints is None else f"shape {joints.shape}"
+        raise BadSampleError(sample.key, f"{where}.keypoints", f"got {got}, expected {len(names)} of [x, y, v]")
+    box = _floats(entry.get("box"))
+    if box is None or box.shape != (4,) or min(box[2:]) < 0 or max(box[2:]) <= 0:
+        reason = f"got {entry.get('box')!r}, expected [x, y, width, height] with an extent"
+        raise BadSampleError(sample.key, f"{where}.box", reason)
+    sigmas = tuple(float(value) for value in skeleton.get("sigmas", ()))
+    if len(sigmas) != len(names):
+        raise BadSampleError(sample.key, "meta.skeletons", f"got {len(sigmas)} sigmas for {len(names)} joints")
+    area = entry.get("area")
+    return Person(
+        category=category,
+        names=names,
+        joints=joints,
+        pairs=_pairs(sample.key, skeleton.get("pairs", ()), len(names)),
+        box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+        area=None if area is None else float(area),
+        sigmas=sigmas,
+        category_id=int(entry.get("category_id", 1)),
+    )
+
+
+def asked_person(picture: Picture, text: str) -> Sample:
+    """A sample that asks for joints, commas between their names, of the one person that fills the picture.
+
+    Raises:
+        ConfigError: the text names no joint.
+    """
+    names = [name.split() for name in re.split(r",|;|\band\b", name_words(needed_words(text)))]
+    words = [*dict.fromkeys(" ".join([*name[:-1], _OTHER_NAMES.get(name[-1], name[-1])]) for name in names if name)]
+    if not words:
+        raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
+    skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
+    one = {"category": "person", "keypoints": [[0, 0, 0]] * len(words), "box": [0, 0, *picture.shape[1::-1]]}
+    return Sample(ASKED, picture, {"instances": [one]}, meta={"skeletons": {"person": skeleton}})
+
+
+def image_id(sample: Sample) -> int:
+    """The picture's number in the set's own files; where it has none, a number made of its key."""
+    number = sample.annotation.get("image_id")
+    return number if isinstance(number, int) else hash64("image", sample.key) >> 11  # fits a double, as in JSON
+
+
+def swap_sides(joints: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """Let left and right joints change places, as in a mirrored picture: (K, 3) to (K, 3)."""
+    order = np.arange(len(joints))
+    for left, right in pairs:
+        order[left], order[right] = right, left
+    return joints[order]
+
+
+def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *, radius: float) -> Parts:
+    """Every joint in sight as a disc with its name, the rest as background.
+
+    Args:
+        names: K of them.
+        joints: (K, 3) in the model's pixels.
+        size: side of the model's picture.
+        radius: of a disc, in pixels.
+    """
+    labels = torch.full((size, size), len(names), dtype=torch.uint8)
+    for index, disc in enumerate(disc_maps(joints[:, :2], (size, size), radius)):
+        if joints[index, 2] == 2:
+            labels[disc] = index
+    return Parts(labels, [*names, "background"])
+
+
+def _pairs(key: str, pairs: Any, count: int) -> list[tuple[int, int]]:
+    checked = [(int(left), int(right)) for left, right in pairs]
+    if not all(0 <= index < count for pair in checked for index in pair):
+        raise BadSampleError(key, "meta.skeletons", f"got the pairs {checked}, expected indices of {count} joints")
+    return checked
+
+
+def _floats(value: Any) -> NDArray[np.float64] | None:
+    """An array of finite numbers, or None where it is none."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return array if np.isfinite(array).all() else None
