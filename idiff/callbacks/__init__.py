@@ -1,10 +1,19 @@
 """Lightning callbacks: evaluation, averaged weights, checkpoints, prediction files."""
 
 from idiff.callbacks.average import WeightAverage
+from idiff.callbacks.best import BestCheckpoint
 from idiff.callbacks.checkpoint_io import AtomicCheckpointIO
 from idiff.callbacks.evaluate import Evaluate
 from idiff.callbacks.keep_last import KeepLast
 from idiff.callbacks.lines import ProgressLines
 from idiff.callbacks.predictions import PredictionWriter
 
-__all__ = ["AtomicCheckpointIO", "Evaluate", "KeepLast", "PredictionWriter", "ProgressLines", "WeightAverage"]
+__all__ = [
+    "AtomicCheckpointIO",
+    "BestCheckpoint",
+    "Evaluate",
+    "KeepLast",
+    "PredictionWriter",
+    "ProgressLines",
+    "WeightAverage",
+]

@@ -120,7 +120,7 @@ def _edit(text: str, name: str) -> str | None:
 
 
 def _scenes(name: str) -> str:
-    return (files("idiff") / "data" / "scenes" / name).read_text(encoding="utf-8")
+    return (files("idiff.synthetic.scenes") / name).read_text(encoding="utf-8")
 
 
 def _read(path: Path) -> str:

@@ -15,15 +15,15 @@ import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from idiff.callbacks import AtomicCheckpointIO, Evaluate, KeepLast, PredictionWriter, ProgressLines, WeightAverage
+from idiff.callbacks import AtomicCheckpointIO, ProgressLines
 from idiff.callbacks.checkpoint_io import newest
 from idiff.config.compose import compose
 from idiff.config.messages import said_by_us, short
 from idiff.config.resume import PARTS, refuse_changes
+from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.stages.base import Stage
@@ -33,37 +33,12 @@ from idiff.utils.run_lock import locked
 METHODS = LightningCLI.subcommands()
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """`best.ckpt`: the checkpoint with the highest `val/score`, with averaged weights.
-
-    Args:
-        monitor: the logged value that decides.
-        mode: `max` or `min`.
-    """
-
-    def __init__(self, monitor: str = "val/score", mode: str = "max") -> None:
-        super().__init__(
-            filename="best", monitor=monitor, mode=mode, save_top_k=1, enable_version_counter=False, save_last=False
-        )
-
-
-CALLBACKS = {
-    "ema": WeightAverage, "evaluate": Evaluate, "last": KeepLast, "best": BestCheckpoint, "predictions": PredictionWriter,
-}  # fmt: skip
-"""The callbacks every run has; each is set in the configuration under its name."""
-
-SECTIONS: dict[str, type] = {"model": Stage, "data": LightningDataModule, "trainer": Trainer, **CALLBACKS}
-"""What a configuration holds under each name: an object of this class."""
-
-RESUME_ALLOW = "resume.allow"
-
-
 class StageCLI(LightningCLI):
     """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The callbacks every run has, and what may differ when a run goes on."""
-        for name, kind in CALLBACKS.items():
+        for name, kind in callbacks().items():
             parser.add_lightning_class_args(kind, name)
         parser.add_argument(
             f"--{RESUME_ALLOW}",

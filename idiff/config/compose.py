@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from idiff.errors import ConfigError
+from idiff.utils.moved import modernised
 
 INCLUDE = "include"
 SCHEMA = "$schema"
@@ -27,7 +28,7 @@ def compose(files: list[str]) -> dict[str, Any]:
     """
     merged: dict[str, Any] = {}
     for file in files:
-        merged = merge(merged, _load(Path(file), ()))
+        merged = merge(merged, modernised(_load(Path(file), ())))
     return merged
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from idiff.config.sections import settings_in
 from idiff.errors import ConfigError
+from idiff.utils.moved import modernised
 
 PARTS = ("model", "data", "ema", "trainer")
 """Parts of a configuration that a checkpoint carries."""
@@ -33,7 +34,7 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
     """
     changes: dict[str, tuple[Any, Any]] = {}
     for part in PARTS:
-        before, now = old.get(part, {}), new.get(part, {})
+        before, now = modernised(old.get(part, {})), new.get(part, {})
         if part == "trainer":
             before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
         if before != now:

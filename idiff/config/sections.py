@@ -9,6 +9,9 @@ from typing import Any
 
 from idiff.utils.settings import ARGUMENTS, CLASS, UNKNOWN, Mark, Setting, marks_of, parameters, reachable, walk
 
+RESUME_ALLOW = "resume.allow"
+"""The option that names settings which may differ when a run goes on."""
+
 
 def settings_in(config: Mapping[str, Any], part: str) -> Iterator[Setting]:
     """Every setting of one section of a configuration; paths begin with the section's name."""
@@ -19,17 +22,29 @@ def known_words() -> set[str]:
     """Names of all settings, for did-you-mean."""
     from lightning.pytorch import Trainer
 
-    from idiff.cli.lightning import RESUME_ALLOW
-
     kinds = {*_classes(), Trainer}
     words = {name for kind in kinds for name in parameters(kind)} | set(inspect.signature(Trainer.fit).parameters)
     return (words | {CLASS, ARGUMENTS, *_sections(), *RESUME_ALLOW.split(".")}) - {"self"}
 
 
-def _sections() -> Mapping[str, type]:
-    from idiff.cli.lightning import SECTIONS
+@cache
+def callbacks() -> Mapping[str, type]:
+    """The callbacks every run has; each is set in the configuration under its name."""
+    from idiff.callbacks import BestCheckpoint, Evaluate, KeepLast, PredictionWriter, WeightAverage
 
-    return SECTIONS
+    return {
+        "ema": WeightAverage, "evaluate": Evaluate, "last": KeepLast, "best": BestCheckpoint, "predictions": PredictionWriter,
+    }  # fmt: skip
+
+
+@cache
+def _sections() -> Mapping[str, type]:
+    """What a configuration holds under each name: an object of this class."""
+    from lightning.pytorch import LightningDataModule, Trainer
+
+    from idiff.stages.base import Stage
+
+    return {"model": Stage, "data": LightningDataModule, "trainer": Trainer, **callbacks()}
 
 
 def _classes() -> set[type]:

@@ -51,8 +51,8 @@ class ReferringSegmentation(Task):
     Phrases speak of left and right, of the largest and of the one beside another, so that a mirror or a crop would make
     them false. Evaluation sees the whole picture, padded to a square. Training crops pictures that are not square along
     their longer side, but only where the words stay true: the phrase names something, speaks of no place, order or
-    comparison (`idiff.tasks.common.phrases`), and all that it names lies whole inside of the crop. Nothing is ever mirrored. Nor may
-    an augmentation change colours, which phrases name, or places: there is none unless it is asked for.
+    comparison (`idiff.tasks.common.phrases`), and all that it names lies whole inside of the crop. Nothing is ever mirrored.
+    Nor may an augmentation change colours, which phrases name, or places: there is none unless it is asked for.
 
     Args:
         size: side of the model's picture in pixels.

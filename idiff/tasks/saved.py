@@ -16,6 +16,7 @@ import idiff.tasks
 from idiff.errors import CheckpointError, ConfigError, missing, suggest
 from idiff.tasks.base import Task
 from idiff.types import Sampling
+from idiff.utils.moved import current
 from idiff.utils.presets import Preset
 
 
@@ -117,7 +118,7 @@ def _kinds_of(data: str) -> list[str]:
 
 def _class(description: dict[str, Any] | str) -> type[Task]:
     path = description if isinstance(description, str) else str(description["class_path"])
-    module, _, name = path.rpartition(".")
+    module, _, name = current(path).rpartition(".")
     try:
         found = getattr(importlib.import_module(module) if module else idiff.tasks, name)
     except (ImportError, AttributeError) as error:

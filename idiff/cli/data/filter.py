@@ -148,6 +148,7 @@ def load_features(path: Path) -> tuple[dict[str, Any], Features]:
     from jsonargparse import ArgumentError, ArgumentParser
 
     from idiff.curation.quality.features import Features
+    from idiff.utils.moved import modernised
 
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -160,7 +161,7 @@ def load_features(path: Path) -> tuple[dict[str, Any], Features]:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Features, "features", required=True)
     try:
-        built = parser.instantiate(parser.parse_object({"features": config})).features
+        built = parser.instantiate(parser.parse_object({"features": modernised(config)})).features
     except (ArgumentError, ValueError) as error:
         if isinstance(error.__cause__, IdiffError):
             raise error.__cause__ from None
