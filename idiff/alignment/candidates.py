@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -25,8 +24,7 @@ from typing import Any
 
 from idiff.data.shards.annotation import parse_json
 from idiff.errors import ConfigError, DataError, missing
-from idiff.utils.disk import own_folder
-from idiff.utils.files import write_atomic
+from idiff.utils.files import own_folder, write_atomic
 
 SCHEMA = 1
 NAME = "align.json"
@@ -190,10 +188,7 @@ class CandidateFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name, data in pictures.items():
-                with (folder / name).open("wb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(stream.fileno())
+                write_atomic(folder / name, data)
         except OSError as error:
             raise DataError(
                 f"{folder} cannot be written: {error.strerror}. Free space there; what is done is kept."

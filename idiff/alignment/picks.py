@@ -6,7 +6,6 @@ the last line about a sample counts. So nobody's decisions can be lost by a cras
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from idiff.alignment.decisions import MOST, Action, Decision, check_annotator, is_annotator, parse_decision
 from idiff.errors import ConfigError, DataError
-from idiff.utils.disk import sync_folder
+from idiff.utils.files import lock, sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +141,7 @@ def _held(path: Path) -> Iterator[int]:
     new = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock(handle)
         if new:
             sync_folder(path.parent)
             sync_folder(path.parent.parent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import pickle
@@ -14,7 +13,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from idiff.errors import CheckpointError
-from idiff.utils.disk import sync_folder
+from idiff.utils.files import sha256_file, sync_folder, write_atomic
 
 SUFFIX = ".check.json"
 """Ending of the file beside a checkpoint: step, size and SHA-256 of what counts as whole."""
@@ -42,17 +41,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            new = {"step": step, "size": temporary.stat().st_size, "sha256": _sha256(temporary)}
+            new = {"step": step, "size": temporary.stat().st_size, "sha256": sha256_file(temporary)}
             _write_check(target, [*_current(target), new])
             temporary.replace(target)
             sync_folder(target.parent)
             _write_check(target, [new])
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, CheckpointError) as error:
             size = 0
             if temporary.exists():
                 size = temporary.stat().st_size
                 temporary.unlink()
-            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            cause = error.__cause__ or error
+            full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
             reason = "the disk is full" if full else str(error).splitlines()[0]
             raise CheckpointError(
                 f"cannot save {target} ({size} bytes were written): {reason}. The checkpoint before it is intact; "
@@ -120,7 +120,7 @@ def verified(path: Path) -> dict[str, Any] | None:
     """The record of the check file (step, size, sha256) that the file's bytes agree with, or None."""
     size = path.stat().st_size
     records = [record for record in _records(path) if record["size"] == size]
-    digest = _sha256(path) if records else None
+    digest = sha256_file(path) if records else None
     return next((record for record in records if record["sha256"] == digest), None)
 
 
@@ -147,16 +147,4 @@ def _current(path: Path) -> list[dict[str, Any]]:
 
 
 def _write_check(path: Path, whole: list[dict[str, Any]]) -> None:
-    file = _check_file(path)
-    temporary = file.with_name(f".{file.name}.tmp")
-    with temporary.open("w") as stream:
-        json.dump({"whole": whole}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
-    sync_folder(file.parent)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    write_atomic(_check_file(path), json.dumps({"whole": whole}), error=CheckpointError)

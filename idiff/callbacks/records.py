@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from idiff.callbacks.scoring import Score
 from idiff.metrics.bootstrap import Interval
 from idiff.types import Picture
+from idiff.utils.files import write_atomic
 from idiff.utils.images import grid, write_png
 
 FIELDS = ("step", "task", "metric", "score", "ceiling", "identity", "guess", "guess_name", "samples")
@@ -33,12 +35,11 @@ def append_results(folder: str | Path, results: dict[str, Score], *, step: int) 
             floors = [_cell(part.get(metric)) for part in (score.ceiling, score.identity, score.guess)]
             figures = [str(step), name, metric, _cell(value), *floors, score.guess_name, str(score.samples)]
             rows.append(dict(zip(FIELDS, figures, strict=True)))
-    staged = path.with_name(".results.csv.part")
-    with staged.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, FIELDS)
-        writer.writeheader()
-        writer.writerows(rows)
-    staged.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, FIELDS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue())
 
 
 def read_results(folder: str | Path) -> list[dict[str, str]]:

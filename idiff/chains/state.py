@@ -13,6 +13,7 @@ from idiff.chains.experiment import Entry, Experiment
 from idiff.config.resume import NOT_SET, config_changes, listed, names_in, without
 from idiff.errors import ConfigError
 from idiff.models.io.pretrained import located
+from idiff.utils.files import sha256_file, write_atomic
 
 RECORDS = "chain"
 """Folder of a chain's records, in its folder."""
@@ -177,20 +178,15 @@ def identity(path: Path) -> str:
     the contents of its `.safetensors` and `.json` files.
     """
     if path.is_file():
-        return _sha256(path)
+        return sha256_file(path)
     mark = next((path / name for name in MARKS if (path / name).is_file()), None)
     if mark is not None:
-        return _sha256(mark)
+        return sha256_file(mark)
     digest = hashlib.sha256()
     for file in sorted(one for one in path.rglob("*") if one.is_file()):
-        content = _sha256(file) if file.suffix in {".safetensors", ".json"} else str(file.stat().st_size)
+        content = sha256_file(file) if file.suffix in {".safetensors", ".json"} else str(file.stat().st_size)
         digest.update(f"{file.relative_to(path)}:{content};".encode())
     return digest.hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def record_file(experiment: Experiment, entry: Entry) -> Path:
@@ -220,6 +216,4 @@ def write_record(experiment: Experiment, entry: Entry, *, finished: bool, starte
         content |= {"config": entry.config, "limits": _limits(entry)}
     file = record_file(experiment, entry)
     file.parent.mkdir(parents=True, exist_ok=True)
-    staged = file.with_name(f".{file.name}.part")
-    staged.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    staged.replace(file)
+    write_atomic(file, json.dumps(content, indent=1) + "\n")

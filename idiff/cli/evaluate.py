@@ -14,6 +14,7 @@ from typing import Any
 from idiff._version import __version__
 from idiff.cli.arguments import WordParser, at_least_one, not_negative
 from idiff.errors import ConfigError
+from idiff.utils.files import write_atomic
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
 
@@ -142,9 +143,7 @@ def run(words: list[str]) -> int:
         "versions": {"idiff": __version__, "python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
     }
-    staged = out.with_name(f".{out.name}.part")
-    staged.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    staged.replace(out)
+    write_atomic(out, json.dumps(card, indent=2) + "\n")
     Console().print(render_table({found.name: score}, step=loaded.step))
     return 0
 

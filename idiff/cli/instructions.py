@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from idiff.cli.arguments import WordParser, at_least_one
 from idiff.errors import ConfigError, ServiceError
+from idiff.utils.files import write_atomic
 
 if TYPE_CHECKING:
     from idiff.rewriting.endpoint import Endpoint
@@ -190,9 +191,7 @@ def _write(out: Path, done: list[Rewriting], *, model: str, marked: bool) -> Non
         text += ["# seeds", *(before + line for line in one.seeds), "# more", *(before + line for line in one.accepted)]
     rejected = [json.dumps(entry, sort_keys=True) for one in done for entry in one.rejected]
     for path, lines in ((out.with_suffix(".rejected.jsonl"), rejected), (out, text)):
-        staged = path.with_name(f".{path.name}.part")
-        staged.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        staged.replace(path)
+        write_atomic(path, "".join(f"{line}\n" for line in lines))
 
 
 def _told(out: Path, done: list[Rewriting], *, wanted: int) -> int:

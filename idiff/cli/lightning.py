@@ -27,8 +27,8 @@ from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.stages.base import Stage
+from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
-from idiff.utils.run_lock import locked
 
 METHODS = LightningCLI.subcommands()
 
@@ -90,7 +90,7 @@ class StageCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         alone = subcommand == "fit" and self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False)
-        with locked(self.trainer.default_root_dir) if alone else nullcontext():
+        with own_run(self.trainer.default_root_dir) if alone else nullcontext():
             super()._run_subcommand(subcommand)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def run(words: list[str]) -> int:
             raise unknown("stage", name, [entry.name for entry in experiment.entries])
     check_bases(experiment)
     from idiff.chains.state import RECORDS, plan
-    from idiff.utils.run_lock import locked
+    from idiff.utils.files import own_run
 
     if options.dry:
         for step in plan(experiment, options.redo):
@@ -75,7 +75,7 @@ def run(words: list[str]) -> int:
         raise ConfigError(
             f"the folder {experiment.folder} of the chain cannot be made: {error.strerror}. Name another with --set folder=DIR"
         ) from None
-    with locked(records), Runner() as runner:
+    with own_run(records), Runner() as runner:
         return _run(experiment, runner, redo=options.redo)
 
 

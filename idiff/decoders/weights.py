@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -24,6 +23,7 @@ from safetensors.torch import save as save_tensors
 from idiff.decoders.calibration import Calibration
 from idiff.decoders.unet import ReadoutNet
 from idiff.errors import CheckpointError, ConfigError
+from idiff.utils.files import write_atomic
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "decoder"
 FORMAT = 1
@@ -76,8 +76,8 @@ def save(
     }
     try:
         place.mkdir(parents=True, exist_ok=True)
-        _replace(place / WEIGHTS, data)
-        _replace(place / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+        write_atomic(place / WEIGHTS, data, error=CheckpointError)
+        write_atomic(place / CONFIG, json.dumps(config, indent=1) + "\n", error=CheckpointError)
     except OSError as error:
         raise CheckpointError(f"{place} cannot be written: {error.strerror}. Name another folder.") from None
     return place
@@ -137,12 +137,3 @@ def _located(weights: str | Path) -> Path:
         f"there is no decoder '{weights}': expected a folder with {CONFIG} and {WEIGHTS}, or one with {INSIDE}/ inside, or the "
         f"name of an embedded one ({', '.join(known) or 'this package has none'}). configs/experiment/readout_tiny.yaml trains one."
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    staged = path.with_name(f".{path.name}.part")
-    with staged.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    staged.replace(path)

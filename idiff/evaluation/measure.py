@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -21,6 +17,7 @@ from idiff.models.backbone import LatentDiffusion
 from idiff.stages import TaskTraining
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Batch
+from idiff.utils.signals import StopRequest, leave
 
 REMEMBERED = 256 * 2**20
 """Bytes of rendered pictures that are kept for the next measurement."""
@@ -97,7 +94,7 @@ def measure(
         logger=False, callbacks=[evaluate], enable_checkpointing=False, enable_model_summary=False,
         enable_progress_bar=bar, **placed(device),
     )  # fmt: skip
-    with _ending_at_sigterm():
+    with StopRequest(signal.SIGTERM, on_stop=leave, twice=False):
         trainer.validate(painting, datamodule=module, verbose=False)
     score = evaluate.results.get(choice.name)
     if score is None:
@@ -121,20 +118,3 @@ def placed(device: str | None) -> dict[str, Any]:
     if place.type == "cpu":
         return {"accelerator": "cpu", "devices": 1}
     return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}
-
-
-@contextmanager
-def _ending_at_sigterm() -> Iterator[None]:
-    """End at SIGTERM with code 143: Lightning alone would only note it and go on."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(143)
-
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

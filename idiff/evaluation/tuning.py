@@ -12,6 +12,7 @@ from typing import Any
 from idiff.errors import ConfigError
 from idiff.metrics.pareto import cheapest_within
 from idiff.types import Sampling
+from idiff.utils.files import write_atomic
 from idiff.utils.presets import Preset
 
 
@@ -108,15 +109,9 @@ class PointFile:
         Raises:
             ConfigError: the file cannot be written.
         """
-        staged = self.path.with_name(f".{self.path.name}.part")
         content = self.identity | more | {"points": [asdict(point) for point in self.points]}
-        try:
-            staged.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            staged.replace(self.path)
-        except OSError as error:
-            raise ConfigError(
-                f"--out {self.path} cannot be written: {error.strerror}. Free some space or name another."
-            ) from None
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        write_atomic(self.path, text, error=ConfigError, remedy="Free some space or name another --out.")
 
 
 def search(

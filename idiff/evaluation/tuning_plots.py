@@ -11,6 +11,7 @@ from rich.table import Table
 
 from idiff.errors import ConfigError
 from idiff.evaluation.tuning import Point
+from idiff.utils.files import atomic
 
 INCHES = (8.0, 5.0)
 
@@ -152,10 +153,5 @@ def _save(figure: Any, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    staged = path.with_name(f".{path.name}.part")
-    try:
-        with staged.open("wb") as stream:
-            figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
-        staged.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}. Free some space or name another.") from None
+    with atomic(path, error=ConfigError, remedy="Free some space or name another.") as stream:
+        figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})

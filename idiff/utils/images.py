@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +13,10 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.types import Picture
+from idiff.utils.files import atomic
 from idiff.utils.text import safe_name
+
+WRITABLE = "Choose a folder that can be written."
 
 _GAP = 4
 _LINE = 14
@@ -54,19 +55,10 @@ def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str,
     array = pixels.astype(np.uint8) * 255 if pixels.dtype == np.bool_ else pixels
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, staged = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                Image.fromarray(array).save(file, format="PNG")
-            Path(staged).chmod(0o644)
-            Path(staged).replace(path)
-        except BaseException:
-            Path(staged).unlink(missing_ok=True)
-            raise
     except OSError as error:
-        raise ConfigError(
-            f"cannot write {path}: {error.strerror or error}. Choose a folder that can be written."
-        ) from error
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}. {WRITABLE}") from error
+    with atomic(path, error=ConfigError, remedy=WRITABLE) as stream:
+        Image.fromarray(array).save(stream, format="PNG")
     return path
 
 

@@ -24,18 +24,18 @@ class SavedSteps(KeepLast):
 
 
 class Terminate(pl.Callback):
-    """Sends SIGTERM to this process at a batch, or in the first validation."""
+    """Sends a signal to this process at a batch, or in the first validation."""
 
-    def __init__(self, batch=None):
-        self.batch = batch
+    def __init__(self, batch=None, number=signal.SIGTERM):
+        self.batch, self.number = batch, number
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if batch_idx == self.batch:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
     def on_validation_batch_start(self, trainer, *_):
         if self.batch is None:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
 
 def last(folder):
@@ -58,15 +58,17 @@ def test_it_saves_every_so_many_steps_and_the_last(tmp_path, every, steps, accum
     [(1, 1, 2), (2, 2, 2), (2, 3, 2), (1, None, 4)],
     ids=["a-step", "its-first-half", "its-second-half", "validation"],
 )
-def test_sigterm_finishes_the_step_saves_and_exits_143(tmp_path, accumulation, batch, step):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["sigterm", "ctrl-c"])
+def test_a_signal_finishes_the_step_saves_and_exits(tmp_path, capfd, number, code, accumulation, batch, step):
     options = {"accumulate_grad_batches": accumulation, "steps": 6}
     uncut, _ = fit(tmp_path, **options)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     module = Numbers()
     with pytest.raises(SystemExit) as stop:
-        fit(tmp_path, Terminate(batch), KeepLast(100), module=module, **options)
-    assert stop.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) == before
+        fit(tmp_path, Terminate(batch, number), KeepLast(100), module=module, **options)
+    assert stop.value.code == code
+    assert signal.getsignal(number) == before
+    assert "stopping after this step" in capfd.readouterr().err
     saved = last(tmp_path)
     assert saved["global_step"] == step
     assert torch.equal(saved["state_dict"]["weight"], module.weight)

@@ -54,8 +54,8 @@ sys.exit(main(sys.argv[1:]))
 
 HOLD = """
 import sys
-from idiff.utils.run_lock import locked
-with locked(sys.argv[1]):
+from idiff.utils.files import own_run
+with own_run(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """

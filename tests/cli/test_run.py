@@ -275,8 +275,8 @@ def test_two_chains_in_one_folder_are_refused(chain, capsys):
     script = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from idiff.utils.run_lock import locked
-with locked("runs/chain/chain"):
+from idiff.utils.files import own_run
+with own_run("runs/chain/chain"):
     print("held", flush=True)
     sys.stdin.read()
 """

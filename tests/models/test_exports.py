@@ -11,9 +11,10 @@ from idiff.models.backbone import LatentDiffusion, Objective
 from idiff.models.io import checkpoint as checkpoints
 from idiff.models.io import pretrained as embedded
 from idiff.models.io.export import read_description, read_folder, write_folder, write_pipeline
-from idiff.models.io.folders import DESCRIPTION, PARTS, file_sha256, subfolder
+from idiff.models.io.folders import DESCRIPTION, PARTS, subfolder
 from idiff.models.text import TextEncoder
 from idiff.types import Sampling
+from idiff.utils.files import sha256_file
 
 CONFIG = {"data": {"init_args": {"tasks": {}}}}
 
@@ -83,7 +84,7 @@ def test_a_changed_byte_is_noticed_and_named(exported, part):
     with pytest.raises(CheckpointError) as refused:
         checkpoints.load(exported)
     message = str(refused.value)
-    assert str(file) in message and wanted[:12] in message and file_sha256(file)[:12] in message
+    assert str(file) in message and wanted[:12] in message and sha256_file(file)[:12] in message
 
 
 def test_missing_files_are_named(exported):

@@ -26,7 +26,7 @@ from idiff.data.shards.reader import ShardSet
 from idiff.data.build.slices import Job, read_done
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, DataError
-from idiff.utils.disk import own_folder
+from idiff.utils.files import own_folder
 
 CONFIGURATION = "build.json"
 REJECTED = "rejected.jsonl"

@@ -7,7 +7,6 @@ goes first; a file that is being read stays readable until it is closed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import time
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from idiff.errors import ConfigError, DataError, FetchError
-from idiff.utils.files import sha256_file
+from idiff.utils.files import lock, sha256_file
 
 FOLDER, LIMIT = "IDIFF_CACHE", "IDIFF_CACHE_SIZE"
 """Environment: the cache's folder (~/.cache/idiff), and how large it may get (20G), in bytes or with K, M, G, T."""
@@ -133,12 +132,7 @@ class Cache:
     def _locked(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold a lock between processes; without `wait`, say whether it could be had."""
         with (self.folder / LOCKS / name).open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+            yield lock(stream, wait=wait)
 
 
 def _used(file: Path) -> bool:

@@ -16,13 +16,14 @@ from idiff.errors import CheckpointError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.export import read_folder
-from idiff.models.io.folders import DESCRIPTION, file_sha256, folder_sha256, subfolder
+from idiff.models.io.folders import DESCRIPTION, folder_sha256, subfolder
 from idiff.models.io.preset_files import presets_beside, presets_of
 from idiff.models.io.pretrained import located, names
 from idiff.models.lora import ADAPTER, Lora, put
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import UNET
+from idiff.utils.files import sha256_file
 from idiff.utils.presets import Preset
 
 PREFIX = "backbone."
@@ -131,7 +132,7 @@ def load(path: str | Path) -> Loaded:
         _adapted(backbone, state, adapter=content["lora"], origin=str(path))
     else:
         assign(backbone, state, origin=str(path))
-    sha256 = file_sha256(Path(path))
+    sha256 = sha256_file(Path(path))
     return Loaded(
         backbone=backbone.eval(),
         config=content.get("config", {}),

@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,10 +21,11 @@ import torch
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.io.folders import DESCRIPTION, PARTS, file_sha256, subfolder
+from idiff.models.io.folders import DESCRIPTION, PARTS, subfolder
 from idiff.models.lora import merged_copy
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
+from idiff.utils.files import sha256_file, whole_folder
 from idiff.utils.presets import Preset
 
 FORMAT = 1
@@ -65,7 +63,7 @@ def write_folder(
     target, shared = Path(folder), shared or {}
     dtype = torch.float16 if half else torch.float32
     nets = {"unet": backbone.unet, "vae": backbone.autoencoder.net, "text_encoder": backbone.text.net}
-    with _whole(target) as staged:
+    with whole_folder(target, error=CheckpointError) as staged:
         for part, net in nets.items():
             if part not in shared:
                 written = merged_copy(net).to(memory_format=torch.contiguous_format)
@@ -92,10 +90,10 @@ def write_folder(
 
 def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, str]:
     """SHA-256 of every weight file, by its path seen from the model's folder."""
-    own = {str(file.relative_to(staged)): file_sha256(file) for file in sorted(staged.rglob("*.safetensors"))}
+    own = {str(file.relative_to(staged)): sha256_file(file) for file in sorted(staged.rglob("*.safetensors"))}
     for place in shared.values():
         for file in sorted(Path(os.path.normpath(target / place)).glob("*.safetensors")):
-            own[f"{place}/{file.name}"] = file_sha256(file)
+            own[f"{place}/{file.name}"] = sha256_file(file)
     return own
 
 
@@ -134,37 +132,9 @@ def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
         unet=merged_copy(backbone.unet), scheduler=scheduler, safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
     )  # fmt: skip
-    with _whole(target) as staged:
+    with whole_folder(target, error=CheckpointError) as staged:
         made.save_pretrained(staged)
     return target
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A new folder that takes the target's place once it is full; of a failure nothing is left.
-
-    Raises:
-        CheckpointError: the target holds something already, or cannot be written.
-    """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise CheckpointError(f"{target} exists already: name a folder that does not, or empty it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise CheckpointError(f"{target} cannot be written: {error.strerror}. Name another folder.") from None
-    try:
-        yield staged
-        staged.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        staged.replace(target)
-    except OSError as error:
-        raise CheckpointError(
-            f"{target} cannot be written: {error.strerror}. Free some space or name another."
-        ) from None
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
@@ -181,7 +151,7 @@ def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
         file = folder / name
         if not file.is_file():
             raise CheckpointError(f"{file} is missing: the model in {folder} is not whole. Get the folder again.")
-        got = file_sha256(file)
+        got = sha256_file(file)
         if got != wanted:
             raise CheckpointError(
                 f"{file} is damaged or another file: SHA-256 {got[:12]}, expected {wanted[:12]}. Get the folder again."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from idiff.errors import CheckpointError
 from idiff.models.io.pretrained import located
+from idiff.utils.files import sha256_file
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer")
 """The folders of a model in the hub's layout."""
@@ -48,16 +49,10 @@ def _shared(root: Path, part: str) -> Path | None:
     return None if where is None else (root / str(where)).resolve()
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def folder_sha256(folder: Path) -> str:
     """SHA-256 over names and contents of the `.safetensors` and `.json` files of a folder, in name order."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in {".safetensors", ".json"}:
-            digest.update(f"{path.name}:{file_sha256(path)};".encode())
+            digest.update(f"{path.name}:{sha256_file(path)};".encode())
     return digest.hexdigest()

@@ -7,11 +7,9 @@ A training overwrites its checkpoints, so that presets count for the bytes they 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from idiff.errors import CheckpointError
 from idiff.models.io.export import read_description
 from idiff.models.io.folders import DESCRIPTION
 from idiff.models.io.pretrained import located
+from idiff.utils.files import lock, write_atomic
 from idiff.utils.presets import Preset
 
 BESIDE = "presets.json"
@@ -130,21 +129,11 @@ def _changed(file: Path, content: Callable[[], dict[str, Any]]) -> Path:
     Raises:
         CheckpointError: it cannot be written.
     """
-    staged = file.with_name(f".{file.name}.part")
+    handle = os.open(file.parent, os.O_RDONLY)
     try:
-        with _locked(file.parent):
-            staged.write_text(json.dumps(content(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            staged.replace(file)
-    except OSError as error:
-        raise CheckpointError(f"{file} cannot be written: {error.strerror}. Free some space or name another.") from None
-    return file
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        lock(handle)
+        text = json.dumps(content(), indent=1, sort_keys=True) + "\n"
+        write_atomic(file, text, error=CheckpointError, remedy="Free some space or name another.")
     finally:
         os.close(handle)
+    return file

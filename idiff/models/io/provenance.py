@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.errors import CheckpointError
+from idiff.utils.files import write_atomic
 
 FILE = "handover.json"
 """The full list, in the run folder."""
@@ -77,13 +78,10 @@ class HandOver:
         parts = ("sources", "loaded", "changed", "new", "kept", "left_out")
         content: dict[str, Any] = {"summary": self.said} | {part: getattr(self, part) for part in parts}
         target = Path(folder) / FILE
-        staged = target.with_name(f".{FILE}.part")
+        remedy = "Set trainer.default_root_dir to a folder that can."
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            staged.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            staged.replace(target)
         except OSError as error:
-            raise CheckpointError(
-                f"{target} cannot be written: {error.strerror}. Set trainer.default_root_dir to a folder that can."
-            ) from None
+            raise CheckpointError(f"{target} cannot be written: {error.strerror}. {remedy}") from None
+        write_atomic(target, json.dumps(content, indent=1) + "\n", error=CheckpointError, remedy=remedy)
         return target
