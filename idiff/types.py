@@ -213,6 +213,21 @@ class Batch:
 
 
 @dataclass(slots=True)
+class Painted:
+    """What a stage painted for a batch, in validation and prediction.
+
+    Attributes:
+        images: float32 (B, 3, H, W) in [-1, 1].
+        sources: float32 (B, 3, H, W): the sources through the autoencoder; the targets, where there is no source.
+        evaluations: U-Net samples that each example took; empty where the stage has no U-Net.
+    """
+
+    images: Tensor
+    sources: Tensor
+    evaluations: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Prediction:
     """What a decoder read out of one painted picture, or what `combine` made of a group of them. Fields a task lacks are None.
 

@@ -14,11 +14,11 @@ from rich.console import Console
 from torch import Tensor
 
 from idiff.callbacks.grids import rows_of
-from idiff.callbacks.protocols import evaluations_of, painter, task_of
+from idiff.callbacks.protocols import painter, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import Answer, Score, Scorer
 from idiff.tasks.base import Task
-from idiff.types import Batch, Picture
+from idiff.types import Batch, Painted, Picture
 
 
 class Evaluate(pl.Callback):
@@ -92,21 +92,21 @@ class Evaluate(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Decode and score one batch of one task."""
+        painted: Painted = outputs
         name = batch.task[0]
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._began
         count, rows = self._spent.get(name, (0, 0))
-        self._spent[name] = count, rows = count + evaluations_of(pl_module, batch), rows + len(batch)
+        self._spent[name] = count, rows = count + sum(painted.evaluations), rows + len(batch)
         self.evaluations[name] = count / rows
         task = task_of(trainer, name)
         if name not in self._scorers:
             self._scorers[name] = self.scorer(task, baselines=self.baselines and name not in self._floors)
         with torch.no_grad():
-            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
-            found = self._scorers[name].update(batch, outputs, painter(pl_module).render, rendered=rendered)
-        self.found(batch, outputs, found)
+            found = self._scorers[name].update(batch, painted, painter(pl_module).render)
+        self.found(batch, painted.images, found)
         shown = self._grids.setdefault(name, [])
         if len(shown) < self.pictures and trainer.is_global_zero:
-            shown += rows_of(task, batch, outputs, found)[: self.pictures - len(shown)]
+            shown += rows_of(task, batch, painted.images, found)[: self.pictures - len(shown)]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute, log, draw, print."""

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from idiff.callbacks.protocols import painter, task_of
+from idiff.callbacks.protocols import task_of
 from idiff.callbacks.scoring import Answer, answers
 from idiff.errors import ConfigError
 from idiff.metrics.detection import coco_detection_results
@@ -21,7 +21,7 @@ from idiff.metrics.results import (
     own_label_map,
     picture_number,
 )
-from idiff.types import Batch
+from idiff.types import Batch, Painted
 from idiff.utils.images import to_picture, write_png
 
 
@@ -124,7 +124,7 @@ class PredictionWriter(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,
+        outputs: Painted,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -132,9 +132,8 @@ class PredictionWriter(pl.Callback):
         """Decode and write one batch."""
         assert self._files is not None
         with torch.no_grad():
-            rendered = painter(pl_module).render(batch.target if batch.source is None else batch.source)
-            found = answers(task_of(trainer, batch.task[0]), outputs, rendered, batch)
-        self._files.write(batch, outputs, found)
+            found = answers(task_of(trainer, batch.task[0]), outputs.images, outputs.sources, batch)
+        self._files.write(batch, outputs.images, found)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is written at the end, and say where."""

@@ -8,7 +8,6 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from idiff.tasks.base import Task
-from idiff.types import Batch, Sampling
 
 
 class Painter(Protocol):
@@ -16,9 +15,6 @@ class Painter(Protocol):
 
     def render(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) as the autoencoder renders them."""
-
-    def evaluations(self, sampling: Sampling | None) -> int:
-        """U-Net samples a query costs where it takes every step."""
 
 
 class _Tasks(Protocol):
@@ -33,9 +29,3 @@ def painter(module: pl.LightningModule) -> Painter:
 def task_of(trainer: pl.Trainer, name: str) -> Task:
     """The data module's task of this name."""
     return cast("_Tasks", trainer.datamodule).tasks[name]  # type: ignore[attr-defined]
-
-
-def evaluations_of(module: pl.LightningModule, batch: Batch) -> int:
-    """U-Net samples that painting this batch took: what the stage counted of its rows as `spent`, else what all steps cost."""
-    spent: list[int] = getattr(module, "spent", [])
-    return sum(spent) if len(spent) == len(batch) else painter(module).evaluations(batch.sampling) * len(batch)

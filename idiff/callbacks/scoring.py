@@ -14,7 +14,7 @@ from torchmetrics import Metric, MetricCollection
 
 from idiff.metrics.bootstrap import Additions, Interval, intervals
 from idiff.tasks.base import Task
-from idiff.types import Batch, Prediction, Truth
+from idiff.types import Batch, Painted, Prediction, Truth
 
 T = TypeVar("T")
 
@@ -120,23 +120,20 @@ class Scorer:
         self.device = torch.device("cpu")
         self.asked: str | None = None
 
-    def update(
-        self, batch: Batch, edited: Tensor, render: Callable[[Tensor], Tensor], *, rendered: Tensor
-    ) -> list[Answer]:
+    def update(self, batch: Batch, painted: Painted, render: Callable[[Tensor], Tensor]) -> list[Answer]:
         """Score one batch.
 
         Args:
             batch: whole groups of this task.
-            edited: (B, 3, H, W), painted.
-            render: pictures through the autoencoder.
-            rendered: the batch's sources through it.
+            painted: what the stage painted.
+            render: images through the autoencoder, for the ceiling.
 
         Returns:
             the model's answers, for pictures and files.
         """
-        self.device = edited.device
-        found = answers(self.task, edited, rendered, batch)
-        self.model.to(edited.device)
+        self.device, rendered = painted.images.device, painted.sources
+        found = answers(self.task, painted.images, rendered, batch)
+        self.model.to(self.device)
         for answer in found:
             if self.resamples:
                 self.additions.update(self.model, answer.prediction, answer.truth)
@@ -147,9 +144,9 @@ class Scorer:
         self.split += sum(int(answer.queries[0].get("split", 0)) for answer in found)
         self.asked = self.asked or batch.query[0].get("asked")
         if self.baselines and batch.source is not None:
-            _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), edited.device)
-            _update(self.painted, answers(self.task, batch.target, batch.source, batch), edited.device)
-            _update(self.identity, answers(self.task, batch.source, rendered, batch), edited.device)
+            _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), self.device)
+            _update(self.painted, answers(self.task, batch.target, batch.source, batch), self.device)
+            _update(self.identity, answers(self.task, batch.source, rendered, batch), self.device)
             room = GUESS_SAMPLES - len(self.truths)
             self.truths += [(answer.queries[0], answer.truth) for answer in found[: max(room, 0)]]
         return found

@@ -182,7 +182,7 @@ def _grid(options: argparse.Namespace, painting: Painting, own: Sampling, *, sam
 
     rule, steps = painting.backbone.objective.rule, options.guidance_steps
     grid = guidance_grid(own, rule=rule, text=options.text, image=options.image, steps=steps, sampler=sampler)
-    cheapest = min(painting.evaluations(setting) for setting in grid)
+    cheapest = min(painting.backbone.evaluations(setting) for setting in grid)
     if options.budget is not None and cheapest > options.budget:
         raise ConfigError(
             f"--budget {options.budget} allows no guidance at {grid[0].steps} steps: the cheapest takes {cheapest} evaluations. "
@@ -216,5 +216,5 @@ def _searched(
         return search(
             score, grid=grid, steps=steps, samplers=samplers,
             chosen=lambda points: choose(points, here.metric, tolerance=tolerance),
-            affordable=lambda sampling: here.painting.evaluations(sampling) <= budget,
+            affordable=lambda sampling: here.painting.backbone.evaluations(sampling) <= budget,
         )  # fmt: skip

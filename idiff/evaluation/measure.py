@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
 
 from idiff.callbacks.benchmark import Benchmark
 from idiff.callbacks.scoring import Score
@@ -16,17 +15,12 @@ from idiff.errors import ConfigError
 from idiff.models.backbone import LatentDiffusion
 from idiff.stages import TaskTraining
 from idiff.tasks.saved import TaskChoice
-from idiff.types import Batch
+from idiff.types import Batch, Painted
 from idiff.utils.signals import StopRequest, leave
-
-REMEMBERED = 256 * 2**20
-"""Bytes of rendered pictures that are kept for the next measurement."""
 
 
 class Painting(TaskTraining):
     """A model that is scored and not trained: nothing but what a query costs is computed when it paints.
-
-    What the autoencoder makes of a picture is remembered: several measurements on the same pictures render them once.
 
     Args:
         backbone: the model.
@@ -37,27 +31,12 @@ class Painting(TaskTraining):
 
     def __init__(self, backbone: LatentDiffusion) -> None:
         super().__init__(backbone=backbone)
-        self._known: dict[bytes, Tensor] = {}
-        self._bytes = 0
         self.painted_on = ""
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Painted pictures (B, 3, H, W). No loss: nobody looks at it."""
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
+        """Paint. No loss: nobody looks at it."""
         self.painted_on = batch.target.device.type
         return self.paint(batch)
-
-    def render(self, pictures: Tensor) -> Tensor:
-        """See `TaskTraining.render`."""
-        keys = [picture.numpy().tobytes() for picture in pictures.cpu()]
-        fresh = {key: place for place, key in enumerate(keys) if key not in self._known}
-        found = dict(zip(fresh, super().render(pictures[list(fresh.values())]), strict=True)) if fresh else {}
-        rendered = torch.stack([found[key] if key in found else self._known[key] for key in keys])
-        for key, picture in found.items():
-            size = len(key) + picture.nbytes
-            if self._bytes + size <= REMEMBERED:
-                self._known[key] = picture.clone()
-                self._bytes += size
-        return rendered
 
 
 def measure(

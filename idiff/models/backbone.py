@@ -125,7 +125,7 @@ class LatentDiffusion(nn.Module):
             "with_source": self.with_source,
         }
 
-    def loss(self, batch: Batch, *, seed: int, dropout: bool = True) -> Tensor:
+    def loss(self, batch: Batch, *, seed: int, dropout: bool = True, source_latent: Tensor | None = None) -> Tensor:
         """Training loss of a batch: weighted mean squared error of what the U-Net predicts.
 
         Timestep, condition dropout, posterior sample and noise of a row come from one generator, seeded by its position, so that
@@ -135,6 +135,7 @@ class LatentDiffusion(nn.Module):
             batch: pictures in [-1, 1]; `source` must be there if and only if the model takes one.
             seed: seed of the run.
             dropout: drop conditions as the objective says; False in validation.
+            source_latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known.
 
         Raises:
             ConfigError: the batch has a source and the model takes none, or the other way round.
@@ -153,7 +154,7 @@ class LatentDiffusion(nn.Module):
         if not dropout:
             drop_text, drop_image = torch.zeros_like(drop_text), torch.zeros_like(drop_image)
         with torch.no_grad():
-            latent, source, changed = self._pictures(batch, rngs)
+            latent, source, changed = self._pictures(batch, rngs, source_latent)
             condition = None if source is None else source * (~drop_image).to(latent)[:, None, None, None]
         noise = per_sample_noise(rngs, latent.shape[1:]).to(latent)
         noisy = self.schedule.add_noise(latent, noise, t)
@@ -168,7 +169,9 @@ class LatentDiffusion(nn.Module):
             error = error + goal.recognition_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error
 
-    def _pictures(self, batch: Batch, rngs: Sequence[torch.Generator]) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _pictures(
+        self, batch: Batch, rngs: Sequence[torch.Generator], known: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Scaled target latent, source latent, and which cells differ where they weigh more; encoded here or beforehand.
 
         Raises:
@@ -193,8 +196,8 @@ class LatentDiffusion(nn.Module):
             return latent, None, None
         cells = (latent.shape[2], latent.shape[3])
         changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED) if weighs else None
-        encode = self.autoencoder.encode_source
-        return latent, encode(batch.source) if self.training else once_each(encode, batch.source), changed
+        source = self.autoencoder.encode_source(batch.source) if known is None else known
+        return latent, source, changed
 
     def _states(self, batch: Batch, dropped: Tensor) -> Tensor:
         """Hidden states (B, L, D) of the prompts; the empty prompt's where the text is dropped, bool (B,)."""

@@ -92,14 +92,14 @@ class PreferenceTraining(TaskTraining):
                 "model.init_args.init_from to that one."
             )
 
-    def loss(self, batch: Batch, *, train: bool) -> Tensor:
+    def loss(self, batch: Batch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
         """Equation 14 over the batch, a scalar; logs the share of pairs in the right order, and the implicit rewards.
 
         Raises:
             ConfigError: a training batch has no rejected pictures.
         """
         if batch.rejected is None and not train:
-            return super().loss(batch, train=False)
+            return super().loss(batch, train=False, source_latent=source_latent)
         chosen, rejected = self.rewards(batch)
         place = "train" if train else f"val/{batch.task[0]}"
         figures = {

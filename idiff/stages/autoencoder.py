@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from idiff.models.autoencoder import Autoencoder
 from idiff.stages.base import Stage
-from idiff.types import Batch, Sampling
+from idiff.types import Batch, Painted
 from idiff.utils.seeds import torch_rng
 
 CHANGED = 1e-3
@@ -87,18 +87,14 @@ class AutoencoderTraining(Stage):
         """Pictures (B, 3, H, W) as the autoencoder renders them."""
         return self.autoencoder.render(pictures)
 
-    def evaluations(self, sampling: Sampling | None) -> int:
-        """No U-Net is evaluated here."""
-        return 0
-
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
         """Log the PSNR of target pictures in dB; return them as rendered, so that what is scored is the ceiling of the tasks."""
         rendered = self.render(batch.target)
         error = (rendered - batch.target).square().mean(dim=(1, 2, 3)) / 4
         psnr = -10 * error.clamp_min(1e-10).log10().mean()
         name = f"val/{batch.task[0]}/psnr"
         self.log(name, psnr, batch_size=len(batch), add_dataloader_idx=False, prog_bar=True, sync_dist=True)
-        return rendered
+        return Painted(rendered, rendered if batch.source is None else self.render(batch.source))
 
     def on_fit_end(self) -> None:
         """Write the autoencoder with its measured scaling factor."""

@@ -21,7 +21,7 @@ from idiff.stages.base import Stage
 from idiff.stages.disturbance import Disturbance
 from idiff.stages.held_out import HeldOut
 from idiff.stages.readout_loss import readout_loss, repaint
-from idiff.types import Batch, Sampling
+from idiff.types import Batch, Painted, Sampling
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import WEIGHTS
 
@@ -142,10 +142,6 @@ class ReadoutTraining(Stage):
         """Pictures (B, 3, H, W) as the autoencoder renders them."""
         return self.autoencoder.render(pictures)
 
-    def evaluations(self, sampling: Sampling | None) -> int:
-        """U-Net samples that painting a row costs; reading costs none."""
-        return 0 if self.backbone is None else self.backbone.evaluations(sampling or Sampling())
-
     @torch.no_grad()
     def paint(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Pictures to read: painted, and the sources as rendered, each (B, 3, H, W); a row depends on its position alone.
@@ -203,8 +199,8 @@ class ReadoutTraining(Stage):
         logits, truth, *_ = self.read(batch)
         return readout_loss(logits, truth, overlap_weight=self.overlap_weight)
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Keep some pixels for the calibration; return the net's reading, painted anew over the source, (B, 3, H, W)."""
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
+        """Keep some pixels for the calibration; return the net's reading, painted anew over the source."""
         logits, truth, asked, blends, rendered = self.read(batch)
         loss = readout_loss(logits, truth, overlap_weight=self.overlap_weight)
         self.log(f"val/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True)
@@ -216,7 +212,7 @@ class ReadoutTraining(Stage):
         rng = torch_rng(self.seed, "calibration", int(batch.position[0]))
         for row, kind, one, true in zip(numbers, kinds, logits, truth, strict=True):
             self.held_out.add(batch.keys[row], kind, one, true, rng=rng)
-        return repaint(rendered, blends, scores)
+        return Painted(repaint(rendered, blends, scores), rendered)
 
     def on_validation_epoch_end(self) -> None:
         """Fit the calibration on one half of the held-out rows, and log its error on the other half."""

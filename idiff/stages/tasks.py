@@ -16,7 +16,7 @@ from idiff.models.io.folders import folder_sha256, subfolder
 from idiff.models.io.transfer import hand_over
 from idiff.models.lora import Lora, adapt
 from idiff.stages.base import Stage
-from idiff.types import Batch, Sampling
+from idiff.types import Batch, Painted, Sampling
 from idiff.utils.settings import FREE, WEIGHTS
 
 
@@ -49,7 +49,6 @@ class TaskTraining(Stage):
         self.backbone = backbone
         self.sampling = sampling or Sampling()
         self.max_rows = max_rows
-        self.spent: list[int] = []
         if init_from is not None:
             source = load(init_from)
             record = hand_over(backbone, source.backbone.state_dict(), origin=init_from)
@@ -123,9 +122,9 @@ class TaskTraining(Stage):
                 self._base()
             self.backbone.handover.write(self.trainer.default_root_dir)
 
-    def loss(self, batch: Batch, *, train: bool) -> Tensor:
+    def loss(self, batch: Batch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
         """See `LatentDiffusion.loss`; conditions are dropped in training only."""
-        loss = self.backbone.loss(batch, seed=self.seed, dropout=train)
+        loss = self.backbone.loss(batch, seed=self.seed, dropout=train, source_latent=source_latent)
         if train and self.backbone.recognition is not None and math.isfinite(self.backbone.recognition.accuracy):
             self.log("train/named", self.backbone.recognition.accuracy, batch_size=len(batch))
         return loss
@@ -134,40 +133,47 @@ class TaskTraining(Stage):
         """Pictures (B, 3, H, W) as the autoencoder renders them, `max_rows` at a time; equal ones in a row once."""
         return once_each(self.backbone.autoencoder.render, pictures, most=self.max_rows)
 
-    def evaluations(self, sampling: Sampling | None) -> int:
-        """U-Net samples a query costs where it takes every step."""
-        return self.backbone.evaluations(sampling or self.sampling)
+    def source_latent(self, batch: Batch) -> Tensor | None:
+        """Latents (B, C, h, w) of the sources, unscaled, each image encoded once; None for text-to-image."""
+        if batch.source is None:
+            return None
+        return once_each(self.backbone.autoencoder.encode_source, batch.source, most=self.max_rows)
 
-    def paint(self, batch: Batch) -> Tensor:
-        """Sample the batch's pictures, (B, 3, H, W) in [-1, 1]; noise depends on each row's position alone.
+    def paint(self, batch: Batch, latent: Tensor | None = None) -> Painted:
+        """Sample the batch's images; noise depends on each example's position alone.
 
-        Queries of one picture share its encoding. `spent` then says how many U-Net samples each row took.
+        Args:
+            batch: prompts and sources.
+            latent: what `source_latent` made of it, where that is known.
         """
-        sampling, backbone = batch.sampling or self.sampling, self.backbone
-        source, latent = batch.source, None
-        if source is not None:
-            latent = once_each(backbone.autoencoder.encode_source, source, most=self.max_rows)
-        parts, self.spent = [], []
+        sampling, autoencoder = batch.sampling or self.sampling, self.backbone.autoencoder
+        latent = self.source_latent(batch) if latent is None else latent
+        images, evaluations = [], []
         for start in range(0, len(batch), self.max_rows):
             rows = slice(start, start + self.max_rows)
-            found = backbone.edit_counted(
+            found = self.backbone.edit_counted(
                 None, batch.instruction[rows], sampling=sampling, seeds=batch.position[rows].tolist(),
                 latent=None if latent is None else latent[rows],
             )  # fmt: skip
-            parts.append(found.pictures)
-            self.spent += found.evaluations
-        return torch.cat(parts)
+            images.append(found.pictures)
+            evaluations += found.evaluations
+        if latent is None:
+            sources = self.render(batch.target)
+        else:
+            sources = once_each(lambda each: autoencoder.decode(autoencoder.scale * each), latent, most=self.max_rows)
+        return Painted(torch.cat(images), sources, evaluations)
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Painted pictures (B, 3, H, W); the evaluate callback reads and scores them. Logs the loss under fixed noise."""
-        loss = self.loss(batch, train=False)
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
+        """Paint; the evaluate callback reads and scores it. Logs the loss under fixed noise."""
+        latent = self.source_latent(batch)
+        loss = self.loss(batch, train=False, source_latent=latent)
         self.log(f"val/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True)
-        return self.paint(batch)
+        return self.paint(batch, latent)
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
         """As `validation_step`."""
         return self.validation_step(batch, batch_idx, dataloader_idx)
 
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """Painted pictures (B, 3, H, W)."""
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:
+        """Paint."""
         return self.paint(batch)

@@ -11,7 +11,7 @@ from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.metrics.base import RatioMetric
 from idiff.tasks import KeypointDetection, SemanticSegmentation
-from idiff.types import Sampling
+from idiff.types import Painted, Sampling
 
 
 def evaluation_batch(task, count=3):
@@ -40,7 +40,7 @@ def test_groups_become_one_answer_each(task):
 def test_a_perfect_model_scores_like_its_ceiling_and_nothing_like_its_floors(task):
     batch = evaluation_batch(task)
     scorer = Scorer(task, baselines=True)
-    scorer.update(batch, batch.target, lambda pictures: pictures, rendered=batch.source)
+    scorer.update(batch, Painted(batch.target, batch.source), lambda pictures: pictures)
     score = scorer.compute()
     assert (score.samples, score.queries) == (3, len(batch))
     assert score.metrics == score.ceiling
@@ -58,7 +58,7 @@ def test_the_painted_truth_is_scored_with_and_without_the_autoencoder(task):
     def blur(pictures):
         return torch.nn.functional.avg_pool2d(pictures, 9, 1, 4)
 
-    scorer.update(batch, batch.target, blur, rendered=blur(batch.source))
+    scorer.update(batch, Painted(batch.target, blur(batch.source)), blur)
     score = scorer.compute()
     assert score.painted[task.headline] > 0.9
     assert score.ceiling[task.headline] < score.painted[task.headline]
@@ -71,7 +71,7 @@ def test_intervals_hold_the_figure_and_only_where_they_are_asked_for(task):
     fair = torch.where(forgot[:, None, None, None], batch.source, batch.target)
     plain, sure = Scorer(task, baselines=False), Scorer(task, baselines=False, resamples=200, seed=1)
     for scorer in (plain, sure):
-        scorer.update(batch, fair, lambda pictures: pictures, rendered=batch.source)
+        scorer.update(batch, Painted(fair, batch.source), lambda pictures: pictures)
     score, without = sure.compute(), plain.compute()
     assert without.intervals == {} and score.metrics == without.metrics
     assert set(score.intervals) == set(score.metrics)
@@ -82,7 +82,7 @@ def test_intervals_hold_the_figure_and_only_where_they_are_asked_for(task):
 def test_more_metrics_are_scored_for_all_but_the_guess(task):
     batch = evaluation_batch(task)
     scorer = Scorer(task, baselines=True, resamples=10, more=lambda: {"counted": Items()})
-    scorer.update(batch, batch.target, lambda pictures: pictures, rendered=batch.source)
+    scorer.update(batch, Painted(batch.target, batch.source), lambda pictures: pictures)
     score = scorer.compute()
     for part in (score.metrics, score.ceiling, score.painted, score.identity):
         assert part["counted"] == 3
@@ -105,7 +105,7 @@ class Items(RatioMetric):
 def test_an_untouched_source_scores_like_the_identity(task):
     batch = evaluation_batch(task)
     scorer = Scorer(task, baselines=True)
-    scorer.update(batch, batch.source.clone(), lambda pictures: pictures, rendered=batch.source)
+    scorer.update(batch, Painted(batch.source.clone(), batch.source), lambda pictures: pictures)
     score = scorer.compute()
     assert score.metrics == score.identity
 
@@ -113,7 +113,7 @@ def test_an_untouched_source_scores_like_the_identity(task):
 def test_the_autoencoder_lowers_the_ceiling_not_the_model(task):
     batch = evaluation_batch(task)
     scorer = Scorer(task, baselines=True)
-    scorer.update(batch, batch.target, torch.zeros_like, rendered=batch.source)
+    scorer.update(batch, Painted(batch.target, batch.source), torch.zeros_like)
     score = scorer.compute()
     assert score.ceiling[task.headline] < 0.5 < score.metrics[task.headline]
 

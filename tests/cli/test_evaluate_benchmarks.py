@@ -26,6 +26,7 @@ from idiff.cli import main
 from idiff.curation.quality.aesthetic import load_head
 from idiff.curation.quality.features import ClipFeatures
 from idiff.stages import TaskTraining
+from idiff.types import Painted
 from idiff.utils.sigmas import TABLES
 
 PAGE = (TESTS.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
@@ -250,7 +251,8 @@ def fair_painter(monkeypatch):
             rng = torch.Generator().manual_seed(len(batch))
             painted = batch.target + 0.15 * torch.randn(batch.target.shape, generator=rng)
         forgot = (batch.position % 5 == 1)[:, None, None, None]
-        return torch.where(forgot, batch.source, painted.clamp(-1, 1))
+        evaluations = [batch.sampling.steps] * len(batch)
+        return Painted(torch.where(forgot, batch.source, painted.clamp(-1, 1)), batch.source, evaluations)
 
     monkeypatch.setattr(TaskTraining, "paint", paint)
     monkeypatch.setattr(TaskTraining, "render", lambda self, pictures: pictures)

@@ -85,10 +85,10 @@ def test_a_stage_says_what_each_row_cost(lively, batch):
     stage = TaskTraining(backbone=lively, sampling=Sampling(steps=3), max_rows=3).eval()
     change = edit(lively, batch).change
     batch.sampling = Sampling(steps=3, stop_unchanged=float(change.sort().values[1:3].mean()))
-    stage.paint(batch)
+    spent = stage.paint(batch).evaluations
     assert (
-        sorted(stage.spent) == [1, 1, 3, 3]
-        and [cost == 1 for cost in stage.spent] == (change < batch.sampling.stop_unchanged).tolist()
+        sorted(spent) == [1, 1, 3, 3]
+        and [cost == 1 for cost in spent] == (change < batch.sampling.stop_unchanged).tolist()
     )
 
 

@@ -184,11 +184,11 @@ def test_painting_in_parts_is_painting_at_once(backbone, max_rows):
     sampling = Sampling(steps=2, guidance_text=3.0, guidance_image=1.5)
     at_once = TaskTraining(backbone=backbone, sampling=sampling).eval()
     in_parts = TaskTraining(backbone=backbone, sampling=sampling, max_rows=max_rows).eval()
-    painted = at_once.paint(batch)
+    painted = at_once.paint(batch).images
     assert painted.shape == batch.target.shape
-    assert torch.allclose(in_parts.paint(batch), painted, atol=1e-5)
+    assert torch.allclose(in_parts.paint(batch).images, painted, atol=1e-5)
     batch.sampling = Sampling(steps=1)
-    assert not torch.allclose(at_once.paint(batch), painted, atol=1e-3)
+    assert not torch.allclose(at_once.paint(batch).images, painted, atol=1e-3)
 
 
 def test_validation_logs_the_same_loss_each_time(backbone, tmp_path):
