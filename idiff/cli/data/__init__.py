@@ -1,0 +1,1 @@
+"""`idiff data`: build, check, filter, cache and look at shards."""

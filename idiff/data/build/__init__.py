@@ -1,0 +1,5 @@
+"""Build shards from a source."""
+
+from idiff.data.build.builder import build
+
+__all__ = ["build"]
