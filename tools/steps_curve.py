@@ -16,12 +16,13 @@ from pathlib import Path
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
-from idiff.cli.lightning import _quiet
-from idiff.cli.tune import STEPS, counts
+from idiff.cli.arguments import counts
+from idiff.cli.trainer import one_device, quiet, scoring_trainer
+from idiff.cli.tune import STEPS
 from idiff.errors import IdiffError
-from idiff.evaluation.measure import Painting, placed
+from idiff.evaluation.measure import Painting
+from idiff.evaluation.points import Point
 from idiff.evaluation.task_slice import TaskSlice
-from idiff.evaluation.tuning import Point
 from idiff.evaluation.tuning_plots import draw_curves, markdown
 from idiff.models.io.checkpoint import load
 from idiff.tasks.saved import restore_task
@@ -31,7 +32,7 @@ TASKS = ("segmentation", "referring", "keypoints", "editing", "denoise", "deblur
 
 def main(words: list[str] | None = None) -> int:
     options = parser().parse_args(words)
-    _quiet()
+    quiet()
     disable_progress_bar()
     try:
         measure(options)
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     add("--tasks", nargs="+", default=list(TASKS), help="names of folders there, and of the model's tasks")
     add("--split", default="val")
     add("--limit", type=int, help="items of each; default: all")
-    add("--steps", type=counts, default=list(STEPS), help="step counts with commas between")
+    add("--steps", type=counts, default=STEPS, help="step counts with commas between")
     add("--seed", type=int, default=0, help="of the sampled pictures")
     add("--device", help="where the network runs; default: what there is")
     add("--out", type=Path, required=True, help="a folder")
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> None:
-    placed(options.device)
+    trainer = scoring_trainer(one_device(options.device), bar=False)
     loaded = load(options.checkpoint)
     painting = Painting(loaded.backbone)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -67,8 +68,8 @@ def measure(options: argparse.Namespace) -> None:
         data = str(options.data / task / options.split)
         choice = restore_task(loaded.config, task, data=data, changes={}, presets=loaded.presets)
         here = TaskSlice(
-            loaded, painting, choice, data=data, out=options.out / f"{task}.json", limit=options.limit, seed=options.seed,
-            device=options.device, said=lambda point, task=task: sys.stderr.write(f"{task}: {point.sampling.steps} steps\n"),
+            loaded, painting, choice, trainer=trainer, data=data, out=options.out / f"{task}.json", limit=options.limit,
+            seed=options.seed, said=lambda point, task=task: sys.stderr.write(f"{task}: {point.sampling.steps} steps\n"),
         )  # fmt: skip
         metrics[task] = here.metric
         curves[task] = [here.score(replace(choice.sampling, steps=steps)) for steps in sorted(set(options.steps))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -144,3 +144,17 @@ def _values(choice: Choice | None, count: int) -> list[int | None]:
 def _plain(value: float) -> float | None:
     """JSON knows no nan."""
     return None if math.isnan(value) else value
+
+
+def described(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What `agreement` found, for people."""
+    for name, counts in figures["annotators"].items():
+        yield f"{name}: {counts['decided']:,} decided, none good in {counts['none_good']:,}, {counts['chosen']:,} chosen"
+    if figures["shared"]:
+        said = {
+            "same best": figures["same_best"],
+            "Cohen's kappa": figures["cohen_kappa"],
+            "Krippendorff's alpha": figures["krippendorff_alpha"],
+        }
+        known = ", ".join(f"{label} {value:.3f}" for label, value in said.items() if value is not None)
+        yield f"{figures['shared']:,} samples decided by several: {known}"

@@ -17,8 +17,9 @@ from idiff.alignment.generate import one_prompt
 from idiff.alignment.picks import MOST, PickJournal
 from idiff.curation.quality.features import ClipFeatures
 from idiff.data.shards.reader import ShardSet
-from idiff.errors import DataError, missing, unknown
+from idiff.errors import ConfigError, DataError, missing, unknown
 from idiff.tasks.base import Task
+from idiff.tasks.saved import restore_task
 from idiff.types import Truth
 from idiff.utils.images import to_tensor
 from idiff.utils.picture_files import decode_picture
@@ -152,6 +153,31 @@ class ClipScorer:
         text = self.features.texts([facts.caption])
         values = torch.nn.functional.cosine_similarity(images, text).tolist()
         return Scores(values[1:], values[0])
+
+
+def scorer_of(
+    folder: CandidateFolder, metric: str, *, clip: str | None = None, data: str | None = None
+) -> ClipScorer | TaskScorer:
+    """What scores candidates by a metric.
+
+    Args:
+        folder: the candidates.
+        metric: `clip_sim`, or see `TaskScorer`.
+        clip: see `ClipScorer`.
+        data: the shards that were asked about, where they have moved.
+
+    Raises:
+        ConfigError: the task has no such metric, or `clip_sim` has no model.
+        DataError: the shards or the model cannot be read.
+    """
+    if metric == CLIP_SIM:
+        if clip is None:
+            raise ConfigError("clip_sim needs a CLIP model: add --clip FOLDER, a model in the hub's format.")
+        return ClipScorer(folder, clip)
+    name, data = folder.settings["task"], data or folder.settings["data"]["path"]
+    config = {"data": {"init_args": {"tasks": {name: {"task": folder.settings["entry"]}}}}}
+    task = restore_task(config, name, data=data, changes={}).task
+    return TaskScorer(folder, task, ShardSet.open(data), metric=metric)
 
 
 def pick_all(

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from idiff.alignment.candidates import Candidate, CandidateFolder, CandidateSample
-from idiff.alignment.grid import facts
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, DataError
+from idiff.evaluation.guidance_settings import facts
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.guidance_grid import paint_variants
 from idiff.tasks.base import Task

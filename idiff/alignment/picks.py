@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from idiff.alignment.decisions import MOST, Action, Decision, check_annotator, is_annotator, parse_decision
-from idiff.errors import ConfigError, DataError
+from idiff.errors import ConfigError, DataError, unknown
 from idiff.utils.files import lock, sync_folder
 
 log = logging.getLogger(__name__)
@@ -125,13 +125,24 @@ def annotators(folder: Path | str) -> list[str]:
     return sorted(file.stem for file in files if is_annotator(file.stem))
 
 
-def decisions_by_annotator(folder: Path | str) -> dict[str, dict[str, Decision]]:
+def decisions_by_annotator(folder: Path | str, only: Sequence[str] | None = None) -> dict[str, dict[str, Decision]]:
     """What counts of everyone: annotator to sample to decision, see `PickJournal.decisions`.
 
+    Args:
+        folder: of candidates.
+        only: whose; None: everybody's.
+
     Raises:
+        ConfigError: one of them is unknown, or nobody is named.
         DataError: a journal cannot be read.
     """
-    return {name: PickJournal(folder, name).decisions() for name in annotators(folder)}
+    known = annotators(folder)
+    for name in only or ():
+        if name not in known:
+            raise unknown("annotator", name, known)
+    if only is not None and not only:
+        raise ConfigError("--annotators names nobody: give names with commas between.")
+    return {name: PickJournal(folder, name).decisions() for name in (known if only is None else only)}
 
 
 @contextmanager

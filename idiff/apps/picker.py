@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from idiff.alignment.candidates import CandidateFolder
 from idiff.alignment.decisions import parse_decision
 from idiff.alignment.picks import PickJournal, annotators, check_annotator, decisions_by_annotator
-from idiff.apps.guard import guard, page_policy, read_json
+from idiff.apps.guard import guard, read_json
 from idiff.apps.picker_samples import PickerSamples
 from idiff.errors import ConfigError, IdiffError
 
@@ -29,7 +29,7 @@ def create_app(folder: CandidateFolder, *, annotator: str | None = None) -> Fast
 
     | address | answers |
     |---|---|
-    | `GET /` | the page |
+    | `GET /`, `GET /picker.css`, `GET /picker.js` | the page |
     | `GET /api/hello` | what is served, the names known, and who decides where the page does not know |
     | `GET /api/state?annotator=NAME` | all samples, in whose order to show the candidates, and what NAME decided |
     | `GET /api/progress?annotator=NAME` | how many samples there are, and how many everyone else has decided |
@@ -47,8 +47,6 @@ def create_app(folder: CandidateFolder, *, annotator: str | None = None) -> Fast
     """
     samples = PickerSamples(folder)
     default = None if annotator is None else check_annotator(annotator)
-    html = (resources.files("idiff.apps") / "picker.html").read_text(encoding="utf-8")
-    policy = {"Content-Security-Policy": page_policy(html)}
     app = FastAPI(title="picker", docs_url=None, redoc_url=None, openapi_url=None)
     guard(app)
 
@@ -59,10 +57,6 @@ def create_app(folder: CandidateFolder, *, annotator: str | None = None) -> Fast
     @app.exception_handler(AnyHTTPException)
     def refused(_: Request, error: AnyHTTPException) -> JSONResponse:
         return JSONResponse({"error": str(error.detail)}, status_code=error.status_code)
-
-    @app.get("/")
-    def page() -> HTMLResponse:
-        return HTMLResponse(html, headers=policy)
 
     @app.get("/favicon.ico")
     def icon() -> Response:
@@ -116,4 +110,5 @@ def create_app(folder: CandidateFolder, *, annotator: str | None = None) -> Fast
     async def decisions(request: Request) -> dict[str, Any]:
         return await run_in_threadpool(decide, await read_json(request, limit=MAX_BODY))
 
+    app.mount("/", StaticFiles(packages=[("idiff.apps", "picker_page")], html=True))
     return app

@@ -24,7 +24,7 @@ COMMANDS = {
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
     "export": ("idiff.cli.export", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
-    "instructions": ("idiff.cli.instructions", "check the sentences that ask for a task, and multiply them"),
+    "instructions": ("idiff.cli.instructions.commands", "check the sentences that ask for a task, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
 }
 

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
+import argparse
 import time
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from idiff._version import __version__
-from idiff.cli.arguments import WordParser, at_least_one, not_negative
+from idiff.cli.arguments import WordParser, at_least_one, not_negative, writable
 from idiff.errors import ConfigError
-from idiff.utils.files import write_atomic
-
-PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
-
-SCORED = {"joints": "score", "whole": "whole"}
-"""What a card says of how its task was scored, and the task's own name for it."""
 
 
 def parser() -> WordParser:
@@ -78,7 +67,7 @@ def run(words: list[str]) -> int:
     """
     options = parser().parse_args(words)
     out = Path(options.out)
-    if not out.parent.is_dir() or out.is_dir() or not os.access(out.parent, os.W_OK):
+    if not writable(out):
         raise ConfigError(f"--out {out} cannot be written: expected a file in a folder that exists and can be written")
 
     from rich.console import Console
@@ -86,68 +75,43 @@ def run(words: list[str]) -> int:
     from idiff.callbacks.benchmark import Benchmark
     from idiff.callbacks.predictions import PredictionFiles
     from idiff.callbacks.records import render_table
-    from idiff.cli.lightning import _quiet
-    from idiff.evaluation.clip_metrics import clip_metrics, reasons
+    from idiff.cli.trainer import quiet, scoring_trainer
+    from idiff.evaluation.card import card_of, write_card
+    from idiff.evaluation.clip_metrics import clip_metrics
     from idiff.evaluation.measure import Painting, measure
-    from idiff.metrics.bootstrap import LEVEL
     from idiff.models.io.checkpoint import load
     from idiff.tasks.saved import restore_task
 
-    _quiet()
+    quiet()
     loaded = load(options.checkpoint)
-    changes: dict[str, Any] = {"ask": options.queries, "phrasings": options.phrasings}
-    changes |= {"score": options.joints, "whole": options.whole}
+    presets = {} if options.no_preset else loaded.presets
+    choice = restore_task(loaded.config, options.task, data=options.data, changes=_changes(options), presets=presets)
+    if options.steps is not None:
+        choice.sampling.steps = options.steps
+    loaded.backbone.sample_seed = options.seed
+    more, absent = clip_metrics(choice.task, clip=options.clip, aesthetic=options.aesthetic)
+    files = PredictionFiles(options.predictions) if options.predictions else None
+    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
+    began = time.perf_counter()
+    score, fingerprint = measure(
+        scoring_trainer(), Painting(loaded.backbone), choice, data=options.data, evaluate=evaluate, limit=options.limit
+    )
+    card = card_of(
+        loaded, choice, score, evaluate=evaluate, absent=absent, seed=options.seed, data=options.data, fingerprint=fingerprint,
+        minutes=(time.perf_counter() - began) / 60,
+    )  # fmt: skip
+    write_card(card, out)
+    Console().print(render_table({choice.name: score}, step=loaded.step))
+    return 0
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options set anew of the task's arguments."""
+    changes: dict[str, Any] = {
+        "ask": options.queries, "phrasings": options.phrasings, "score": options.joints, "whole": options.whole
+    }  # fmt: skip
     changes = {name: value for name, value in changes.items() if value is not None}
     if options.decoder:
         name, _, weights = options.decoder.partition("=")
         changes |= {"decoder": name, "decoder_args": {"weights": weights} if weights else None}
-    presets = {} if options.no_preset else loaded.presets
-    found = restore_task(loaded.config, options.task, data=options.data, changes=changes, presets=presets)
-    task, sampling = found.task, found.sampling
-    if options.steps is not None:
-        sampling.steps = options.steps
-    loaded.backbone.sample_seed = options.seed
-    more, absent = clip_metrics(task, clip=options.clip, aesthetic=options.aesthetic)
-    files = PredictionFiles(options.predictions) if options.predictions else None
-    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
-    began = time.perf_counter()
-    painting = Painting(loaded.backbone)
-    score, fingerprint = measure(painting, found, data=options.data, evaluate=evaluate, limit=options.limit)
-    metrics = _clean(score.metrics) | dict.fromkeys(absent)
-    card = {
-        "task": found.name,
-        "metrics": metrics,
-        "null": reasons(metrics, absent),
-        "intervals": score.intervals,
-        "bootstrap": {"resamples": options.bootstrap, "level": LEVEL, "unit": "picture"},
-        "ceiling": _clean(score.ceiling),
-        "painted": _clean(score.painted),
-        "identity": _clean(score.identity),
-        "guess": {"name": score.guess_name, **_clean(score.guess)},
-        "samples": score.samples,
-        "queries": score.queries,
-        "asked": score.asked,
-        "phrasings": found.settings.get("phrasings") or "those of the data",
-        "prompts": {"split": score.split, "cut": loaded.backbone.text.truncated},
-        "steps": sampling.steps,
-        "evaluations_per_query": evaluate.evaluations[found.name],
-        "seconds_per_query": evaluate.seconds[found.name] / max(score.queries, 1),
-        "minutes": (time.perf_counter() - began) / 60,
-        "decoder": found.settings.get("decoder") or "its own",
-        "scored": {name: found.settings[key] for name, key in SCORED.items() if key in found.settings},
-        "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
-        "preset": found.preset is not None and found.preset.over(sampling) == sampling,
-        "seed": options.seed,
-        "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},
-        "data": {"path": options.data, "fingerprint": fingerprint},
-        "versions": {"idiff": __version__, "python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
-    }
-    write_atomic(out, json.dumps(card, indent=2) + "\n")
-    Console().print(render_table({found.name: score}, step=loaded.step))
-    return 0
-
-
-def _clean(values: dict[str, float]) -> dict[str, float | None]:
-    """JSON knows no nan: a metric of nothing is null."""
-    return {name: None if value != value else value for name, value in values.items()}  # noqa: PLR0124
+    return changes

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from idiff.cli.align.generate import scales
-from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.arguments import WordParser, at_least_one, counts, number_from, scales, writable
 from idiff.cli.bar import progress
 from idiff.errors import ConfigError
 
-if TYPE_CHECKING:
-    from idiff.evaluation.measure import Painting
-    from idiff.evaluation.task_slice import TaskSlice
-    from idiff.evaluation.tuning import Point
-    from idiff.types import Sampling
-
-STEPS = (1, 2, 4, 8, 16, 50)
+STEPS = [1, 2, 4, 8, 16, 50]
 TOLERANCE = 0.01
 
 
@@ -41,14 +32,13 @@ def parser() -> WordParser:
     )
     add("--limit", type=at_least_one, metavar="N", help="items, spread evenly over the set; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures (0)")
-    add("--steps", type=counts, default=list(STEPS), metavar="LIST", help="step counts (1,2,4,8,16,50)")
+    add("--steps", type=counts, default=STEPS, metavar="LIST", help="step counts (1,2,4,8,16,50)")
     add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the task's")
     add("--image", type=scales, metavar="LIST", help="image scales; default: four around the task's")
     add(
-        "--samplers",
-        metavar="LIST",
+        "--samplers", type=lambda words: words.split(","), metavar="LIST",
         help="ddim, euler, euler_ancestral, dpmpp_2m; default: the task's, then the others",
-    )
+    )  # fmt: skip
     add(
         "--guidance-steps",
         type=at_least_one,
@@ -56,40 +46,16 @@ def parser() -> WordParser:
         help="steps that guidance is searched at; default: the task's",
     )
     add(
-        "--budget",
-        type=at_least_one,
-        metavar="EVALUATIONS",
+        "--budget", type=at_least_one, metavar="EVALUATIONS",
         help="U-Net evaluations that a query may cost; settings that cost more are not measured. Default: any number",
-    )
+    )  # fmt: skip
     add(
-        "--tolerance",
-        type=share,
-        default=TOLERANCE,
-        metavar="X",
+        "--tolerance", type=number_from(0), default=TOLERANCE, metavar="X",
         help=f"how far below the best score the preset may be ({TOLERANCE}); of PSNR, in units of 50 dB",
-    )
+    )  # fmt: skip
     add("--store", action="store_true", help="keep the preset with the model: its task is sampled so from now on")
     add("--device", metavar="NAME", help="where the network runs, such as cpu or cuda:1; default: what there is")
     return options
-
-
-def counts(words: str) -> list[int]:
-    """Whole numbers of 1 or more with commas between, for argparse's `type`."""
-    try:
-        numbers = [int(word) for word in words.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"got '{words}', expected whole numbers of 1 or more with commas between")
-    return numbers
-
-
-def share(word: str) -> float:
-    """A finite number of 0 or more, for argparse's `type`."""
-    number = float(word)
-    if not (math.isfinite(number) and number >= 0):
-        raise argparse.ArgumentTypeError(f"got {word}, expected a number of 0 or more")
-    return number
 
 
 def run(words: list[str]) -> int:
@@ -100,7 +66,7 @@ def run(words: list[str]) -> int:
     """
     options = parser().parse_args(words)
     out = Path(options.out)
-    if out.suffix == ".png" or not out.parent.is_dir() or out.is_dir() or not os.access(out.parent, os.W_OK):
+    if out.suffix == ".png" or not writable(out):
         raise ConfigError(
             f"--out {out} cannot be written: expected a JSON file in a folder that exists and can be written"
         )
@@ -108,113 +74,53 @@ def run(words: list[str]) -> int:
     from rich.console import Console
     from transformers.utils.logging import disable_progress_bar
 
-    from idiff.cli.lightning import _quiet
-    from idiff.evaluation.measure import Painting, placed
+    from idiff.cli.trainer import one_device, quiet, scoring_trainer
+    from idiff.evaluation.measure import Painting
     from idiff.evaluation.task_slice import TaskSlice
-    from idiff.evaluation.tuning import choose
+    from idiff.evaluation.tuning import affordable_grid, known_samplers, tune
     from idiff.evaluation.tuning_plots import draw_front, label, table
-    from idiff.metrics.pareto import pareto_front
     from idiff.models.io.checkpoint import load
     from idiff.models.io.preset_files import check_storable, store_preset
     from idiff.tasks.saved import restore_task
 
-    _quiet()
+    quiet()
     disable_progress_bar()  # stderr is for how far it is, and for what went wrong
-    placed(options.device)
+    trainer = scoring_trainer(one_device(options.device), bar=False)
     if options.store:
         check_storable(options.checkpoint)
     loaded = load(options.checkpoint)
     choice = restore_task(loaded.config, options.task, data=options.data, changes={})
-    painting = Painting(loaded.backbone)
-    samplers = _samplers(options.samplers, choice.sampling)
-    grid = _grid(options, painting, choice.sampling, sampler=samplers[0])
-    budget, tolerance = options.budget or math.inf, options.tolerance * choice.task.headline_range
-    here = TaskSlice(
-        loaded, painting, choice, data=options.data, out=out, limit=options.limit, seed=options.seed,
-        device=options.device,
+    samplers = known_samplers(options.samplers, choice.sampling)
+    grid = affordable_grid(
+        choice.sampling, rule=loaded.backbone.objective.rule, sampler=samplers[0], evaluations=loaded.backbone.evaluations,
+        text=options.text, image=options.image, steps=options.guidance_steps, budget=options.budget,
     )  # fmt: skip
-    guidance = _searched(here, grid, steps=options.steps, samplers=samplers, tolerance=tolerance, budget=budget)
-    points = here.file.points
-    place = choose(points, here.metric, tolerance=tolerance, budget=budget)
-    if guidance is None or place is None:
-        raise ConfigError(
-            f"{options.data} gives no {here.metric} for the task '{choice.entry}' under any setting: nothing can be chosen by it. "
-            "Give shards that have what it scores, or more items."
-        )
-    front = pareto_front([p.evaluations_per_query for p in points], [p.score(here.metric) for p in points])
-    preset = points[place].preset(here.metric, data=here.fingerprint)
-    settings = {"tolerance": options.tolerance, "budget": options.budget, "guidance": asdict(guidance)}
-    here.file.write(settings | {"front": front, "chosen": place, "preset": preset.describe()})
-    title = f"{loaded.name}, {choice.entry}: {points[place].samples} items, {points[place].queries} queries"
-    draw_front(points, out.with_suffix(".png"), metric=here.metric, front=front, preset=place, title=title)
-    Console().print(table(points, metric=here.metric, front=front, preset=place, title=title))
-    said = [f"{here.fresh} settings measured, {len(points) - here.fresh} were there", f"preset: {label(points[place])}"]
+    here = TaskSlice(
+        loaded,
+        Painting(loaded.backbone),
+        choice,
+        trainer=trainer,
+        data=options.data,
+        out=out,
+        limit=options.limit,
+        seed=options.seed,
+    )
+    with progress("settings") as show:
+        found = tune(
+            here, grid, steps=options.steps, samplers=samplers, budget=options.budget or math.inf,
+            tolerance=options.tolerance * choice.task.headline_range, progress=show,
+        )  # fmt: skip
+    points, chosen = here.file.points, here.file.points[found.chosen]
+    preset = chosen.preset(here.metric, data=here.fingerprint)
+    settings = {"tolerance": options.tolerance, "budget": options.budget, "guidance": asdict(found.guidance)}
+    here.file.write(settings | {"front": found.front, "chosen": found.chosen, "preset": preset.describe()})
+    title = f"{loaded.name}, {choice.entry}: {chosen.samples} items, {chosen.queries} queries"
+    marked: dict[str, Any] = {"metric": here.metric, "front": found.front, "preset": found.chosen, "title": title}
+    draw_front(points, out.with_suffix(".png"), **marked)
+    Console().print(table(points, **marked))
+    said = [f"{here.fresh} settings measured, {len(points) - here.fresh} were there", f"preset: {label(chosen)}"]
     if options.store:
         file = store_preset(options.checkpoint, choice.entry, preset, sha256=loaded.sha256)
         said.append(f"stored in {file}")
     sys.stdout.write(f"{'; '.join(said)}\n")
     return 0
-
-
-def _samplers(words: str | None, own: Sampling) -> list[str]:
-    """The samplers to measure; without words the task's own and all others.
-
-    Raises:
-        ConfigError: an unknown sampler.
-    """
-    from idiff.diffusion import SAMPLERS
-    from idiff.errors import unknown
-
-    names = [own.sampler, *SAMPLERS] if words is None else words.split(",")
-    for name in names:
-        if name not in SAMPLERS:
-            raise unknown("sampler", name, SAMPLERS)
-    return list(dict.fromkeys(names))
-
-
-def _grid(options: argparse.Namespace, painting: Painting, own: Sampling, *, sampler: str) -> list[Sampling]:
-    """The guidance to measure at one step count.
-
-    Raises:
-        ConfigError: the budget allows none of it.
-    """
-    from idiff.alignment.grid import guidance_grid
-
-    rule, steps = painting.backbone.objective.rule, options.guidance_steps
-    grid = guidance_grid(own, rule=rule, text=options.text, image=options.image, steps=steps, sampler=sampler)
-    cheapest = min(painting.backbone.evaluations(setting) for setting in grid)
-    if options.budget is not None and cheapest > options.budget:
-        raise ConfigError(
-            f"--budget {options.budget} allows no guidance at {grid[0].steps} steps: the cheapest takes {cheapest} evaluations. "
-            "Give more, or fewer --guidance-steps."
-        )
-    return [setting for place, setting in enumerate(grid) if setting not in grid[:place]]
-
-
-def _searched(
-    here: TaskSlice,
-    grid: list[Sampling],
-    *,
-    steps: list[int],
-    samplers: list[str],
-    tolerance: float,
-    budget: float,
-) -> Sampling | None:
-    """Run the search and show how far it is; the chosen guidance."""
-    from idiff.evaluation.tuning import choose, crossed, search
-
-    asked: list[Sampling] = []
-    total = len(grid) + len(crossed(grid[0], steps=steps, samplers=samplers))
-    with progress("settings") as show:
-
-        def score(sampling: Sampling) -> Point:
-            point = here.score(sampling)
-            asked.append(sampling)
-            show(len(asked), total)
-            return point
-
-        return search(
-            score, grid=grid, steps=steps, samplers=samplers,
-            chosen=lambda points: choose(points, here.metric, tolerance=tolerance),
-            affordable=lambda sampling: here.painting.backbone.evaluations(sampling) <= budget,
-        )  # fmt: skip

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
-
-import lightning.pytorch as pl
-import torch
+from typing import Any, Protocol
 
 from idiff.callbacks.benchmark import Benchmark
 from idiff.callbacks.scoring import Score
@@ -39,61 +36,49 @@ class Painting(TaskTraining):
         return self.paint(batch)
 
 
+class Trainer(Protocol):
+    """What `measure` asks of Lightning's trainer; its `callbacks` are a list that Lightning declares nowhere."""
+
+    def validate(self, model: Any, *, datamodule: Any, verbose: bool) -> Any:
+        """Run the validation sets of a data module through a model, and the callbacks."""
+
+
 def measure(
+    trainer: Trainer,
     painting: Painting,
     choice: TaskChoice,
     *,
     data: str,
     evaluate: Benchmark,
     limit: int | None = None,
-    device: str | None = None,
-    bar: bool = True,
 ) -> tuple[Score, str]:
     """Score a model.
 
     Args:
+        trainer: runs the validation where it was told to; it can be used again.
         painting: the model; its `sample_seed` seeds the pictures.
         choice: the task, and how its pictures are sampled.
         data: shards.
-        evaluate: what is scored; it keeps the seconds and the evaluations.
+        evaluate: what is scored, a callback for this validation alone; it keeps the seconds and the evaluations.
         limit: items, spread evenly over the set; None: all.
-        device: where the network runs, such as `cpu` or `cuda:1`; None: an accelerator where there is one.
-        bar: show how far it is.
 
     Returns:
         the score, and the fingerprint of the shards.
 
     Raises:
-        ConfigError: there is no such device, or nothing was scored.
+        ConfigError: nothing was scored.
         IdiffError: the shards cannot be used.
         SystemExit: with 143, at SIGTERM.
     """
     module = TaskDataModule(task=choice.task, val=data, name=choice.name, sampling=choice.sampling, val_samples=limit)
-    trainer = pl.Trainer(
-        logger=False, callbacks=[evaluate], enable_checkpointing=False, enable_model_summary=False,
-        enable_progress_bar=bar, **placed(device),
-    )  # fmt: skip
-    with StopRequest(signal.SIGTERM, on_stop=leave, twice=False):
-        trainer.validate(painting, datamodule=module, verbose=False)
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.append(evaluate)
+    try:
+        with StopRequest(signal.SIGTERM, on_stop=leave, twice=False):
+            trainer.validate(painting, datamodule=module, verbose=False)
+    finally:
+        callbacks.remove(evaluate)
     score = evaluate.results.get(choice.name)
     if score is None:
         raise ConfigError(f"{data} holds no items for the task '{choice.name}': nothing was scored")
     return score, module.fingerprint(choice.name)
-
-
-def placed(device: str | None) -> dict[str, Any]:
-    """A device as arguments of Lightning's trainer.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    if device is None:
-        return {}
-    try:
-        place = torch.device(device)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from None
-    if place.type == "cpu":
-        return {"accelerator": "cpu", "devices": 1}
-    return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from idiff._version import __version__
 from idiff.callbacks.benchmark import Benchmark
 from idiff.data.shards.reader import ShardSet
-from idiff.evaluation.measure import Painting, measure
-from idiff.evaluation.tuning import Point, PointFile
+from idiff.evaluation.card import without_nan
+from idiff.evaluation.measure import Painting, Trainer, measure
+from idiff.evaluation.points import Point, PointFile
 from idiff.models.io.checkpoint import Loaded
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Sampling
@@ -24,13 +23,13 @@ class TaskSlice:
 
     Args:
         loaded: the model.
-        painting: the same model, ready to be scored; slices that share one share its rendered pictures.
+        painting: the same model, ready to be scored.
         choice: the task.
+        trainer: see `measure`; all measurements are run by it.
         data: shards.
         out: the file that the points are kept in.
         limit: items, spread evenly over the set; None: all.
         seed: of the sampled pictures.
-        device: see `measure`; None: one CUDA device where there is one, else the processor.
         said: called with each point that is measured anew.
 
     Attributes:
@@ -49,16 +48,15 @@ class TaskSlice:
         painting: Painting,
         choice: TaskChoice,
         *,
+        trainer: Trainer,
         data: str,
         out: Path,
         limit: int | None,
         seed: int,
-        device: str | None,
         said: Callable[[Point], None] = lambda point: None,
     ) -> None:
-        self.painting, self.choice, self.data = painting, choice, data
+        self.painting, self.choice, self.trainer, self.data = painting, choice, trainer, data
         self.limit, self.seed, self.said = limit, seed, said
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.metric = choice.task.headline
         self.fingerprint = ShardSet.open(data).fingerprint
         identity: dict[str, Any] = {
@@ -86,12 +84,12 @@ class TaskSlice:
         backbone.sample_seed = self.seed
         evaluate = Benchmark(resamples=0, baselines=False)
         score, _ = measure(
-            self.painting, replace(self.choice, sampling=sampling), data=self.data, evaluate=evaluate,
-            limit=self.limit, device=self.device, bar=False,
+            self.trainer, self.painting, replace(self.choice, sampling=sampling), data=self.data, evaluate=evaluate,
+            limit=self.limit,
         )  # fmt: skip
         point = Point(
             sampling=sampling,
-            metrics={metric: None if value != value else value for metric, value in score.metrics.items()},  # noqa: PLR0124
+            metrics=without_nan(score.metrics),
             evaluations_per_query=evaluate.evaluations[name],
             seconds_per_query=evaluate.seconds[name] / max(score.queries, 1),
             samples=score.samples,

@@ -1,117 +1,83 @@
-"""The search for few steps: points measured one by one, kept in a file from which the same search goes on."""
+"""The search for few steps: guidance is searched first, then step counts and samplers at the guidance that was chosen."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
-from idiff.errors import ConfigError
-from idiff.metrics.pareto import cheapest_within
+from idiff.diffusion import SAMPLERS
+from idiff.errors import ConfigError, unknown
+from idiff.evaluation.guidance_settings import guidance_grid
+from idiff.evaluation.points import Point
+from idiff.evaluation.task_slice import TaskSlice
+from idiff.metrics.pareto import cheapest_within, pareto_front
 from idiff.types import Sampling
-from idiff.utils.files import write_atomic
-from idiff.utils.presets import Preset
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One setting and what it gave.
+class Tuned:
+    """What a search found.
 
     Attributes:
-        sampling: the setting.
-        metrics: by name; None where nothing could be scored.
-        evaluations_per_query: U-Net samples.
-        seconds_per_query: of painting, on `device`, decoding and scoring left out.
-        samples: items. queries: prompts.
-        device: kind of machine part the network ran on.
+        guidance: the setting of the grid that was chosen.
+        front: indices of the points of the Pareto front, by rising cost.
+        chosen: index of the cheapest point that is good enough.
     """
 
-    sampling: Sampling
-    metrics: dict[str, float | None]
-    evaluations_per_query: float
-    seconds_per_query: float
-    samples: int
-    queries: int
-    device: str
-
-    def score(self, metric: str) -> float:
-        """A metric; nan where it is not known."""
-        value = self.metrics.get(metric)
-        return math.nan if value is None else value
-
-    def preset(self, metric: str, *, data: str) -> Preset:
-        """The point as a preset that was chosen by a metric on shards of this fingerprint."""
-        return Preset(
-            steps=self.sampling.steps, guidance_text=self.sampling.guidance_text,
-            guidance_image=self.sampling.guidance_image, sampler=self.sampling.sampler, rule=self.sampling.rule,
-            metric=metric, score=self.metrics.get(metric), evaluations=self.evaluations_per_query,
-            samples=self.samples, data=data,
-        )  # fmt: skip
+    guidance: Sampling
+    front: list[int]
+    chosen: int
 
 
-@dataclass(slots=True)
-class PointFile:
-    """The points of one model, task and slice of data. The file changes whole or not at all, after every point.
+def tune(
+    here: TaskSlice,
+    grid: Sequence[Sampling],
+    *,
+    steps: Sequence[int],
+    samplers: Sequence[str],
+    tolerance: float,
+    budget: float = math.inf,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tuned:
+    """Measure settings of a task and choose the cheapest one that is good enough; the points are kept in `here.file`.
 
-    Attributes:
-        path: the file.
-        identity: what all of its points have in common, as plain values.
-        points: measured ones, in their order.
+    Args:
+        here: measures, or knows a point already.
+        grid: settings that differ in guidance alone, see `affordable_grid`.
+        steps: step counts.
+        samplers: names of samplers.
+        tolerance: how far below the best score the choice may be, in the unit of the metric.
+        budget: U-Net evaluations that a query may cost; settings that cost more are not measured.
+        progress: called with (settings known, settings in all).
+
+    Raises:
+        ConfigError: no setting has a score.
+        IdiffError: see `TaskSlice.score`.
     """
+    total = len(grid) + len(crossed(grid[0], steps=steps, samplers=samplers))
+    known = 0
 
-    path: Path
-    identity: dict[str, Any]
-    points: list[Point] = field(default_factory=list)
+    def score(sampling: Sampling) -> Point:
+        nonlocal known
+        point = here.score(sampling)
+        known += 1
+        progress(known, total)
+        return point
 
-    @classmethod
-    def open(cls, path: Path, identity: dict[str, Any]) -> PointFile:
-        """Go on with a file, or begin one; nothing is written yet.
-
-        Args:
-            path: the file.
-            identity: `checkpoint` and `data` count by `sha256` and `fingerprint` alone: their names may change.
-
-        Raises:
-            ConfigError: the file holds something else, or points of another checkpoint, task or slice.
-        """
-        if not path.exists():
-            return cls(path, identity)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            points = [Point(**{**row, "sampling": Sampling(**row["sampling"])}) for row in content["points"]]
-            there = {name: content[name] for name in identity}
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ConfigError(
-                f"--out {path} exists and holds no points of this command: name another file, or move it away"
-            ) from None
-        wrong = _differences(there, identity)
-        if wrong:
-            raise ConfigError(
-                f"--out {path} holds points of another measurement: {'; '.join(wrong)}. Name another file, or move it away."
-            )
-        return cls(path, identity, points)
-
-    def measured(self, sampling: Sampling) -> Point | None:
-        """The point of a setting, where it was measured."""
-        return next((point for point in self.points if point.sampling == sampling), None)
-
-    def add(self, point: Point) -> None:
-        """Take a point in and write the file."""
-        self.points.append(point)
-        self.write({})
-
-    def write(self, more: dict[str, Any]) -> None:
-        """Write the points, and what is to be said beside them.
-
-        Raises:
-            ConfigError: the file cannot be written.
-        """
-        content = self.identity | more | {"points": [asdict(point) for point in self.points]}
-        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        write_atomic(self.path, text, error=ConfigError, remedy="Free some space or name another --out.")
+    guidance = search(
+        score, grid=grid, steps=steps, samplers=samplers, metric=here.metric, tolerance=tolerance,
+        affordable=lambda sampling: here.painting.backbone.evaluations(sampling) <= budget,
+    )  # fmt: skip
+    points = here.file.points
+    chosen = choose(points, here.metric, tolerance=tolerance, budget=budget)
+    if guidance is None or chosen is None:
+        raise ConfigError(
+            f"{here.data} gives no {here.metric} for the task '{here.choice.entry}' under any setting: nothing can be chosen "
+            "by it. Give shards that have what it scores, or more items."
+        )
+    front = pareto_front([point.evaluations_per_query for point in points], [p.score(here.metric) for p in points])
+    return Tuned(guidance, front, chosen)
 
 
 def search(
@@ -120,29 +86,29 @@ def search(
     grid: Sequence[Sampling],
     steps: Sequence[int],
     samplers: Sequence[str],
-    chosen: Callable[[Sequence[Point]], int | None],
+    metric: str,
+    tolerance: float,
     affordable: Callable[[Sampling], bool] = lambda sampling: True,
 ) -> Sampling | None:
     """Measure the guidance grid at one step count and sampler, then steps and samplers at the guidance that was chosen there.
 
-    At one step all samplers return the network's own prediction: the first one alone is measured there.
-
     Args:
         score: measures a setting, or knows it already.
-        grid: settings that differ in guidance alone.
-        steps: step counts; they are measured in rising order.
+        grid: see `tune`.
+        steps: step counts.
         samplers: names of samplers.
-        chosen: the place of the point to go on with, None where none can be chosen.
+        metric: see `choose`.
+        tolerance: see `choose`.
         affordable: whether a setting is measured at all.
 
     Returns:
         the setting of the grid that was chosen; None where there was none to choose, and nothing more was measured.
     """
     points = [score(setting) for setting in grid if affordable(setting)]
-    place = chosen(points)
-    if place is None:
+    chosen = choose(points, metric, tolerance=tolerance)
+    if chosen is None:
         return None
-    guidance = points[place].sampling
+    guidance = points[chosen].sampling
     for setting in crossed(guidance, steps=steps, samplers=samplers):
         if affordable(setting):
             score(setting)
@@ -150,7 +116,7 @@ def search(
 
 
 def crossed(guidance: Sampling, *, steps: Sequence[int], samplers: Sequence[str]) -> list[Sampling]:
-    """Step counts times samplers at one guidance, by rising step count; at one step the first sampler alone."""
+    """Step counts times samplers at one guidance, by rising step count; at one step, where all return the same, the first alone."""
     return [
         replace(guidance, steps=count, sampler=sampler)
         for count in sorted(set(steps))
@@ -168,19 +134,57 @@ def choose(points: Sequence[Point], metric: str, *, tolerance: float, budget: fl
         budget: U-Net evaluations of a query.
 
     Returns:
-        its place in `points`; None where there is none.
+        its index in `points`; None where there is none.
     """
     costs = [point.evaluations_per_query for point in points]
     scores = [point.score(metric) if cost <= budget else math.nan for point, cost in zip(points, costs, strict=True)]
     return cheapest_within(costs, scores, tolerance=tolerance)
 
 
-def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """What keeps points of two identities apart, in words."""
-    marks = {"checkpoint": "sha256", "data": "fingerprint"}
-    wrong = []
-    for name, value in here.items():
-        old, new = (part[marks[name]][:12] if name in marks else part for part in (there[name], value))
-        if old != new:
-            wrong.append(f"{name} was {old}, is {new}")
-    return wrong
+def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[str]:
+    """The samplers to measure; None: the task's own and all others.
+
+    Raises:
+        ConfigError: an unknown sampler.
+    """
+    wanted = [own.sampler, *SAMPLERS] if names is None else names
+    for name in wanted:
+        if name not in SAMPLERS:
+            raise unknown("sampler", name, SAMPLERS)
+    return list(dict.fromkeys(wanted))
+
+
+def affordable_grid(
+    own: Sampling,
+    *,
+    rule: str,
+    sampler: str,
+    evaluations: Callable[[Sampling], int],
+    text: Sequence[float] | None = None,
+    image: Sequence[float] | None = None,
+    steps: int | None = None,
+    budget: int | None = None,
+) -> list[Sampling]:
+    """The guidance to measure at one step count, see `guidance_grid`; each setting once.
+
+    Args:
+        own: how the task samples.
+        rule: see `guidance_grid`.
+        sampler: the one to search with.
+        evaluations: what a query costs under a setting.
+        text: text scales; None: around the task's.
+        image: image scales; None: around the task's.
+        steps: None: the task's.
+        budget: U-Net evaluations that a query may cost; None: any number.
+
+    Raises:
+        ConfigError: the budget allows none of it.
+    """
+    grid = guidance_grid(own, rule=rule, text=text, image=image, steps=steps, sampler=sampler)
+    cheapest = min(map(evaluations, grid))
+    if budget is not None and cheapest > budget:
+        raise ConfigError(
+            f"--budget {budget} allows no guidance at {grid[0].steps} steps: the cheapest takes {cheapest} evaluations. "
+            "Give more, or fewer --guidance-steps."
+        )
+    return [setting for number, setting in enumerate(grid) if setting not in grid[:number]]

@@ -5,9 +5,9 @@ from candidate_making import build_scenes
 
 from idiff.alignment.candidates import CandidateFolder
 from idiff.alignment.generate import caption_of, generate, one_prompt, plan
-from idiff.alignment.grid import guidance_grid, spread
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, DataError
+from idiff.evaluation.guidance_settings import guidance_grid, spread
 from idiff.tasks import InstructEditing, KeypointDetection, SemanticSegmentation
 from idiff.tasks.referring import ReferringSegmentation
 from idiff.types import Sampling

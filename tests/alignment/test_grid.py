@@ -1,8 +1,8 @@
 import pytest
 
-from idiff.alignment.grid import facts, guidance_grid, spread
 from idiff.diffusion import branches
 from idiff.errors import ConfigError
+from idiff.evaluation.guidance_settings import facts, guidance_grid, spread
 from idiff.types import Sampling
 
 EDITING = Sampling(steps=100, guidance_text=5.0, guidance_image=1.25, sampler="euler_ancestral")

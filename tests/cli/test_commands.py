@@ -145,8 +145,8 @@ def test_documented_commands_are_understood(line):
     _, command, *words = shlex.split(line)
     assert command in COMMANDS
     if command == "data":
-        options = data._parser().parse_args(words)
-        assert options.command.__name__ == f"_{words[0]}"
+        options = data.parser().parse_args(words)
+        assert options.command.__module__ == f"idiff.cli.data.{words[0]}"
     elif command == "evaluate":
         assert evaluation.parser().parse_args(words).out
     else:

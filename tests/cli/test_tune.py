@@ -57,9 +57,9 @@ def measured(monkeypatch):
     """What is measured, setting by setting."""
     asked = []
 
-    def watched(painting, choice, **more):
+    def watched(trainer, painting, choice, **more):
         asked.append((choice.sampling.steps, choice.sampling.sampler, choice.sampling.guidance_text))
-        return measure(painting, choice, **more)
+        return measure(trainer, painting, choice, **more)
 
     monkeypatch.setattr("idiff.evaluation.task_slice.measure", watched)
     return asked

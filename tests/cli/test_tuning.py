@@ -6,10 +6,11 @@ import math
 import pytest
 from PIL import Image
 
-from idiff.cli.tune import counts, share
+from idiff.cli.arguments import counts, number_from
 from idiff.diffusion import branches
 from idiff.errors import ConfigError
-from idiff.evaluation.tuning import Point, PointFile, choose, search
+from idiff.evaluation.points import Point, PointFile
+from idiff.evaluation.tuning import choose, search
 from idiff.evaluation.tuning_plots import draw_curves, draw_front, markdown, table
 from idiff.types import Sampling
 
@@ -42,13 +43,9 @@ class World:
 GRID = [Sampling(steps=4, guidance_text=text) for text in (0.5, 1.0, 2.0)]
 
 
-def best(points):
-    return choose(points, "miou", tolerance=0.01)
-
-
 def test_guidance_comes_first_then_steps_and_samplers_at_the_best():
     world = World(lambda one: 0.1 * one.guidance_text + 0.01 * one.steps)
-    found = search(world, grid=GRID, steps=[8, 1, 2, 2], samplers=["ddim", "euler"], chosen=best)
+    found = search(world, grid=GRID, steps=[8, 1, 2, 2], samplers=["ddim", "euler"], metric="miou", tolerance=0.01)
     assert found == GRID[2]
     assert world.asked[:3] == GRID
     assert [(one.steps, one.sampler) for one in world.asked[3:]] == [
@@ -59,18 +56,26 @@ def test_guidance_comes_first_then_steps_and_samplers_at_the_best():
 
 def test_guidance_that_brings_nothing_is_left_off():
     world = World(lambda one: 0.5 + 0.004 * one.guidance_text)
-    assert search(world, grid=GRID, steps=[1], samplers=["ddim"], chosen=best) == GRID[0]
+    assert search(world, grid=GRID, steps=[1], samplers=["ddim"], metric="miou", tolerance=0.01) == GRID[0]
 
 
 def test_settings_that_cost_too_much_are_not_measured():
     world = World(lambda one: one.guidance_text)
-    search(world, grid=GRID, steps=[1, 4, 8], samplers=["ddim"], chosen=best, affordable=lambda one: cost(one) <= 4)
+    search(
+        world,
+        grid=GRID,
+        steps=[1, 4, 8],
+        samplers=["ddim"],
+        metric="miou",
+        tolerance=0.01,
+        affordable=lambda one: cost(one) <= 4,
+    )
     assert world.asked == [GRID[0], Sampling(steps=1), Sampling(steps=4)]
 
 
 def test_without_a_score_nothing_more_is_measured():
     world = World(lambda one: None)
-    assert search(world, grid=GRID, steps=[1], samplers=["ddim"], chosen=best) is None
+    assert search(world, grid=GRID, steps=[1], samplers=["ddim"], metric="miou", tolerance=0.01) is None
     assert world.asked == GRID
 
 
@@ -140,7 +145,7 @@ def test_step_counts_are_whole_numbers(words):
 @pytest.mark.parametrize("word", ["-0.1", "nan", "inf"])
 def test_tolerances_are_finite(word):
     with pytest.raises(Exception, match="expected a number of 0 or more"):
-        share(word)
+        number_from(0)(word)
 
 
 def test_the_table_of_a_card_has_a_column_a_step_count():

@@ -12,10 +12,10 @@ from scipy.spatial.distance import cdist
 from shard_making import ToySource, file_bytes, picture
 
 from idiff.cli import main
-from idiff.cli.data.filter import load_features
 from idiff.curation.quality.aesthetic import load_head
 from idiff.curation.quality.features import ClipFeatures, ColorStatistics
 from idiff.curation.quality.giqa import NEAREST, knn_giqa
+from idiff.curation.quality.scoring_choice import load_features
 from idiff.data.build.builder import build
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import CheckpointError, ConfigError, DataError

@@ -7,7 +7,6 @@ import time
 
 from idiff.cli.arguments import WordParser
 from idiff.cli.bar import progress
-from idiff.errors import ConfigError
 
 
 def parser() -> WordParser:
@@ -48,24 +47,12 @@ def run(words: list[str]) -> int:
     """
     options = parser().parse_args(words)
 
-    from idiff.alignment.auto import CLIP_SIM, ClipScorer, TaskScorer, pick_all
+    from idiff.alignment.auto import pick_all, scorer_of
     from idiff.alignment.candidates import CandidateFolder
     from idiff.alignment.picks import PickJournal
 
     folder = CandidateFolder.open(options.folder)
-    if options.auto == CLIP_SIM:
-        if options.clip is None:
-            raise ConfigError("clip_sim needs a CLIP model: add --clip FOLDER, a model in the hub's format.")
-        scorer: ClipScorer | TaskScorer = ClipScorer(folder, options.clip)
-    else:
-        from idiff.data.shards.reader import ShardSet
-        from idiff.tasks.saved import restore_task
-
-        settings = folder.settings
-        name, data = settings["task"], options.data or settings["data"]["path"]
-        config = {"data": {"init_args": {"tasks": {name: {"task": settings["entry"]}}}}}
-        task = restore_task(config, name, data=data, changes={}).task
-        scorer = TaskScorer(folder, task, ShardSet.open(data), metric=options.auto)
+    scorer = scorer_of(folder, options.auto, clip=options.clip, data=options.data)
     journal = PickJournal(folder.path, options.annotator or f"auto-{scorer.metric}")
     with progress("samples") as show:
         counts = pick_all(folder, scorer, journal, clock=time.perf_counter, least=options.least, progress=show)

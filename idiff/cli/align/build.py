@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.arguments import WordParser, at_least_one, names
 from idiff.cli.bar import progress
-from idiff.errors import ConfigError, unknown
-
-FIGURES = "agreement.json"
 
 
 def parser() -> WordParser:
@@ -24,7 +18,12 @@ def parser() -> WordParser:
     add = options.add_argument
     add("folder", metavar="DIR", help="a folder of candidates with picks")
     add("--out", required=True, metavar="DIR", help="folder of the shards")
-    add("--annotators", metavar="LIST", help="whose picks count, names with commas between; default: everybody's")
+    add(
+        "--annotators",
+        type=names,
+        metavar="LIST",
+        help="whose picks count, names with commas between; default: everybody's",
+    )
     add(
         "--rule",
         default="union",
@@ -53,38 +52,23 @@ def run(words: list[str]) -> int:
     """
     options = parser().parse_args(words)
 
-    from idiff.alignment.agreement import agreement
-    from idiff.alignment.build import PickedEdits, picks_of
+    from idiff.alignment.agreement import agreement, described
     from idiff.alignment.candidates import CandidateFolder
+    from idiff.alignment.picked_set import build_picked, write_figures
     from idiff.alignment.picks import decisions_by_annotator
-    from idiff.data.build.builder import REJECTED, build, funnel_text
-    from idiff.utils.files import write_atomic
+    from idiff.data.build.builder import REJECTED, funnel_text
 
     folder = CandidateFolder.open(options.folder)
-    decisions = decisions_by_annotator(folder.path)
-    if options.annotators is not None:
-        decisions = {name: decisions[name] for name in _chosen(options.annotators, decisions)}
+    decisions = decisions_by_annotator(folder.path, options.annotators)
     counts = {sample: len(folder.read(sample).candidates) for sample in folder.samples()}
     figures = agreement(decisions, counts)
-    sys.stdout.write("\n".join(lines(figures)) + "\n")
-    picks = picks_of(decisions, counts, rule=options.rule, pairs=options.pairs)
-    stages = {
-        "samples": len(counts),
-        "decided": figures["samples"],
-        "with a choice": len({pick.sample for pick in picks}),
-    }
-    source = PickedEdits(folder, picks, stages=stages)
-    chosen = [[pick.sample, pick.chosen, pick.rejected] for pick in picks]
-    settings = {
-        "rule": options.rule, "pairs": options.pairs, "annotators": sorted(decisions),
-        "candidates": _digest(folder.settings), "picks": f"{len(picks)} pairs, {_digest(chosen)}",
-    }  # fmt: skip
+    sys.stdout.write("\n".join(described(figures)) + "\n")
     with progress("pairs") as show:
-        report = build(
-            source, options.out, name="align", split=options.split, options=settings,
+        report = build_picked(
+            folder, decisions, counts, options.out, rule=options.rule, pairs=options.pairs, split=options.split,
             shard_size=options.shard_size, progress=show,
         )  # fmt: skip
-    write_atomic(Path(options.out) / FIGURES, json.dumps(figures, indent=1).encode() + b"\n")
+    write_figures(figures, options.out)
     sys.stdout.write(funnel_text(report.manifest.funnel) + "\n")
     if report.rejected:
         sys.stdout.write(f"{report.rejected:,} left out, named in {Path(options.out) / REJECTED}\n")
@@ -92,33 +76,3 @@ def run(words: list[str]) -> int:
     size = f"{len(report.manifest.shards)} shards, {report.manifest.samples:,} samples"
     sys.stdout.write(f"{options.out}: {size}: {verb}\n")
     return 0
-
-
-def lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """What `agreement` found, for people."""
-    for name, counts in figures["annotators"].items():
-        yield f"{name}: {counts['decided']:,} decided, none good in {counts['none_good']:,}, {counts['chosen']:,} chosen"
-    if figures["shared"]:
-        said = {
-            "same best": figures["same_best"],
-            "Cohen's kappa": figures["cohen_kappa"],
-            "Krippendorff's alpha": figures["krippendorff_alpha"],
-        }
-        known = ", ".join(f"{label} {value:.3f}" for label, value in said.items() if value is not None)
-        yield f"{figures['shared']:,} samples decided by several: {known}"
-
-
-def _chosen(text: str, decisions: Mapping[str, Any]) -> list[str]:
-    names = [word.strip() for word in text.split(",") if word.strip()]
-    for name in names:
-        if name not in decisions:
-            raise unknown("annotator", name, decisions)
-    if not names:
-        raise ConfigError("--annotators names nobody: give names with commas between.")
-    return names
-
-
-def _digest(value: Any) -> str:
-    import hashlib
-
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

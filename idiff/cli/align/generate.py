@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.arguments import WordParser, at_least_one, scales
 from idiff.cli.bar import progress
 from idiff.errors import ConfigError
 
@@ -43,14 +41,6 @@ def parser() -> WordParser:
     return options
 
 
-def scales(words: str) -> list[float]:
-    """Numbers with commas between, for argparse's `type`."""
-    try:
-        return [float(word) for word in words.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"got '{words}', expected numbers with commas between") from None
-
-
 def run(words: list[str]) -> int:
     """Paint candidates; what is there already is left as it is.
 
@@ -66,59 +56,40 @@ def run(words: list[str]) -> int:
     from transformers.utils.logging import disable_progress_bar
 
     from idiff.alignment.candidates import CandidateFolder
-    from idiff.alignment.generate import generate, plan
-    from idiff.alignment.grid import facts, guidance_grid, spread
+    from idiff.alignment.generate import generate
+    from idiff.alignment.prepare import prepare
     from idiff.data.shards.reader import ShardSet
-    from idiff.diffusion import SAMPLERS
-    from idiff.errors import unknown
     from idiff.models.io.checkpoint import load
     from idiff.tasks.saved import restore_task
 
     disable_progress_bar()  # stderr is for what went wrong, and for how far it is
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    if options.sampler is not None and options.sampler not in SAMPLERS:
-        raise unknown("sampler", options.sampler, SAMPLERS)
     loaded = load(options.checkpoint)
     shards = ShardSet.open(options.data)
     choice = restore_task(loaded.config, options.task, data=options.data, changes={})
-    if not loaded.backbone.with_source:
-        raise ConfigError(f"{options.checkpoint} paints from words alone: candidates need a model that takes a source.")
-    rule = loaded.backbone.objective.rule
-    grid = guidance_grid(
-        choice.sampling, rule=rule, text=options.text, image=options.image, steps=options.steps, sampler=options.sampler
-    )
-    settings = spread(grid, options.candidates)
-    places = plan(shards, choice.task.unit, limit=options.limit)
-    kind = type(choice.task)
-    described = {
-        "task": choice.name,
-        "entry": {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": choice.settings},
-        "checkpoint": {"name": loaded.name, "sha256": loaded.sha256},
-        "data": {"path": str(Path(options.data).resolve()) if Path(options.data).exists() else options.data,
-                 "fingerprint": shards.fingerprint},
-        "candidates": len(settings),
-        "grid": [facts(one) for one in grid],
-        "seed": options.seed,
-        "samples": len(places),
-    }  # fmt: skip
+    prepared = prepare(
+        loaded, choice, shards, data=options.data, candidates=options.candidates, seed=options.seed, limit=options.limit,
+        text=options.text, image=options.image, steps=options.steps, sampler=options.sampler,
+    )  # fmt: skip
     backbone = _on_device(loaded.backbone, options.device)
     began = time.perf_counter()
-    with CandidateFolder.begin(options.out, described) as folder, progress("samples") as show:
+    with CandidateFolder.begin(options.out, prepared.described) as folder, progress("samples") as show:
         before = len(folder.samples())
         bad = list(
             generate(
-                folder, backbone, choice.task, shards, places=places, settings=settings, seed=options.seed, progress=show
+                folder, backbone, choice.task, shards, places=prepared.places, settings=prepared.settings,
+                seed=options.seed, progress=show,
             )
         )  # fmt: skip
         painted = len(folder.samples()) - before
     for sentence in bad:
         sys.stderr.write(f"idiff: left out: {sentence}\n")
     taken = time.perf_counter() - began
-    each = f", {taken / painted / len(settings):.3f} s a candidate" if painted else ""
+    each = f", {taken / painted / options.candidates:.3f} s a candidate" if painted else ""
     there = f", {before:,} were there" if before else ""
     sys.stdout.write(
-        f"{options.out}: {painted:,} samples of {len(settings)} candidates painted in {taken:.1f} s{each}{there}\n"
+        f"{options.out}: {painted:,} samples of {options.candidates} candidates painted in {taken:.1f} s{each}{there}\n"
     )
     return 1 if bad else 0
 

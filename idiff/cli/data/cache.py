@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from idiff.config.compose import compose
+    from idiff.data.latent_cache.training_sets import training_sets
     from idiff.data.latent_cache.writer import build_cache
     from idiff.data.loading.dataset import Part
     from idiff.data.shards.reader import ShardSet
@@ -55,12 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = compose(arguments.config)
     if "task" in config:  # a task's own file
         config = {"data": {"init_args": {"tasks": {arguments.task or "task": config}}}}
-    entries = ((config.get("data") or {}).get("init_args") or {}).get("tasks")
-    if not isinstance(entries, dict) or not entries:
-        raise ConfigError(
-            f"{arguments.config[-1]} names no task: expected a task's YAML, or an experiment with data.init_args.tasks"
-        )
-    sets = _sets(entries, folder=arguments.folder, task=arguments.task)
+    sets = training_sets(config, folder=arguments.folder, task=arguments.task, origin=arguments.config[-1])
     encoder = FrozenEncoder(load(arguments.model).backbone, device=arguments.device)
     out = Path(arguments.out)
     with Progress(console=Console(stderr=True)) as shown:
@@ -77,28 +73,3 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(shown: Progress, line: TaskID, done: int, total: int) -> None:
     shown.update(line, completed=done, total=total)
-
-
-def _sets(entries: dict[str, dict[str, object]], *, folder: str | None, task: str | None) -> dict[str, str]:
-    """Task name -> shards.
-
-    Raises:
-        ConfigError: no task reads the shards, or no task has any.
-    """
-    trained = {name: str(entry["train"]) for name, entry in entries.items() if entry.get("train")}
-    if task is not None and task not in entries:
-        raise ConfigError(f"--task '{task}' is not in the configuration, which has: {', '.join(entries)}")
-    if folder is None:
-        chosen = {name: place for name, place in trained.items() if task in {None, name}}
-        if not chosen:
-            raise ConfigError("no task of the configuration has training shards: name their folder, or set `train`")
-        return chosen
-    if task is not None:
-        return {task: folder}
-    found = [name for name, place in trained.items() if Path(place).resolve() == Path(folder).resolve()]
-    found = found or (list(entries) if len(entries) == 1 else [])
-    if len(found) != 1:
-        raise ConfigError(
-            f"{len(found)} tasks of the configuration train on {folder}: name one with --task ({', '.join(entries)})"
-        )
-    return {found[0]: folder}

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from idiff.cli.data.options import Progress, add_build_options
-from idiff.errors import ConfigError, IdiffError
-
-if TYPE_CHECKING:
-    from idiff.curation.quality.features import Features
-    from idiff.curation.quality.scores import Scorer
-    from idiff.data.shards.reader import ShardSet
+from idiff.cli.arguments import say
+from idiff.cli.data.options import add_build_options, progress
+from idiff.errors import ConfigError
 
 
 def add_arguments(child: argparse.ArgumentParser) -> None:
@@ -33,12 +28,11 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     add_build_options(child)
 
 
-def run(arguments: argparse.Namespace, progress: Progress) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
     Args:
         arguments: see `add_arguments`.
-        progress: makes a progress bar.
 
     Returns:
         0.
@@ -46,10 +40,11 @@ def run(arguments: argparse.Namespace, progress: Progress) -> int:
     Raises:
         IdiffError: bad input.
     """
-    from idiff.data.build.builder import funnel_text
     from idiff.curation.quality.choose import choose
     from idiff.curation.quality.filtered import DROPPED, PLOT, REPORT, write_filtered
     from idiff.curation.quality.scores import score
+    from idiff.curation.quality.scoring_choice import scorer_of
+    from idiff.data.build.builder import funnel_text
     from idiff.data.shards.reader import ShardSet
 
     _check(arguments)
@@ -58,13 +53,16 @@ def run(arguments: argparse.Namespace, progress: Progress) -> int:
     without = {name: ShardSet.open(name) for name in arguments.without}
     rows, settings = None, {}
     if arguments.features:
-        scorer = _scorer(arguments)
+        scorer = scorer_of(
+            arguments.features, aesthetic=arguments.aesthetic, reference=arguments.reference,
+            neighbours=arguments.neighbours,
+        )  # fmt: skip
         settings = scorer.settings or {}
         part = _part(arguments.part)
         with progress() as bar:
             rows = score(shards, Path(arguments.scores or out / "scores"), scorer, part=part, progress=bar)
         if arguments.part:
-            _say(f"part {arguments.part} is scored" + ("" if rows is None else "; so are all others"))
+            say(f"part {arguments.part} is scored" + ("" if rows is None else "; so are all others"))
             return 0
     choice = choose(shards, rows, thresholds=thresholds, without=without)
     with progress() as bar:
@@ -72,9 +70,9 @@ def run(arguments: argparse.Namespace, progress: Progress) -> int:
             shards, choice, out, scores=rows, thresholds=thresholds, settings=settings,
             shard_size=arguments.shard_size, workers=arguments.workers, executor=arguments.executor, progress=bar,
         )  # fmt: skip
-    _say(funnel_text(choice.steps))
+    say(funnel_text(choice.steps))
     shown = f"{REPORT}, {DROPPED}" + ("" if rows is None else f", {PLOT}")
-    _say(f"{out}: {report.manifest.samples:,} of {len(shards):,} samples kept; see {shown} there")
+    say(f"{out}: {report.manifest.samples:,} of {len(shards):,} samples kept; see {shown} there")
     return 0
 
 
@@ -112,65 +110,3 @@ def _part(word: str | None) -> tuple[int, int]:
     if not (first.isdigit() and second.isdigit() and int(first) < int(second)):
         raise ConfigError(f"--part {word}: expected I/N with I from 0 to N - 1, such as 0/4.")
     return int(first), int(second)
-
-
-def _scorer(arguments: argparse.Namespace) -> Scorer:
-    from idiff.utils.files import sha256_file
-    from idiff.curation.quality.aesthetic import load_head
-    from idiff.curation.quality.scores import Scorer
-    from idiff.data.shards.reader import ShardSet
-
-    config, features = load_features(Path(arguments.features))
-    head = load_head(arguments.aesthetic) if arguments.aesthetic else None
-    reference: ShardSet | None = ShardSet.open(arguments.reference) if arguments.reference else None
-    settings = {
-        "features": config, "weights": features.fingerprint(),
-        "aesthetic": sha256_file(Path(arguments.aesthetic)) if arguments.aesthetic else None,
-        "reference": reference.fingerprint if reference else None,
-        "neighbours": arguments.neighbours if reference else None,
-    }  # fmt: skip
-    return Scorer(features, head, reference, arguments.neighbours, settings)
-
-
-def load_features(path: Path) -> tuple[dict[str, Any], Features]:
-    """Build the feature extractor that a YAML names.
-
-    Args:
-        path: holds `class_path` and `init_args`. A configuration is code: it can name any class.
-
-    Returns:
-        what the YAML holds, and the extractor.
-
-    Raises:
-        ConfigError: it cannot be read, or what it names is no extractor or takes other arguments.
-    """
-    import yaml
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    from idiff.curation.quality.features import Features
-    from idiff.utils.moved import modernised
-
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
-    if not (isinstance(config, dict) and {"class_path"} <= set(config) <= {"class_path", "init_args"}):
-        raise ConfigError(
-            f"{path}: expected `class_path` and `init_args` of a feature extractor, such as ColorStatistics."
-        )
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Features, "features", required=True)
-    try:
-        built = parser.instantiate(parser.parse_object({"features": modernised(config)})).features
-    except (ArgumentError, ValueError) as error:
-        if isinstance(error.__cause__, IdiffError):
-            raise error.__cause__ from None
-        noise = ("Given", "Subtypes", "Expected a <class 'NoneType'>")
-        lines = [text for line in str(error).splitlines() if not (text := line.strip(" -")).startswith(noise)]
-        expected = f"Expected the class_path and init_args of a {Features.__module__}.Features."
-        raise ConfigError(f"{path}: {lines[-1].rstrip('.')}. {expected}") from None
-    return config, built
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections import Counter
 from pathlib import Path
 
-from idiff.cli.data.options import Progress, add_build_options
+from idiff.cli.arguments import names, say
+from idiff.cli.data.options import add_build_options, progress
 
 
 def add_arguments(child: argparse.ArgumentParser) -> None:
@@ -33,63 +31,26 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     add_build_options(child)
 
 
-def run(arguments: argparse.Namespace, progress: Progress) -> int:
-    """Run the command.
-
-    Args:
-        arguments: see `add_arguments`.
-        progress: makes a progress bar.
-
-    Returns:
-        0.
-
-    Raises:
-        IdiffError: bad input.
-    """
-    from idiff.data.build.builder import REJECTED, build, funnel_text
+def run(arguments: argparse.Namespace) -> int:
+    """Write the pairs, and say how many of each operation there are. Returns 0; raises IdiffError on bad input."""
+    from idiff.curation.inpainting.build import build_pairs
     from idiff.curation.inpainting.fill import create
     from idiff.curation.inpainting.source import Inpainting
+    from idiff.data.build.builder import REJECTED, funnel_text
     from idiff.data.shards.reader import ShardSet
 
-    shards = ShardSet.open(arguments.folder)
-    operations, classes = _words(arguments.operations), _words(arguments.classes) or None
-    shares = (arguments.min_share, arguments.max_share)
-    inpainter = create(arguments.inpainter)
     source = Inpainting(
-        shards,
-        inpainter,
-        operations=operations,
-        per_picture=arguments.per_picture,
-        shares=shares,
-        classes=classes,
-        seed=arguments.seed,
-    )
-    options = {
-        "of": shards.fingerprint, "operations": operations, "per_picture": arguments.per_picture, "shares": list(shares),
-        "classes": classes,
-        "seed": arguments.seed, "inpainter": dict(inpainter.facts),
-    }  # fmt: skip
-    split = arguments.split or shards.manifest.split
+        ShardSet.open(arguments.folder), create(arguments.inpainter), operations=names(arguments.operations),
+        per_picture=arguments.per_picture, shares=(arguments.min_share, arguments.max_share),
+        classes=names(arguments.classes or "") or None, seed=arguments.seed,
+    )  # fmt: skip
     with progress() as bar:
-        report = build(
-            source, arguments.out, name="inpaint", split=split, options=options, limit=arguments.limit,
-            shard_size=arguments.shard_size, workers=arguments.workers, executor=arguments.executor,
-            progress=bar,
+        report, counts = build_pairs(
+            source, arguments.out, split=arguments.split, limit=arguments.limit, shard_size=arguments.shard_size,
+            workers=arguments.workers, executor=arguments.executor, progress=bar,
         )  # fmt: skip
-    lines = [funnel_text(report.manifest.funnel)]
-    rejected = Path(arguments.out) / REJECTED
-    out_of = Counter(source.operation(index) for index in range(min(len(source), arguments.limit or len(source))))
-    left = Counter(
-        source.operation(json.loads(line)["index"])
-        for line in (rejected.read_text().splitlines() if report.rejected else [])
-    )
-    lines.append(", ".join(f"{name}: {out_of[name] - left[name]:,} of {out_of[name]:,}" for name in operations))
+    say(funnel_text(report.manifest.funnel))
+    say(", ".join(f"{name}: {kept:,} of {planned:,}" for name, (kept, planned) in counts.items()))
     if report.rejected:
-        lines.append(f"{report.rejected:,} left out, named in {rejected}")
-    sys.stdout.write("\n".join(lines) + "\n")
+        say(f"{report.rejected:,} left out, named in {Path(arguments.out) / REJECTED}")
     return 0
-
-
-def _words(text: str | None) -> list[str]:
-    """The words of a list with commas."""
-    return [word.strip() for word in (text or "").split(",") if word.strip()]

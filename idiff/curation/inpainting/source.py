@@ -71,6 +71,9 @@ class Inpainting(Source):
             article: a coat, but not a hair.
         seed: of all choices.
 
+    Attributes:
+        options: what the pairs depend on, as plain values for the manifest.
+
     Raises:
         ConfigError: an unknown operation, or numbers out of range.
         BadSampleError: a sample cannot be read.
@@ -95,6 +98,10 @@ class Inpainting(Source):
             if name not in known:
                 raise unknown("class", name, known)
         self.shards, self.inpainter, self.seed = shards, inpainter, seed
+        self.options: dict[str, Any] = {
+            "of": shards.fingerprint, "operations": list(operations), "per_picture": per_picture, "shares": list(shares),
+            "classes": classes, "seed": seed, "inpainter": dict(inpainter.facts),
+        }  # fmt: skip
         self.steps = {"pictures": len(shards), "objects": 0, "of a fitting size": 0, "taken": 0}
         self.things: list[Thing] = []
         self.donors: list[Thing] = []

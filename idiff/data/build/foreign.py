@@ -10,7 +10,7 @@ from idiff.data.build import builder
 from idiff.data.shards import index
 from idiff.data.shards import manifest
 from idiff.data.build import slices
-from idiff.data.shards.annotation import LISTS, UNITS
+from idiff.data.shards.annotation import LISTS, UNITS, parse_json
 from idiff.data.shards.index import Rows
 from idiff.errors import ConfigError, DataError, suggest
 
@@ -63,6 +63,21 @@ def index_folder(
     return builder.finish(
         folder, shards, source="foreign", split=split, tasks=tasks, unit=unit or first, meta=dict(meta), funnel={}
     )
+
+
+def read_meta(file: Path) -> dict[str, Any]:
+    """Facts shared by a set, from a JSON file.
+
+    Raises:
+        DataError: it cannot be read, or holds no object.
+    """
+    try:
+        meta = parse_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as JSON: {error}.") from error
+    if not isinstance(meta, dict):
+        raise DataError(f"{file}: expected an object with `classes` or `skeletons`.")
+    return meta
 
 
 def _guess_tasks(folder: Path, tables: Sequence[Rows], meta: Mapping[str, Any]) -> list[str]:

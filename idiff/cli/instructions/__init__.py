@@ -1,0 +1,1 @@
+"""`idiff instructions`: check sentences that ask for a task, and multiply them."""

@@ -1,0 +1,90 @@
+"""Lightning's command line with what every training of this package has."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from idiff.callbacks import AtomicCheckpointIO, ProgressLines
+from idiff.config.resume import PARTS, names_in, refuse_changes
+from idiff.config.run_folder import prepare_folder, start_of
+from idiff.config.sections import RESUME_ALLOW, callbacks
+from idiff.models.io.checkpoint import read
+from idiff.utils.files import own_run
+from idiff.utils.hardware import fast_bfloat16
+
+
+class StageCLI(LightningCLI):
+    """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The callbacks every run has, and what may differ when a run goes on."""
+        for name, kind in callbacks().items():
+            parser.add_lightning_class_args(kind, name)
+        parser.add_argument(
+            f"--{RESUME_ALLOW}",
+            default="",
+            help="settings that may differ from the checkpoint's, dotted, with commas between",
+        )
+        parser.set_defaults({"trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False})
+
+    def _parse_ckpt_path(self) -> None:
+        """A checkpoint never changes the configuration: what the YAML and the command line say holds."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
+        settings = self._get(self.config_init, "trainer")
+        root = Path(settings["default_root_dir"])
+        fit = self.subcommand == "fit"
+        prepare_folder(root, make=not settings.get("fast_dev_run"))
+        wanted = self._get(self.config_init, "ckpt_path")
+        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say)
+        self._resumed = read(self._start) if fit and self._start is not None else {}
+        if settings.get("logger") in {None, True}:
+            # of a run that goes on, steps after the checkpoint are drawn once
+            step = self._resumed.get("global_step")
+            kwargs["logger"] = fit and TensorBoardLogger(save_dir=str(root), name="", version="", purge_step=step)
+        plugins = settings.get("plugins") or []
+        if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
+            kwargs["enable_progress_bar"] = False
+            kwargs["callbacks"] = [*(settings.get("callbacks") or []), ProgressLines()]
+        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        """Let the checkpoint carry the configuration as plain values, so that it can be used alone; compare it on resume."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_link_targets=False, format="yaml"))
+        config = config.get(self.subcommand, config)
+        self.model.run_config = {key: config[key] for key in PARTS if key in config}
+        if self._resumed.get("config"):
+            allow = names_in(self._get(self.config, RESUME_ALLOW))
+            refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
+        if self._resumed:
+            steps = self.trainer.max_steps
+            of = f" of {steps:,}" if steps > 0 else ""
+            _say(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
+        self._resumed = {}
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu and "bf16" in str(self.trainer.precision) and not fast_bfloat16():
+            _say(
+                "this processor has no bfloat16 of its own: steps will be many times slower than with trainer.precision 32-true"
+            )
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        alone = subcommand == "fit" and self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False)
+        with own_run(self.trainer.default_root_dir) if alone else nullcontext():
+            super()._run_subcommand(subcommand)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return super()._prepare_subcommand_kwargs(subcommand) | {"ckpt_path": self._start, "weights_only": True}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"idiff: {text}\n")

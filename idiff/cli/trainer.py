@@ -1,0 +1,69 @@
+"""The Lightning trainer of commands that score a model, and which of Lightning's and PyTorch's words are left out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+
+from idiff.errors import ConfigError
+
+UNHELPFUL = (
+    ".*LightningCLI's args parameter is intended.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    r"Found \d+ module.s. in eval mode at the start of training.*",
+    ".*num_workers.*",
+    ".*does not have many workers.*",
+    ".*your dataloader is not resumable.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+)
+"""Warnings that a user can do nothing about."""
+
+
+def quiet() -> None:
+    """Leave out what a user can do nothing about, and keep PyTorch to one thread where `OMP_NUM_THREADS` is not set."""
+    for message in UNHELPFUL:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def scoring_trainer(device: str | None = None, *, bar: bool = True) -> Trainer:
+    """A trainer for `measure`, which writes nothing.
+
+    Args:
+        device: where the network runs, such as `cpu` or `cuda:1`; None: accelerators where there are some.
+        bar: show how far it is.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    return Trainer(
+        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=bar,
+        **_placed(device),
+    )  # fmt: skip
+
+
+def one_device(device: str | None) -> str:
+    """The device that was named, else one CUDA device where there is one, else the processor."""
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _placed(device: str | None) -> dict[str, Any]:
+    """A device as arguments of Lightning's trainer."""
+    if device is None:
+        return {}
+    try:
+        place = torch.device(device)
+        torch.zeros(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from None
+    if place.type == "cpu":
+        return {"accelerator": "cpu", "devices": 1}
+    return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}

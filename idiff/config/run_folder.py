@@ -1,0 +1,67 @@
+"""The folder of a run, and the checkpoint in it that a command begins with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from idiff.callbacks.checkpoint_io import newest
+from idiff.errors import CheckpointError, ConfigError
+
+
+def prepare_folder(root: Path, *, make: bool) -> None:
+    """See that a run folder can be written.
+
+    Args:
+        root: the folder.
+        make: make it where it is missing.
+
+    Raises:
+        ConfigError: it cannot be made or written.
+    """
+    try:
+        if make:
+            root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the run folder {root} cannot be made: {error.strerror}. Set trainer.default_root_dir to one that can."
+        ) from None
+    if root.exists() and not os.access(root, os.W_OK):
+        raise ConfigError(f"the run folder {root} cannot be written. Set trainer.default_root_dir to one that can.")
+
+
+def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str], None]) -> str | None:
+    """The checkpoint that a command begins with.
+
+    Args:
+        wanted: `last`, `best`, or a file; None: `fit` starts fresh.
+        folder: the checkpoints of the run.
+        fit: the command trains; the others need weights.
+        said: called with what is to be said about the choice.
+
+    Returns:
+        its path; None: start fresh.
+
+    Raises:
+        CheckpointError: it is missing.
+        ConfigError: no weights were named, and the command needs some.
+    """
+    if wanted == "last":
+        path, passed = newest(folder)
+        for sentence in passed:
+            said(f"passed over: {sentence}")
+        if path is None and not fit:
+            raise CheckpointError(f"{folder} holds no checkpoint: train first, or name one with --ckpt_path FILE")
+        if path is None:
+            said(f"{folder} holds no checkpoint: starting fresh")
+        elif not fit:
+            said(f"weights of {path}")
+        return None if path is None else str(path)
+    if wanted == "best":
+        wanted = str(folder / "best.ckpt")
+    if wanted is not None and not Path(wanted).is_file():
+        raise CheckpointError(f"{wanted} is missing: expected a .ckpt file, or 'last' or 'best' for those in {folder}")
+    if wanted is None and not fit:
+        raise ConfigError("no weights were named: add --ckpt_path last, best or FILE")
+    return wanted
