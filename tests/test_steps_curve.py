@@ -6,9 +6,11 @@ from PIL import Image
 from small_models import ROOT
 
 from idiff.cli import main
+from idiff.evaluation.points import Point
 from idiff.evaluation.task_slice import TaskSlice
 from idiff.models.io.checkpoint import load
 from idiff.models.io.preset_files import store_preset
+from idiff.types import Sampling
 from idiff.utils.presets import Preset
 
 PRESET = Preset(
@@ -74,3 +76,24 @@ def test_bad_input_is_one_sentence(tool, capsys):
     assert tool.main(["--checkpoint", "gone", "--out", "c"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("gone is missing") and "Traceback" not in said
+
+
+def point(steps, metrics):
+    return Point(Sampling(steps=steps), metrics, steps, 0.1, samples=1, queries=1, device="cpu")
+
+
+def test_curves_and_table_of_a_card_have_all_step_counts(tool, tmp_path):
+    curves = {
+        "seg": [point(steps, {"miou": 0.5 + steps / 100}) for steps in (1, 2)],
+        "blur": [point(2, {"psnr": 21.239}), point(8, {"psnr": None})],
+    }
+    metrics = {"seg": "miou", "blur": "psnr"}
+    assert tool.markdown(curves, metrics).splitlines() == [
+        "| task | metric | 1 step | 2 steps | 8 steps |",
+        "| --- | --- | --- | --- | --- |",
+        "| seg | miou | 0.5100 | 0.5200 | - |",
+        "| blur | psnr | - | 21.24 | - |",
+    ]
+    tool.draw_curves(curves, metrics, tmp_path / "c.png", title="c")
+    with Image.open(tmp_path / "c.png") as picture:
+        assert picture.size[0] > 300 and len(set(picture.convert("L").getdata())) > 10

@@ -10,9 +10,11 @@ Writes OUT/curve.json, OUT/curve.png and OUT/table.md, the table for a model car
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
@@ -23,7 +25,7 @@ from idiff.errors import IdiffError
 from idiff.evaluation.measure import Painting
 from idiff.evaluation.points import Point
 from idiff.evaluation.task_slice import TaskSlice
-from idiff.evaluation.tuning_plots import draw_curves, markdown
+from idiff.evaluation.tuning_plots import number, save_png
 from idiff.models.io.checkpoint import load
 from idiff.tasks.saved import restore_task
 
@@ -69,10 +71,12 @@ def measure(options: argparse.Namespace) -> None:
         choice = restore_task(loaded.config, task, data=data, changes={}, presets=loaded.presets)
         here = TaskSlice(
             loaded, painting, choice, trainer=trainer, data=data, out=options.out / f"{task}.json", limit=options.limit,
-            seed=options.seed, said=lambda point, task=task: sys.stderr.write(f"{task}: {point.sampling.steps} steps\n"),
+            seed=options.seed,
         )  # fmt: skip
-        metrics[task] = here.metric
-        curves[task] = [here.score(replace(choice.sampling, steps=steps)) for steps in sorted(set(options.steps))]
+        metrics[task], curves[task] = here.metric, []
+        for steps in sorted(set(options.steps)):
+            curves[task].append(here.score(replace(choice.sampling, steps=steps)))
+            sys.stderr.write(f"{task}: {steps} steps\n")
     content = {
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},
         "limit": options.limit,
@@ -110,6 +114,57 @@ def curve(points: list[Point], metric: str) -> dict:
             for point in points
         ],
     }
+
+
+def draw_curves(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str], path: Path, *, title: str) -> None:
+    """Draw each task's headline metric over the number of steps, in a panel of its own.
+
+    Args:
+        curves: task -> points that differ in their steps alone.
+        metrics: task -> its headline metric.
+        path: the PNG to write.
+        title: above the picture.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    columns = min(len(curves), 3)
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.8 * rows), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for place, (task, points) in enumerate(curves.items()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        steps = [point.sampling.steps for point in points]
+        axes.plot(steps, [point.score(metrics[task]) for point in points], marker="o", color="tab:blue")
+        _powers(axes, steps)
+        axes.set_title(task, fontsize=9)
+        axes.set_xlabel("steps", fontsize=8)
+        axes.set_ylabel(metrics[task], fontsize=8)
+    save_png(figure, path)
+
+
+def markdown(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str]) -> str:
+    """A table with a row a task and a column a step count: the headline metric.
+
+    Args:
+        curves: task -> points that differ in their steps alone.
+        metrics: task -> its headline metric.
+    """
+    steps = sorted({point.sampling.steps for points in curves.values() for point in points})
+    head = ["task", "metric", *(f"{count} step{'s' if count > 1 else ''}" for count in steps)]
+    lines = [head, ["---"] * len(head)]
+    for task, points in curves.items():
+        by = {point.sampling.steps: point.score(metrics[task]) for point in points}
+        lines.append([task, metrics[task], *(number(by[count]) if count in by else "-" for count in steps)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _powers(axes, ticks: Sequence[int]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(ticks), [str(tick) for tick in ticks], fontsize=7)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
 
 
 if __name__ == "__main__":

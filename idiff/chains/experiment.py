@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -200,16 +200,12 @@ def _filled(value: Any, results: Mapping[str, str], *, needs: dict[str, str], wh
         return [_filled(item, results, needs=needs, where=where) for item in value]
     if not isinstance(value, str):
         return value
-    for name in _places(value):
+    for name in PLACE.findall(value):
         if name not in results:
             raise ConfigError(f"{where}: {unknown('former stage', name, results)}")
         if name != "folder":
             needs[name] = results[name]
     return PLACE.sub(lambda found: results[found.group(1)], value)
-
-
-def _places(text: str) -> Iterator[str]:
-    return (found.group(1) for found in PLACE.finditer(text))
 
 
 def _at(config: Mapping[str, Any], way: Sequence[str]) -> Any:

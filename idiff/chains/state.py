@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from idiff.chains.experiment import Entry, Experiment
-from idiff.config.resume import NOT_SET, config_changes, listed, names_in, without
+from idiff.config.resume import NOT_SET, config_changes, listed, without
 from idiff.errors import ConfigError
 from idiff.models.io.pretrained import located
 from idiff.utils.files import sha256_file, write_atomic
+from idiff.utils.text import names_in
 
 RECORDS = "chain"
 """Folder of a chain's records, in its folder."""
@@ -158,11 +159,11 @@ def _word_changes(old: Sequence[str], new: Sequence[str]) -> dict[str, tuple[Any
                 if not word.startswith("--")}  # fmt: skip
 
     before, now = options(old), options(new)
-    both = {
-        key: (before.get(key, "not set"), now.get(key, "not set"))
-        for key in [*now, *(k for k in before if k not in now)]
+    found: dict[str, tuple[Any, Any]] = {
+        key: (before.get(key, NOT_SET), now.get(key, NOT_SET))
+        for key in now | before
+        if before.get(key) != now.get(key)
     }
-    found: dict[str, tuple[Any, Any]] = {key: pair for key, pair in both.items() if pair[0] != pair[1]}
     return found or ({} if list(old) == list(new) else {"command": (" ".join(old), " ".join(new))})
 
 

@@ -73,11 +73,6 @@ def scales(words: str) -> list[float]:
         raise argparse.ArgumentTypeError(f"got '{words}', expected numbers with commas between") from None
 
 
-def names(words: str) -> list[str]:
-    """Names with commas between; none where there is no text."""
-    return [name.strip() for name in words.split(",") if name.strip()]
-
-
 def writable(file: Path) -> bool:
     """Whether a file can be written there: its folder exists and can be written, and no folder has its name."""
     return file.parent.is_dir() and not file.is_dir() and os.access(file.parent, os.W_OK)

@@ -13,12 +13,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from idiff.callbacks import AtomicCheckpointIO, ProgressLines
-from idiff.config.resume import PARTS, names_in, refuse_changes
+from idiff.config.resume import PARTS, refuse_changes
 from idiff.config.run_folder import prepare_folder, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
+from idiff.utils.text import names_in
 
 
 class StageCLI(LightningCLI):

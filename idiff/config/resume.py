@@ -76,11 +76,6 @@ def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[s
     }
 
 
-def names_in(text: str) -> list[str]:
-    """Dotted names with commas between."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _compare(old: Any, new: Any, path: str, free: Container[str], changes: dict[str, tuple[Any, Any]]) -> None:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*new, *(key for key in old if key not in new)]:

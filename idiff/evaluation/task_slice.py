@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ class TaskSlice:
         out: the file that the points are kept in.
         limit: items, spread evenly over the set; None: all.
         seed: of the sampled pictures.
-        said: called with each point that is measured anew.
 
     Attributes:
         metric: the task's headline.
@@ -53,10 +51,9 @@ class TaskSlice:
         out: Path,
         limit: int | None,
         seed: int,
-        said: Callable[[Point], None] = lambda point: None,
     ) -> None:
         self.painting, self.choice, self.trainer, self.data = painting, choice, trainer, data
-        self.limit, self.seed, self.said = limit, seed, said
+        self.limit, self.seed = limit, seed
         self.metric = choice.task.headline
         self.fingerprint = ShardSet.open(data).fingerprint
         identity: dict[str, Any] = {
@@ -98,5 +95,4 @@ class TaskSlice:
         )
         self.file.add(point)
         self.fresh += 1
-        self.said(point)
         return point

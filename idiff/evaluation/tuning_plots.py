@@ -1,8 +1,8 @@
-"""Pictures and tables of what steps and guidance bring: all points with their front, and curves over steps."""
+"""The picture and the table of a search: all points, with their front and the preset."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,52 +53,7 @@ def draw_front(
     )  # fmt: skip
     axes.margins(x=0.12)
     figure.legend(fontsize="small", loc="outside lower center", ncols=2)
-    _save(figure, path)
-
-
-def draw_curves(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str], path: Path, *, title: str) -> None:
-    """Draw each task's headline metric over the number of steps, in a panel of its own.
-
-    Args:
-        curves: task -> points that differ in their steps alone.
-        metrics: task -> its headline metric.
-        path: the PNG to write.
-        title: above the picture.
-
-    Raises:
-        ConfigError: the file cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    columns = min(len(curves), 3)
-    rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.8 * rows), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    for place, (task, points) in enumerate(curves.items()):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        steps = [point.sampling.steps for point in points]
-        axes.plot(steps, [point.score(metrics[task]) for point in points], marker="o", color="tab:blue")
-        _powers(axes, steps)
-        axes.set_title(task, fontsize=9)
-        axes.set_xlabel("steps", fontsize=8)
-        axes.set_ylabel(metrics[task], fontsize=8)
-    _save(figure, path)
-
-
-def markdown(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str]) -> str:
-    """A table with a row a task and a column a step count: the headline metric.
-
-    Args:
-        curves: task -> points that differ in their steps alone.
-        metrics: task -> its headline metric.
-    """
-    steps = sorted({point.sampling.steps for points in curves.values() for point in points})
-    head = ["task", "metric", *(f"{count} step{'s' if count > 1 else ''}" for count in steps)]
-    lines = [head, ["---"] * len(head)]
-    for task, points in curves.items():
-        by = {point.sampling.steps: point.score(metrics[task]) for point in points}
-        lines.append([task, metrics[task], *(number(by[count]) if count in by else "-" for count in steps)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    save_png(figure, path)
 
 
 def table(points: Sequence[Point], *, metric: str, front: Sequence[int], preset: int, title: str) -> Table:
@@ -141,15 +96,8 @@ def _axes(title: str, metric: str) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _powers(axes: Any, ticks: Sequence[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(list(ticks), [str(tick) for tick in ticks], fontsize=7)
-    axes.tick_params(axis="y", labelsize=7)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-
-
-def _save(figure: Any, path: Path) -> None:
+def save_png(figure: Any, path: Path) -> None:
+    """Write a figure of matplotlib as PNG, whole or not at all. Raises ConfigError where it cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -6,8 +6,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from idiff.utils.seeds import hash64
-
 _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cs"})
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -44,6 +42,8 @@ def safe_name(text: str, *, max_length: int = 80) -> str:
     plain = _UNSAFE.sub("_", text).strip("_")[:max_length]
     if plain == text and plain:
         return plain
+    from idiff.utils.seeds import hash64  # loads torch
+
     mark = f"{hash64(text.encode('utf-8', 'surrogatepass').hex()):016x}"[-8:]
     return f"{plain[: max_length - 9]}_{mark}" if plain else mark
 
@@ -66,3 +66,12 @@ def join_words(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def names_in(text: str) -> list[str]:
+    """Names with commas between; blanks around them and empty ones are left out.
+
+    >>> names_in("one, two,")
+    ['one', 'two']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]

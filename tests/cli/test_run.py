@@ -287,3 +287,19 @@ with own_run("runs/chain/chain"):
     holder.kill()
     holder.communicate()
     assert chain() == (0, [])
+
+
+def test_a_chain_of_commands_is_read_without_torch_and_lightning(tmp_path):
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(
+        yaml.safe_dump({"stages": [{"name": "a", "command": "data sources", "done": str(tmp_path / "a")}]})
+    )
+    script = (
+        "import sys; from idiff.cli import main; code = main(['run', sys.argv[1], '--dry']); "
+        "sys.exit(code or ','.join({'torch', 'lightning', 'diffusers', 'numpy'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(chain)], capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("start   a: ")

@@ -11,7 +11,7 @@ from idiff.diffusion import branches
 from idiff.errors import ConfigError
 from idiff.evaluation.points import Point, PointFile
 from idiff.evaluation.tuning import choose, search
-from idiff.evaluation.tuning_plots import draw_curves, draw_front, markdown, table
+from idiff.evaluation.tuning_plots import draw_front, table
 from idiff.types import Sampling
 
 IDENTITY = {
@@ -148,26 +148,11 @@ def test_tolerances_are_finite(word):
         number_from(0)(word)
 
 
-def test_the_table_of_a_card_has_a_column_a_step_count():
-    curves = {
-        "seg": [point(Sampling(steps=steps), 0.5 + steps / 100) for steps in (1, 2)],
-        "blur": [Point(Sampling(steps=2), {"psnr": 21.239}, 2, 0.1, 1, 1, "cpu"), point(Sampling(steps=8), None)],
-    }
-    assert markdown(curves, {"seg": "miou", "blur": "psnr"}).splitlines() == [
-        "| task | metric | 1 step | 2 steps | 8 steps |",
-        "| --- | --- | --- | --- | --- |",
-        "| seg | miou | 0.5100 | 0.5200 | - |",
-        "| blur | psnr | - | 21.24 | - |",
-    ]
-
-
-def test_pictures_and_table_are_drawn_with_points_that_have_no_score(tmp_path):
+def test_picture_and_table_are_drawn_with_points_that_have_no_score(tmp_path):
     points = [point(Sampling(steps=steps), score) for steps, score in ((1, 0.5), (4, 0.6), (8, math.nan), (16, None))]
     draw_front(points, tmp_path / "t.png", metric="miou", front=[0, 1], preset=1, title="t")
-    draw_curves({"a": points, "b": points[:1]}, {"a": "miou", "b": "miou"}, tmp_path / "c.png", title="c")
-    for name in ("t.png", "c.png"):
-        with Image.open(tmp_path / name) as picture:
-            assert picture.size[0] > 300 and len(set(picture.convert("L").getdata())) > 10
+    with Image.open(tmp_path / "t.png") as picture:
+        assert picture.size[0] > 300 and len(set(picture.convert("L").getdata())) > 10
     shown = table(points, metric="miou", front=[0, 1], preset=1, title="t")
     assert list(shown.columns[-1].cells) == ["front", "preset", "", ""]
     assert list(shown.columns[5].cells) == ["0.5000", "0.6000", "-", "-"]

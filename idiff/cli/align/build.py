@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from idiff.cli.arguments import WordParser, at_least_one, names
+from idiff.cli.arguments import WordParser, at_least_one
 from idiff.cli.bar import progress
+from idiff.utils.text import names_in
 
 
 def parser() -> WordParser:
@@ -20,7 +21,7 @@ def parser() -> WordParser:
     add("--out", required=True, metavar="DIR", help="folder of the shards")
     add(
         "--annotators",
-        type=names,
+        type=names_in,
         metavar="LIST",
         help="whose picks count, names with commas between; default: everybody's",
     )

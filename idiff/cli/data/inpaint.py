@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from idiff.cli.arguments import names, say
+from idiff.cli.arguments import say
 from idiff.cli.data.options import add_build_options, progress
+from idiff.utils.text import names_in
 
 
 def add_arguments(child: argparse.ArgumentParser) -> None:
@@ -40,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     from idiff.data.shards.reader import ShardSet
 
     source = Inpainting(
-        ShardSet.open(arguments.folder), create(arguments.inpainter), operations=names(arguments.operations),
+        ShardSet.open(arguments.folder), create(arguments.inpainter), operations=names_in(arguments.operations),
         per_picture=arguments.per_picture, shares=(arguments.min_share, arguments.max_share),
-        classes=names(arguments.classes or "") or None, seed=arguments.seed,
+        classes=names_in(arguments.classes or "") or None, seed=arguments.seed,
     )  # fmt: skip
     with progress() as bar:
         report, counts = build_pairs(
