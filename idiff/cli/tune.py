@@ -27,9 +27,8 @@ def parser() -> WordParser:
     add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or an embedded model")
     add("--data", required=True, metavar="DIR", help="validation shards: not those that results are reported on")
     add("--out", required=True, metavar="FILE", help="every point, as JSON; a picture of them goes beside it, as .png")
-    add(
-        "--task", metavar="NAME", help="a task of the training by its name, or a kind; default: what the shards are for"
-    )
+    kinds = "a task of the training by its name, or a kind; default: what the shards are for"
+    add("--task", metavar="NAME", help=kinds)
     add("--limit", type=at_least_one, metavar="N", help="items, spread evenly over the set; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures (0)")
     add("--steps", type=counts, default=STEPS, metavar="LIST", help="step counts (1,2,4,8,16,50)")
@@ -96,15 +95,9 @@ def run(words: list[str]) -> int:
         text=options.text, image=options.image, steps=options.guidance_steps, budget=options.budget,
     )  # fmt: skip
     here = TaskSlice(
-        loaded,
-        Painting(loaded.backbone),
-        choice,
-        trainer=trainer,
-        data=options.data,
-        out=out,
-        limit=options.limit,
-        seed=options.seed,
-    )
+        loaded, Painting(loaded.backbone), choice, trainer=trainer, data=options.data, out=out,
+        limit=options.limit, seed=options.seed,
+    )  # fmt: skip
     with progress("settings") as show:
         found = tune(
             here, grid, steps=options.steps, samplers=samplers, budget=options.budget or math.inf,
@@ -120,7 +113,6 @@ def run(words: list[str]) -> int:
     Console().print(table(points, **marked))
     said = [f"{here.fresh} settings measured, {len(points) - here.fresh} were there", f"preset: {label(chosen)}"]
     if options.store:
-        file = store_preset(options.checkpoint, choice.entry, preset, sha256=loaded.sha256)
-        said.append(f"stored in {file}")
+        said.append(f"stored in {store_preset(options.checkpoint, choice.entry, preset, sha256=loaded.sha256)}")
     sys.stdout.write(f"{'; '.join(said)}\n")
     return 0
