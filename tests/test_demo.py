@@ -70,7 +70,7 @@ def test_the_demo_runs_from_nothing_and_writes_its_card(demo, tmp_path, capsys):
     for name in ("segmentation", "keypoints"):
         short[name] = {"command": build.format(name, "train", 40)}
         short[f"{name}-val"] = {"command": build.format(name, "val", 4)}
-    short["segmentation-asked"] = {"command": build.format("segmentation", "asked", 2)}
+    short["segmentation-asked"] = {"command": build.format("segmentation", "asked", 4)}
     generate = (
         "align generate --checkpoint {tasks} --data {segmentation-asked} --out {folder}/candidates --candidates 3"
     )

@@ -25,7 +25,7 @@ from idiff.cli.data import commands as data
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import CheckFailedError, ConfigError
 from idiff.stages import TaskTraining
-from idiff.types import VOID
+from idiff.types import VOID, Painted
 
 # --- the dispatcher
 
@@ -291,7 +291,8 @@ def fair_painter(monkeypatch):
         rng = torch.Generator().manual_seed(len(batch))
         noisy = batch.target + 0.5 * torch.randn(batch.target.shape, generator=rng)
         forgot = (batch.position % 4 == 0)[:, None, None, None]
-        return torch.where(forgot, batch.source, noisy.clamp(-1, 1))
+        painted = torch.where(forgot, batch.source, noisy.clamp(-1, 1))
+        return Painted(painted, batch.source, [batch.sampling.steps] * len(batch))
 
     monkeypatch.setattr(TaskTraining, "paint", paint)
     monkeypatch.setattr(TaskTraining, "render", lambda self, pictures: pictures)

@@ -19,6 +19,7 @@ from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.evaluation.clip_metrics import NAMES, clip_metrics
 from idiff.stages import TaskTraining
 from idiff.tasks import Denoise, InstructEditing
+from idiff.types import Painted
 from idiff.utils.sigmas import TABLES
 
 
@@ -107,7 +108,7 @@ def shifting_painter(monkeypatch):
     def paint(self, batch):
         moves = (batch.position % 5 - 2).tolist()
         rows = [row.roll(move, dims=-1) for row, move in zip(batch.target - batch.source, moves, strict=True)]
-        return batch.source + torch.stack(rows)
+        return Painted(batch.source + torch.stack(rows), batch.source, [batch.sampling.steps] * len(batch))
 
     monkeypatch.setattr(TaskTraining, "paint", paint)
     monkeypatch.setattr(TaskTraining, "render", lambda self, pictures: pictures)
