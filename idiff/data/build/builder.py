@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 
 from idiff.data.build import executors
+from idiff.data.build.slices import Job, read_done
 from idiff.data.shards import index
 from idiff.data.shards import manifest as manifests
 from idiff.data.shards.annotation import canonical_json, parse_json
-from idiff.utils.files import write_atomic
 from idiff.data.shards.manifest import Manifest, Shard
 from idiff.data.shards.reader import ShardSet
-from idiff.data.build.slices import Job, read_done
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, DataError
-from idiff.utils.files import own_folder
+from idiff.utils.files import own_folder, write_atomic
 
 CONFIGURATION = "build.json"
 REJECTED = "rejected.jsonl"

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from idiff.data.build import builder
-from idiff.data.shards import index
-from idiff.data.shards import manifest
-from idiff.data.build import slices
+from idiff.data.build import builder, slices
+from idiff.data.shards import index, manifest
 from idiff.data.shards.annotation import LISTS, UNITS, parse_json
 from idiff.data.shards.index import Rows
 from idiff.errors import ConfigError, DataError, suggest

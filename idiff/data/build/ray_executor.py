@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.shards.folder import check_shard
 from idiff.data.build.slices import Done, Job, build_slice
+from idiff.data.shards.folder import check_shard
 from idiff.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from idiff.data.shards import index
-from idiff.data.shards import schema
+from idiff.data.shards import index, schema
 from idiff.data.shards.annotation import canonical_json, parse_json
-from idiff.utils.files import atomic, sha256_file, write_atomic
 from idiff.data.shards.folder import check_shard
 from idiff.data.shards.manifest import Shard
 from idiff.data.sources.base import Source
 from idiff.errors import BadSampleError, DataError
+from idiff.utils.files import atomic, sha256_file, write_atomic
 
 
 def describe(path: Path, samples: int) -> Shard:
