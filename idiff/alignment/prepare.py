@@ -15,6 +15,7 @@ from idiff.evaluation.guidance_settings import facts, guidance_grid, spread
 from idiff.models.io.checkpoint import Loaded
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Sampling
+from idiff.utils.described import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def prepare(
     kind = type(choice.task)
     described = {
         "task": choice.name,
-        "entry": {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": choice.settings},
+        "entry": {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": plain(choice.settings)},
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256},
         "data": {"path": str(Path(data).resolve()) if Path(data).exists() else data, "fingerprint": shards.fingerprint},
         "candidates": len(settings),

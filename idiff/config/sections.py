@@ -15,7 +15,7 @@ RESUME_ALLOW = "resume.allow"
 
 def settings_in(config: Mapping[str, Any], part: str) -> Iterator[Setting]:
     """Every setting of one section of a configuration; paths begin with the section's name."""
-    return walk(config.get(part), _sections().get(part, UNKNOWN), unknown=_by_name, path=part)
+    return walk(config.get(part), sections().get(part, UNKNOWN), unknown=_by_name, path=part)
 
 
 def known_words() -> set[str]:
@@ -24,7 +24,7 @@ def known_words() -> set[str]:
 
     kinds = {*_classes(), Trainer}
     words = {name for kind in kinds for name in parameters(kind)} | set(inspect.signature(Trainer.fit).parameters)
-    return (words | {CLASS, ARGUMENTS, *_sections(), *RESUME_ALLOW.split(".")}) - {"self"}
+    return (words | {CLASS, ARGUMENTS, *sections(), *RESUME_ALLOW.split(".")}) - {"self"}
 
 
 @cache
@@ -38,7 +38,7 @@ def callbacks() -> Mapping[str, type]:
 
 
 @cache
-def _sections() -> Mapping[str, type]:
+def sections() -> Mapping[str, type]:
     """What a configuration holds under each name: an object of this class."""
     from lightning.pytorch import LightningDataModule, Trainer
 
@@ -53,7 +53,7 @@ def _classes() -> set[type]:
     import idiff.data.sentence_datamodule
     import idiff.stages  # noqa: F401
 
-    return reachable(kind for name, kind in _sections().items() if name != "trainer")
+    return reachable(kind for name, kind in sections().items() if name != "trainer")
 
 
 @cache

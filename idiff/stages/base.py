@@ -17,6 +17,7 @@ from idiff.errors import CheckpointError, ConfigError, IdiffError, unknown
 from idiff.stages.muon import Muon, split
 from idiff.stages.progress import align_loops
 from idiff.types import Batch
+from idiff.utils.described import described_tasks
 from idiff.utils.seeds import hash64
 from idiff.utils.settings import FREE
 
@@ -24,7 +25,8 @@ from idiff.utils.settings import FREE
 class Stage(pl.LightningModule):
     """Base stage: AdamW or Muon, a learning rate that warms up and stays or falls, updates skipped where gradients are not finite.
 
-    A checkpoint carries the trained weights, the run's configuration as plain values (`config`) and what `describe` says.
+    A checkpoint carries the trained weights, the run's configuration as plain values (`config`), the data module's tasks (`tasks`,
+    see `described_tasks`) and what `describe` says.
 
     Args:
         lr: peak learning rate of AdamW.
@@ -180,6 +182,7 @@ class Stage(pl.LightningModule):
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {key: value for key, value in state.items() if not key.startswith(self.frozen())}
         checkpoint["config"] = self.run_config or {}
+        checkpoint["tasks"] = described_tasks(getattr(self._trainer, "datamodule", None))
         checkpoint.update(self.describe())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from torchmetrics import MetricCollection
 
 from idiff.errors import ConfigError
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils.settings import parameters
 
 
 class Task(ABC):
@@ -54,12 +55,16 @@ class Task(ABC):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the constructor's arguments."""
         task = super().__new__(cls)
+        signature = inspect.signature(cls)
         try:
-            bound = inspect.signature(cls).bind(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
         except TypeError:  # __init__ will say what is wrong; and unpickling calls this without arguments
             return task
-        bound.apply_defaults()
-        task.settings = bound.arguments
+        known = parameters(cls).items()
+        task.settings = {name: each.default for name, each in known if each.default is not each.empty}
+        for name, value in bound.arguments.items():
+            further = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD  # on its way to a base class
+            task.settings |= value if further else {name: value}
         return task
 
     @abstractmethod

@@ -22,15 +22,10 @@ def drawing_settings(task: Task) -> dict[str, Any]:
     These are its class, the templates of all its instruction banks, its augmentations, and every argument of its constructor that
     is not marked `READING`. A file that an argument names counts by its content.
     """
-    noted = dict(task.settings)
     known = parameters(type(task))
-    for name, each in inspect.signature(type(task)).parameters.items():
-        if each.kind is each.VAR_KEYWORD:  # what goes on to a base class
-            noted |= noted.pop(name, {})
-    noted = {name: each.default for name, each in known.items() if each.default is not each.empty} | noted
     drawn = {
         name: _plain(value)
-        for name, value in noted.items()
+        for name, value in task.settings.items()
         if name not in known or READING not in marks_of(known[name].annotation)
     }
     parts = list(_parts(task, {"idiff", type(task).__module__.partition(".")[0]}, set()))

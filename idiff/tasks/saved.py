@@ -16,8 +16,10 @@ import idiff.tasks
 from idiff.errors import CheckpointError, ConfigError, missing, suggest
 from idiff.tasks.base import Task
 from idiff.types import Sampling
+from idiff.utils.described import LEFT_OUT, class_path
 from idiff.utils.moved import current
 from idiff.utils.presets import Preset
+from idiff.utils.settings import parameters
 
 
 @dataclass(slots=True)
@@ -46,7 +48,8 @@ def restore_task(
     """Choose a task of a training.
 
     Args:
-        config: the training's configuration, as its checkpoint carries it.
+        config: the training's configuration and tasks, as its checkpoint carries them: `tasks`, see `described_tasks`; a
+            checkpoint of an earlier version has the configuration alone, which is read instead.
         wanted: a task's name there, or a kind; None: the kind the shards are made for. Of several tasks of a kind, the first. Or
             a YAML as under `configs/task`: a task that the model was never trained on.
         data: folder of shards.
@@ -55,6 +58,7 @@ def restore_task(
 
     Raises:
         ConfigError: no task fits what was asked, or it does not take an argument.
+        CheckpointError: the training had no task, or a task cannot be made again.
         DataError: the YAML is missing.
     """
     if wanted is not None and Path(wanted).suffix in {".yaml", ".yml"}:
@@ -97,14 +101,29 @@ def _preset(choice: TaskChoice, entry: str, presets: Mapping[str, Preset] | None
 
 
 def _entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    arguments = (config.get("data") or {}).get("init_args") or {}
+    """Name -> task and sampling, as plain values."""
+    if config.get("tasks"):
+        return dict(config["tasks"])
+    data = config.get("data") or {}
+    arguments = data.get("init_args") or {}
     if isinstance(arguments.get("tasks"), dict):
         return {name: entry.get("init_args", entry) for name, entry in arguments["tasks"].items()}
-    if "task" in arguments:
-        return {arguments.get("name") or "task": arguments}
+    task = arguments.get("task") or _default_task(data.get("class_path"))
+    if task is not None:
+        return {arguments.get("name") or "task": arguments | {"task": task}}
     raise CheckpointError(
-        "the checkpoint carries no task: expected one that `idiff fit` wrote with a data module of tasks"
+        "the checkpoint carries no task: expected one that `idiff fit` wrote with a data module of tasks. Name the task by its "
+        "YAML, such as configs/task/segmentation.yaml."
     )
+
+
+def _default_task(datamodule: Any) -> str | None:
+    """Class path of the task that a data module has where none is set."""
+    try:
+        kind = getattr(_imported(str(datamodule)), "default_task", None)
+    except (ImportError, AttributeError):
+        return None
+    return class_path(kind) if inspect.isclass(kind) else None
 
 
 def _kinds_of(data: str) -> list[str]:
@@ -118,9 +137,8 @@ def _kinds_of(data: str) -> list[str]:
 
 def _class(description: dict[str, Any] | str) -> type[Task]:
     path = description if isinstance(description, str) else str(description["class_path"])
-    module, _, name = current(path).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module) if module else idiff.tasks, name)
+        found = _imported(path)
     except (ImportError, AttributeError) as error:
         raise CheckpointError(f"the task {path} cannot be imported ({error}): put its file on the path") from None
     if not (inspect.isclass(found) and issubclass(found, Task)):
@@ -128,15 +146,42 @@ def _class(description: dict[str, Any] | str) -> type[Task]:
     return found
 
 
+def _imported(path: str) -> Any:
+    module, _, name = current(path).rpartition(".")
+    return getattr(importlib.import_module(module) if module else idiff.tasks, name)
+
+
 def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskChoice:
-    description = entry["task"]
+    description: dict[str, Any] = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
     kind = _class(description)
-    known = inspect.signature(kind).parameters
+    known = parameters(kind)
     for change in changes:
         if change not in known:
             raise ConfigError(
                 f"the task '{name}' takes no '{change}'{suggest(change, known) or '.'} It takes: {', '.join(known)}."
             )
-    arguments = {} if isinstance(description, str) else description.get("init_args") or {}
-    settings = {key: value.default for key, value in known.items()} | arguments | changes
-    return TaskChoice(name, kind(**settings), Sampling(**(entry.get("sampling") or {})), settings)
+    lost = {key: value for key, value in description.get(LEFT_OUT, {}).items() if key not in changes}
+    if lost:
+        raise CheckpointError(
+            f"the task '{name}' was made with {', '.join(f'{key} (a {value})' for key, value in lost.items())}, which a checkpoint "
+            "cannot carry. Give the task as a YAML instead of its name."
+        )
+    task = kind(**_arguments(name, kind, description.get("init_args") or {}) | changes)
+    return TaskChoice(name, task, Sampling(**(entry.get("sampling") or {})), dict(task.settings))
+
+
+def _arguments(name: str, kind: type[Task], saved: dict[str, Any]) -> dict[str, Any]:
+    """Saved arguments of a class as its constructor takes them: a path, a dataclass or a member of an enum is made again."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, fail_untyped=False)
+    try:
+        made = parser.instantiate_classes(parser.parse_object(saved, defaults=False))
+    except ArgumentError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"the task '{name}' cannot be made again, {kind.__qualname__} takes other arguments today: {reason}. Give the task as "
+            "a YAML instead of its name."
+        ) from None
+    return {key: made[key] for key in saved}

@@ -43,29 +43,30 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from idiff.config.compose import compose
+    from idiff.config.entries import entries_of
     from idiff.data.latent_cache.training_sets import training_sets
     from idiff.data.latent_cache.writer import build_cache
     from idiff.data.loading.dataset import Part
     from idiff.data.shards.reader import ShardSet
     from idiff.models.io.checkpoint import load
     from idiff.models.latent_encoder import FrozenEncoder
-    from idiff.tasks.saved import restore_task
 
     if arguments.views < 1:
         raise ConfigError(f"--views is {arguments.views}: expected 1 or more")
     config = compose(arguments.config)
     if "task" in config:  # a task's own file
         config = {"data": {"init_args": {"tasks": {arguments.task or "task": config}}}}
-    sets = training_sets(config, folder=arguments.folder, task=arguments.task, origin=arguments.config[-1])
+    entries = entries_of(config.get("data"), origin=arguments.config[-1])
+    sets = training_sets(entries, folder=arguments.folder, task=arguments.task)
     encoder = FrozenEncoder(load(arguments.model).backbone, device=arguments.device)
     out = Path(arguments.out)
     with Progress(console=Console(stderr=True)) as shown:
         for name, folder in sets.items():
-            task = restore_task(config, name, data=folder, changes={}).task
             line = shown.add_task(name)
+            part = Part(name, entries[name].task, ShardSet.open(folder))
             manifest = build_cache(
-                Part(name, task, ShardSet.open(folder)), out / name, encoder=encoder, views=arguments.views, seed=arguments.seed,
-                workers=arguments.workers, progress=partial(_show, shown, line),
+                part, out / name, encoder=encoder, views=arguments.views, seed=arguments.seed, workers=arguments.workers,
+                progress=partial(_show, shown, line),
             )  # fmt: skip
             shown.console.print(f"{name}: {manifest.rows:,} rows, {manifest.views} of each of {manifest.items:,} items")
     return 0

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from idiff.data.loading.training import TaskEntry
 from idiff.errors import ConfigError
 
 
-def training_sets(config: Mapping[str, Any], *, folder: str | None, task: str | None, origin: str) -> dict[str, str]:
+def training_sets(entries: Mapping[str, TaskEntry], *, folder: str | None, task: str | None) -> dict[str, str]:
     """Which tasks of a configuration are trained on which shards.
 
     Args:
-        config: with `data.init_args.tasks`.
+        entries: the tasks by name, and their data.
         folder: shards; None: those of every task.
         task: the name of the only task that counts; None: all.
-        origin: names the configuration, for errors.
 
     Returns:
         task name -> shards.
 
     Raises:
-        ConfigError: there are no tasks, none of them reads the shards, or none has any.
+        ConfigError: no task reads the shards, or none has any.
     """
-    entries = ((config.get("data") or {}).get("init_args") or {}).get("tasks")
-    if not isinstance(entries, dict) or not entries:
-        raise ConfigError(f"{origin} names no task: expected a task's YAML, or an experiment with data.init_args.tasks")
-    trained = {name: str(entry["train"]) for name, entry in entries.items() if entry.get("train")}
+    trained = {name: entry.train for name, entry in entries.items() if entry.train}
     if task is not None and task not in entries:
         raise ConfigError(f"--task '{task}' is not in the configuration, which has: {', '.join(entries)}")
     if folder is None:

@@ -35,7 +35,8 @@ class Loaded:
 
     Attributes:
         backbone: in evaluation mode.
-        config: the run's configuration as plain values; empty where the checkpoint carries none.
+        config: the run's configuration as plain values, and its data module's tasks as `tasks`; empty where the checkpoint
+            carries none.
         name: file name. sha256: of the file's bytes. step: optimizer steps taken.
         familiarity: what `Familiarity.describe` wrote, where the model was exported with it.
         presets: how each task is sampled, by its name in the training, where that was found for these weights.
@@ -135,7 +136,7 @@ def load(path: str | Path) -> Loaded:
     sha256 = sha256_file(Path(path))
     return Loaded(
         backbone=backbone.eval(),
-        config=content.get("config", {}),
+        config=content.get("config", {}) | ({"tasks": content["tasks"]} if content.get("tasks") else {}),
         name=Path(path).name,
         sha256=sha256,
         step=int(content.get("global_step", 0)),

@@ -47,7 +47,7 @@ def write_folder(
     Args:
         backbone: with the weights that are to be used (averaged ones); adapters are merged in what is written.
         folder: must not exist yet, or be empty.
-        config: the training's configuration as plain values: tasks can be restored from it.
+        config: the training's configuration and tasks, see `Loaded.config`: tasks can be restored from it.
         step: optimizer steps taken.
         half: weights in float16 on disk.
         familiarity: what `Familiarity.describe` wrote of the training pictures.
