@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from idiff.errors import ConfigError
+from idiff.checks import check_number
 
 
 class WeightAverage(pl.Callback):
@@ -24,8 +24,7 @@ class WeightAverage(pl.Callback):
     """
 
     def __init__(self, decay: float = 0.9999) -> None:
-        if not 0 <= decay < 1:
-            raise ConfigError(f"ema.decay is {decay}: expected a number in [0, 1)")
+        check_number("ema.decay", decay, least=0, below=1)
         self.decay = decay
         self.updates = 0
         self.average: dict[str, Tensor] = {}

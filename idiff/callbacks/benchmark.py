@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from idiff.callbacks.evaluate import Evaluate
 from idiff.callbacks.predictions import PredictionFiles
 from idiff.callbacks.scoring import Answer, Scorer
+from idiff.checks import check_number
 from idiff.tasks.base import Task
 from idiff.types import Batch
 
@@ -36,6 +37,7 @@ class Benchmark(Evaluate):
         baselines: bool = True,
     ) -> None:
         super().__init__(pictures=0, baselines=baselines, table=False)
+        check_number("resamples", resamples, least=0, whole=True)
         self.resamples, self.seed, self.more, self.files = resamples, seed, more, files
 
     def scorer(self, task: Task, *, baselines: bool) -> Scorer:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from lightning.pytorch.callbacks import ModelCheckpoint
+
+from idiff.checks import check_choice
+
+Mode = Literal["max", "min"]
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -13,7 +19,8 @@ class BestCheckpoint(ModelCheckpoint):
         mode: `max` or `min`.
     """
 
-    def __init__(self, monitor: str = "val/score", mode: str = "max") -> None:
+    def __init__(self, monitor: str = "val/score", mode: Mode = "max") -> None:
+        check_choice("best.mode", mode, Mode)
         super().__init__(
             filename="best", monitor=monitor, mode=mode, save_top_k=1, enable_version_counter=False, save_last=False
         )

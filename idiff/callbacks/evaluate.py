@@ -17,6 +17,7 @@ from idiff.callbacks.grids import rows_of
 from idiff.callbacks.protocols import painter, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import Answer, Score, Scorer
+from idiff.checks import check_number
 from idiff.tasks.base import Task
 from idiff.types import Batch, Painted, Picture
 
@@ -35,6 +36,7 @@ class Evaluate(pl.Callback):
     """
 
     def __init__(self, pictures: int = 8, baselines: bool = True, table: bool = True) -> None:
+        check_number("evaluate.pictures", pictures, least=0, whole=True)
         self.pictures, self.baselines, self.table = pictures, baselines, table
         self.results: dict[str, Score] = {}
         self.seconds: dict[str, float] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from idiff.errors import ConfigError
+from idiff.checks import check_number
 from idiff.utils.signals import TERMINATED, StopRequest
 
 
@@ -23,8 +23,7 @@ class KeepLast(pl.Callback):
     """
 
     def __init__(self, every_n_steps: int = 500) -> None:
-        if every_n_steps < 1:
-            raise ConfigError(f"last.every_n_steps is {every_n_steps}: expected 1 or more")
+        check_number("last.every_n_steps", every_n_steps, least=1, whole=True)
         self.every_n_steps = every_n_steps
         self.saved = -1
         self._seen = -1

@@ -8,6 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 from rich.console import Console
 
+from idiff.checks import check_number
+
 
 class ProgressLines(pl.Callback):
     """Print step, loss, speed and what is left, at most once in so many seconds.
@@ -17,6 +19,7 @@ class ProgressLines(pl.Callback):
     """
 
     def __init__(self, every_seconds: float = 30.0) -> None:
+        check_number("every_seconds", every_seconds, least=0)
         self.every_seconds = every_seconds
         self._last = self._began = 0.0
         self._first = 0

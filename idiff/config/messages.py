@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from idiff.config.sections import known_words
-from idiff.errors import IdiffError, suggest
+from idiff.errors import IdiffError, suggest, unknown
 
 NOISE = (
     "Given value",
@@ -21,6 +21,7 @@ UNKNOWN = (
     re.compile(r"[Uu]nrecognized arguments: --([\w.]+)"),
     re.compile(r"[Oo]ption ['\"]([\w.]+)['\"]"),
 )
+WRONG_NAME = re.compile(r"Expected a typing\.Literal\[(.*)\]\. Got value: (.*)")
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
 
 
@@ -47,6 +48,10 @@ def short(message: str, *, where: str) -> str:
             found = (indent, text, [name for _, name in path])
     _, text, names = found
     text = WRONG_TYPE.sub(r"expected \1, got '\2'", text)
+    wrong = WRONG_NAME.search(text)
+    if wrong:
+        choices = [choice.strip("'") for choice in wrong.group(1).split(", ")]
+        return f"{where}: {unknown('.'.join(names), wrong.group(2), choices)}"
     for pattern in UNKNOWN:
         match = pattern.search(text)
         if match:

@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
+from idiff.checks import check_choice, check_number
 from idiff.data.loading.dataset import EvaluationDataset, Part
 from idiff.data.loading.loaders import evaluation_loader
 from idiff.data.loading.mixture import Layout, continued_offset, progress_for
@@ -21,6 +22,9 @@ from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task
 from idiff.types import Batch, Sampling
 from idiff.utils.settings import FREE
+
+Mode = Literal["indexed", "sequential"]
+Overlap = Literal["refuse", "warn"]
 
 
 class StreamDataModule(LightningDataModule):
@@ -63,11 +67,11 @@ class StreamDataModule(LightningDataModule):
         val_samples: Annotated[int | None, FREE] = 64,
         val_groups: Annotated[int, FREE] = 8,
         max_bad_fraction: Annotated[float, FREE] = 0.01,
-        mode: Literal["indexed", "sequential"] = "indexed",
+        mode: Mode = "indexed",
         epoch_samples: int | None = None,
         rebase: Annotated[bool, FREE] = False,
         cache: str | None = None,
-        overlap: Annotated[Literal["refuse", "warn"], FREE] = "refuse",
+        overlap: Annotated[Overlap, FREE] = "refuse",
     ) -> None:
         super().__init__()
         self.entries = dict(entries)
@@ -80,10 +84,15 @@ class StreamDataModule(LightningDataModule):
         self._offset = 0
         self._training: Training | None = None
         self._evaluation: list[Part] = []
-        for key, value in (("batch_size", batch_size), ("val_groups", val_groups), ("val_samples", val_samples)):
-            if value is not None and value < 1:
-                raise ConfigError(f"data: {key} is {value}, expected at least 1.")
-        if mode == "sequential" and not epoch_samples:
+        check_choice("data.mode", mode, Mode)
+        check_choice("data.overlap", overlap, Overlap)
+        check_number("data.batch_size", batch_size, least=1, whole=True)
+        check_number("data.val_groups", val_groups, least=1, whole=True)
+        check_number("data.num_workers", num_workers, least=0, whole=True)
+        check_number("data.max_bad_fraction", max_bad_fraction, least=0, below=1)
+        check_number("data.val_samples", val_samples, least=1, whole=True, optional=True)
+        check_number("data.epoch_samples", epoch_samples, least=1, whole=True, optional=True)
+        if mode == "sequential" and epoch_samples is None:
             raise ConfigError("data: mode sequential knows no sizes: give epoch_samples, the rows of an epoch.")
 
     def setup(self, stage: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from idiff.checks import check_number
 from idiff.data.loading.loaders import start_worker
 from idiff.data.sentences import Sentences
 from idiff.errors import ConfigError, missing
@@ -78,8 +79,9 @@ class SentenceDataModule(LightningDataModule):
         epoch_steps: int = 1_000_000,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or epoch_steps < 1:
-            raise ConfigError(f"data: {batch_size=}, {epoch_steps=}: expected at least 1 each.")
+        check_number("data.batch_size", batch_size, least=1, whole=True)
+        check_number("data.epoch_steps", epoch_steps, least=1, whole=True)
+        check_number("data.num_workers", num_workers, least=0, whole=True)
         if words is not None and not Path(words).is_file():
             raise missing(
                 words, what="a text file of object names", remedy="Correct data.init_args.words, or leave it out."

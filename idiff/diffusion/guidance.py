@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from torch import Tensor
 
 from idiff.errors import ConfigError, unknown
+from idiff.types import RuleName
 
-GUIDANCE_RULES = ("instructdiffusion", "instructpix2pix")
+GUIDANCE_RULES: tuple[str, ...] = get_args(RuleName)
 
 
 @dataclass(frozen=True, slots=True)

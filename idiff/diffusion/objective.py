@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from idiff.diffusion.schedule import NoiseSchedule
 from idiff.errors import ConfigError, unknown
+from idiff.types import PredictionName
 
-PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
+PREDICTION_TYPES: tuple[str, ...] = get_args(PredictionName)
 """The noise eps (Ho et al.), the velocity v (Salimans & Ho), the clean latent x_0; named as in diffusers."""
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError, unknown
+from idiff.types import SpacingName
 
-SPACINGS = ("trailing", "leading", "linspace")
+SPACINGS: tuple[str, ...] = get_args(SpacingName)
 """How the visited timesteps are spread (Lin et al., arXiv 2305.08891, table 2)."""
 
 

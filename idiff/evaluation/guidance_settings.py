@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from idiff.errors import ConfigError, unknown
-from idiff.types import Sampling
+from idiff.types import RuleName, SamplerName, Sampling
 
 OFF = {"instructdiffusion": 0.5, "instructpix2pix": 1.0}
 """Rule -> the scale of text and image at which guidance is off; see `idiff.diffusion.branches`."""
@@ -23,11 +23,11 @@ TEXT_UNIT, IMAGE_UNIT = 0.5, 0.25
 def guidance_grid(
     preset: Sampling,
     *,
-    rule: str,
+    rule: RuleName,
     text: Sequence[float] | None = None,
     image: Sequence[float] | None = None,
     steps: int | None = None,
-    sampler: str | None = None,
+    sampler: SamplerName | None = None,
 ) -> list[Sampling]:
     """All pairs of a text scale and an image scale (InstructDiffusion, section 3.3, "human alignment": 20 settings a prompt).
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from idiff.diffusion import per_sample_noise
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
+from idiff.models.network import build_network
 from idiff.utils.settings import WEIGHTS
 
 
@@ -44,7 +45,7 @@ class Autoencoder(nn.Module):
             self.net = AutoencoderKL.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
             self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
         else:
-            self.net = AutoencoderKL(**(config or {}))
+            self.net = build_network(AutoencoderKL, config or {}, part="autoencoder")
 
     @property
     def scale(self) -> float:

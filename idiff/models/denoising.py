@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from idiff.diffusion import Branch, NoiseSchedule, combine, sample, to_clean_and_noise
-from idiff.errors import ConfigError
 
 Predict = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 """(noisy (N, C, h, w), timesteps (N,), text states (N, L, D), source latents (N, C, h, w) or None) -> (N, C, h, w)."""
@@ -86,8 +84,6 @@ class Denoiser:
         prediction: str,
         stop: float | None = None,
     ) -> None:
-        if stop is not None and not 0 < stop < math.inf:
-            raise ConfigError(f"stop_unchanged is {stop}: expected a positive number, or null to take every step.")
         self.predict, self.schedule, self.prediction = predict, schedule, prediction
         self.states, self.empty, self.source, self.scale = states, empty, source, scale
         self.parts, self.weights, self.stop = parts, weights, stop

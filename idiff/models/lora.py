@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from idiff.checks import check_number
 from idiff.errors import CheckpointError, ConfigError, unknown
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.unet import UNET
@@ -40,11 +41,10 @@ class Lora:
     targets: list[str] = field(default_factory=lambda: ["to_q", "to_k", "to_v", "to_out.0"])
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or self.alpha <= 0 or not self.targets:
-            raise ConfigError(
-                f"lora is rank {self.rank}, alpha {self.alpha}, targets {self.targets}: expected a rank of 1 or more, an alpha "
-                "above 0 and at least one target"
-            )
+        check_number("lora.rank", self.rank, least=1, whole=True)
+        check_number("lora.alpha", self.alpha, above=0)
+        if not self.targets:
+            raise ConfigError("lora.targets is empty: expected endings of the names of layers, such as to_q.")
 
 
 def adapt(backbone: LatentDiffusion, lora: Lora) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from idiff.checks import check_choice, check_number
 from idiff.errors import ConfigError
+from idiff.types import PredictionName, RuleName, SpacingName
 
 
 @dataclass
@@ -23,11 +25,15 @@ class Objective:
             U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
         recognition_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `Recognition`.
         rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
+
+    Raises:
+        ConfigError: a name that is unknown, a number out of its range, dropped shares that sum to more than 1, or a residual model
+            of another prediction.
     """
 
-    prediction: str = "epsilon"
+    prediction: PredictionName = "epsilon"
     zero_terminal_snr: bool = False
-    spacing: str = "leading"
+    spacing: SpacingName = "leading"
     terminal_share: float = 0.0
     changed_weight: float = 1.0
     min_snr_gamma: float | None = None
@@ -36,9 +42,23 @@ class Objective:
     dropout_both: float = 0.0
     residual: bool = False
     recognition_weight: float = 0.0
-    rule: str = "instructdiffusion"
+    rule: RuleName = "instructdiffusion"
 
     def __post_init__(self) -> None:
+        check_choice("prediction", self.prediction, PredictionName)
+        check_choice("spacing", self.spacing, SpacingName)
+        check_choice("rule", self.rule, RuleName)
+        dropped = ("dropout_text", "dropout_image", "dropout_both")
+        for name in ("terminal_share", *dropped):
+            check_number(name, getattr(self, name), least=0, most=1)
+        for name in ("changed_weight", "recognition_weight"):
+            check_number(name, getattr(self, name), least=0)
+        check_number("min_snr_gamma", self.min_snr_gamma, above=0, optional=True)
+        if sum(getattr(self, name) for name in dropped) > 1 + 1e-9:
+            raise ConfigError(
+                f"{' + '.join(dropped)} is {' + '.join(f'{getattr(self, name):g}' for name in dropped)}: expected at most 1, a row "
+                "drops one of them."
+            )
         if self.residual and self.prediction != "sample":
             raise ConfigError(
                 f"objective.residual needs the prediction 'sample', got '{self.prediction}': the source is added to a clean latent"

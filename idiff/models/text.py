@@ -15,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
+from idiff.models.network import build_network
 from idiff.utils.settings import WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -66,16 +67,14 @@ class TextEncoder(nn.Module):
                 subfolder(tokenizer or builtin_tokenizer(), "tokenizer"), local_files_only=True
             )
             ids = {"bos_token_id": self.tokenizer.bos_token_id, "eos_token_id": self.tokenizer.eos_token_id}
-            self.net = CLIPTextModel(
-                CLIPTextConfig(
-                    **{
-                        "vocab_size": len(self.tokenizer),
-                        "pad_token_id": self.tokenizer.pad_token_id,
-                        **ids,
-                        **(config or {}),
-                    }
-                )
-            )
+            given = {
+                "vocab_size": len(self.tokenizer),
+                "pad_token_id": self.tokenizer.pad_token_id,
+                **ids,
+                **(config or {}),
+            }
+            described = build_network(CLIPTextConfig, given, part="text encoder")
+            self.net = build_network(CLIPTextModel, {"config": described}, part="text encoder")
         self.truncated = 0
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
         self._kept_of: list[tuple[int, int]] = []

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.io.folders import subfolder
 from idiff.models.io.provenance import HandOver
+from idiff.models.network import build_network, check_arguments
 
 ATTENTION = ".attentions."
 """What marks the weights of attention blocks."""
@@ -49,7 +50,7 @@ def build_unet(
     record = HandOver()
     if config is not None and weights is None:
         fixed = {"in_channels": channels, "out_channels": latent_channels, "cross_attention_dim": context}
-        net = UNet2DConditionModel(**{**config, **fixed})
+        net = build_network(UNet2DConditionModel, {**config, **fixed}, part="U-Net")
         record.new = dict.fromkeys(_keys(net), "random")
         record.said.append("U-Net: every weight is new")
         return net, record
@@ -99,7 +100,8 @@ def grow(net: UNet2DConditionModel, config: dict[str, Any]) -> tuple[UNet2DCondi
     Raises:
         ConfigError: the config changes more than attention blocks.
     """
-    grown = UNet2DConditionModel.from_config({**net.config, **config})
+    check_arguments(UNet2DConditionModel, config, part="U-Net")
+    grown = build_network(UNet2DConditionModel.from_config, {"config": {**net.config, **config}}, part="U-Net")
     own, given = grown.state_dict(), net.state_dict()
     new = [key for key in own if key not in given]
     wrong = [key for key in given if key not in own or own[key].shape != given[key].shape]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from idiff.checks import check_number
 from idiff.diffusion import draw_dropout, draw_timesteps, min_snr_weight, per_sample_noise, training_target
 from idiff.diffusion.preference import implicit_reward, preference_accuracy, preference_loss
 from idiff.errors import CheckpointError, ConfigError
@@ -56,8 +57,7 @@ class PreferenceTraining(TaskTraining):
                 "preference training compares with the weights it starts from, and none were named: set "
                 "model.init_args.init_from to a checkpoint of stage 2."
             )
-        if beta <= 0:
-            raise ConfigError(f"beta is {beta}: expected a number larger than 0, such as 2500.")
+        check_number("beta", beta, above=0)
         super().__init__(backbone=backbone, init_from=init_from, **options)
         self.beta = beta
         self.reference = frozen_copy(self.backbone)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from idiff.checks import check_number
 from idiff.models.autoencoder import Autoencoder
 from idiff.stages.base import Stage
 from idiff.types import Batch, Painted
@@ -43,6 +44,8 @@ class AutoencoderTraining(Stage):
         **optim: Any,
     ) -> None:
         super().__init__(**optim)
+        check_number("kl_weight", kl_weight, least=0)
+        check_number("painted_weight", painted_weight, least=0)
         self.autoencoder = autoencoder
         self.kl_weight, self.painted_weight = kl_weight, painted_weight
         self.spread: list[float] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -13,13 +13,17 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from idiff.errors import CheckpointError, ConfigError, IdiffError, unknown
+from idiff.checks import check_choice, check_number
+from idiff.errors import CheckpointError, ConfigError, IdiffError
 from idiff.stages.muon import Muon, split
 from idiff.stages.progress import align_loops
 from idiff.types import Batch
 from idiff.utils.described import described_tasks
 from idiff.utils.seeds import hash64
 from idiff.utils.settings import FREE
+
+Optimizer = Literal["adamw", "muon"]
+Decay = Literal["constant", "cosine"]
 
 
 class Stage(pl.LightningModule):
@@ -38,6 +42,9 @@ class Stage(pl.LightningModule):
         decay: `constant`, or `cosine` down to a hundredth at the last step.
         seed: seed of noise, timesteps and dropout.
         max_skipped: updates in a row that may be skipped before training stops.
+
+    Raises:
+        ConfigError: a name that is unknown, or a number out of its range.
     """
 
     run_config: dict[str, Any] | None = None
@@ -46,20 +53,24 @@ class Stage(pl.LightningModule):
         self,
         *,
         lr: float = 1e-4,
-        optimizer: str = "adamw",
+        optimizer: Optimizer = "adamw",
         muon_lr: float = 0.02,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.01,
         warmup_steps: int = 0,
-        decay: str = "constant",
+        decay: Decay = "constant",
         seed: int = 0,
         max_skipped: Annotated[int, FREE] = 5,
     ) -> None:
         super().__init__()
-        if decay not in {"constant", "cosine"}:
-            raise ConfigError(f"decay is '{decay}': expected constant or cosine")
-        if optimizer not in {"adamw", "muon"}:
-            raise unknown("optimizer", optimizer, ("adamw", "muon"))
+        check_choice("decay", decay, Decay)
+        check_choice("optimizer", optimizer, Optimizer)
+        for name, rate in {"lr": lr, "muon_lr": muon_lr, "weight_decay": weight_decay}.items():
+            check_number(name, rate, least=0)
+        for beta in betas:
+            check_number("betas", beta, least=0, below=1)
+        for name, count in {"warmup_steps": warmup_steps, "max_skipped": max_skipped}.items():
+            check_number(name, count, least=0, whole=True)
         self.optimizer, self.muon_lr = optimizer, muon_lr
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
         self.warmup_steps, self.decay, self.seed, self.max_skipped = warmup_steps, decay, seed, max_skipped

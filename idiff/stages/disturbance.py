@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from idiff.errors import ConfigError
+from idiff.checks import check_number
 
 
 @dataclass
@@ -39,10 +39,9 @@ class Disturbance:
     noise: float = 0.15
 
     def __post_init__(self) -> None:
-        if not (0 <= self.share <= 1 and 0 <= self.fade <= 1):
-            raise ConfigError(f"disturbance: share {self.share} and fade {self.fade} must lie in [0, 1].")
-        if min(self.shift, self.dropouts, self.patches, self.blur, self.shade, self.noise) < 0:
-            raise ConfigError("disturbance: shift, dropouts, patches, blur, shade and noise must not be less than 0.")
+        for name, value in vars(self).items():
+            most = 1 if name in {"share", "fade"} else None
+            check_number(name, value, least=0, most=most, whole=name in {"shift", "dropouts", "patches"})
 
     def __call__(self, painted: Tensor, rendered: Tensor, transparency: float, rng: torch.Generator) -> Tensor:
         """Disturb one picture.

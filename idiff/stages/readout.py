@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from idiff.checks import check_number
 from idiff.decoders import weights
 from idiff.decoders.calibration import Calibration, chosen
 from idiff.decoders.queries import asked_paint, visible
@@ -78,10 +79,12 @@ class ReadoutTraining(Stage):
             raise ConfigError(
                 f"a decoder's training needs either an autoencoder or a generator, which has one: got {got}."
             )
-        if not 0 <= generated_share <= 1 or not steps or min(steps) < 1:
-            raise ConfigError(
-                f"generated_share={generated_share} must lie in [0, 1], and steps={list(steps)} must be whole numbers from 1 on."
-            )
+        check_number("generated_share", generated_share, least=0, most=1)
+        check_number("overlap_weight", overlap_weight, least=0)
+        if not steps:
+            raise ConfigError("steps is empty: expected step counts of the generator, such as [1, 4].")
+        for count in steps:
+            check_number("steps", count, least=1, whole=True)
         self.net = ReadoutNet(widths)
         if init_from is not None:
             before = weights.load(init_from).net

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from idiff.checks import check_number
 from idiff.errors import CheckpointError
 from idiff.models.autoencoder import once_each
 from idiff.models.backbone import LatentDiffusion
@@ -46,6 +47,7 @@ class TaskTraining(Stage):
         **optim: Any,
     ) -> None:
         super().__init__(**optim)
+        check_number("max_rows", max_rows, least=1, whole=True)
         self.backbone = backbone
         self.sampling = sampling or Sampling()
         self.max_rows = max_rows

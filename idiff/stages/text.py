@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from idiff.checks import check_number
 from idiff.models.text import TextEncoder
 from idiff.stages.base import Stage
 from idiff.types import Batch, Sampling
@@ -54,6 +55,7 @@ class TextTraining(Stage):
 
     def __init__(self, *, text: TextEncoder, strangers: int = 3, **optim: Any) -> None:
         super().__init__(**optim)
+        check_number("strangers", strangers, least=0, whole=True)
         self.text = text
         self.strangers = strangers
         width = text.width

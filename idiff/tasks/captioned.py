@@ -58,7 +58,7 @@ class Captioned(Task):
         size: int = 64,
         flip: float = 0.0,
         marks: float = 0.0,
-        palette: str = "saturated",
+        palette: painting.PaletteName = "saturated",
         transparency: float = 0.3,
         radius_share: float = 0.0625,
     ) -> None:

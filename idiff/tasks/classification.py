@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.checks import check_choice, check_number
 from idiff.decoders import query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
@@ -21,6 +22,7 @@ from idiff.tasks.common.objects import categories_of, known_parts
 from idiff.tasks.common.origin import origin
 from idiff.tasks.common.view import (
     ASKED,
+    Ask,
     View,
     build_augment,
     build_decoder,
@@ -30,7 +32,7 @@ from idiff.tasks.common.view import (
     matrix_list,
     needed_words,
 )
-from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
@@ -84,29 +86,30 @@ class ImageClassification(Task):
     def __init__(
         self,
         size: int = 64,
-        palette: str = "saturated",
+        palette: painting.PaletteName = "saturated",
         transparency: float = 0.3,
         square: float = 0.5,
         classes_per_prompt: int = 4,
         negatives: float = 0.2,
         flip: float = 0.5,
         crop: bool = True,
-        ask: Annotated[Literal["auto", "all", "present"], READING] = "auto",
+        ask: Annotated[Ask, READING] = "auto",
         min_score: Annotated[float, READING] = 0.0,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
         decoder: Annotated[str, READING] = "color",
         decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        phrasings: Annotated[str, READING] = "seen",
+        phrasings: Annotated[Phrasings, READING] = "seen",
     ) -> None:
-        if ask not in {"auto", "all", "present"}:
-            raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
+        check_choice("ask", ask, Ask)
         self.size = check_size(size)
         self.colors = painting.palette(palette)
         if not 2 <= classes_per_prompt <= len(self.colors):
             raise ConfigError(
                 f"{classes_per_prompt=} must lie between 2 and the {len(self.colors)} colours of '{palette}'."
             )
+        check_number("classes_per_prompt", classes_per_prompt, whole=True)
+        check_number("square", square, least=0, most=1)
         if not 1 <= round(square * size) <= size:
             raise ConfigError(f"{square=} of {size} px must be 1 px to all of it.")
         self.transparency = painting.check_transparency(transparency)

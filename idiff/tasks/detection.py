@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.errors import ConfigError
+from idiff.checks import check_choice, check_number
 from idiff.metrics import BoxAP
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import median_boxes
@@ -32,6 +32,7 @@ from idiff.tasks.common.origin import origin
 from idiff.tasks.common.skeleton import image_id
 from idiff.tasks.common.view import (
     ASKED,
+    Ask,
     View,
     build_augment,
     build_decoder,
@@ -41,7 +42,7 @@ from idiff.tasks.common.view import (
     matrix_list,
     needed_words,
 )
-from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import chain, warp_labels
 from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth
@@ -90,26 +91,25 @@ class ObjectDetection(Task):
     def __init__(
         self,
         size: int = 64,
-        palette: str = "saturated",
+        palette: painting.PaletteName = "saturated",
         transparency: float = 0.3,
         gap: int = 2,
         negatives: float = 0.2,
         flip: float = 0.5,
         crop: bool = True,
-        ask: Annotated[Literal["auto", "all", "present"], READING] = "auto",
+        ask: Annotated[Ask, READING] = "auto",
         min_pixels: Annotated[int, READING] = 8,
         min_score: Annotated[float, READING] = 0.0,
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
         decoder: Annotated[str, READING] = "color",
         decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        phrasings: Annotated[str, READING] = "seen",
+        phrasings: Annotated[Phrasings, READING] = "seen",
     ) -> None:
-        if ask not in {"auto", "all", "present"}:
-            raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
-        if min_pixels < 1 or not 0 <= gap <= size // 8:
-            raise ConfigError(f"{min_pixels=} must be at least 1, and {gap=} lie in 0 to an eighth of {size=}.")
+        check_choice("ask", ask, Ask)
         self.size = check_size(size)
+        check_number("min_pixels", min_pixels, least=1)
+        check_number("gap", gap, least=0, most=size // 8, whole=True)
         self.colors = painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)
         self.gap, self.min_pixels, self.crop, self.ask = gap, min_pixels, crop, ask

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import MetricCollection
 
-from idiff.errors import BadSampleError, ConfigError
+from idiff.checks import check_number
+from idiff.errors import BadSampleError
 from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.tasks.base import Task
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
@@ -57,10 +58,8 @@ class InstructEditing(Task):
     headline_range = 50.0
 
     def __init__(self, size: int = 64, threshold: int = 20, keep: Annotated[float, READING] = 0.0) -> None:
-        if not 0 <= threshold <= 254:
-            raise ConfigError(f"{threshold=} must lie in 0 to 254 grey levels.")
-        if not 0 <= keep <= 254:
-            raise ConfigError(f"{keep=} must lie in 0 to 254 grey levels; 0 keeps nothing.")
+        for name, levels in {"threshold": threshold, "keep": keep}.items():
+            check_number(name, levels, least=0, most=254)
         self.size = check_size(size)
         self.threshold, self.keep = threshold, keep
 

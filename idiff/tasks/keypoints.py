@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.checks import check_number
 from idiff.decoders import locate, query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import PCK, KeypointAP
@@ -24,7 +25,7 @@ from idiff.tasks.common.origin import origin
 from idiff.tasks.common.scored_joints import check_scored, scored_joints
 from idiff.tasks.common.skeleton import Person, asked_person, image_id, named_joints, person, swap_sides
 from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, look, matrix_list
-from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -73,7 +74,7 @@ class KeypointDetection(Task):
     def __init__(
         self,
         size: int = 64,
-        palette: str = "saturated",
+        palette: painting.PaletteName = "saturated",
         radius_share: float = 0.0625,
         transparency: float = 0.0,
         paint_hidden: bool = False,
@@ -90,21 +91,20 @@ class KeypointDetection(Task):
         decoder_args: Annotated[dict[str, Any] | None, READING] = None,
         threshold: Annotated[float, READING] = 0.25,
         faint: Annotated[bool, READING] = False,
-        phrasings: Annotated[str, READING] = "seen",
+        phrasings: Annotated[Phrasings, READING] = "seen",
         score: Annotated[str, READING] = "all",
     ) -> None:
         self.size = check_size(size)
         self.colors = painting.palette(palette)
         self.radius = radius_share * size
         self.transparency = painting.check_transparency(transparency)
-        if not 1 <= joints_per_prompt <= MOST:
-            raise ConfigError(f"{joints_per_prompt=} must lie between 1 and {MOST}: more do not fit the text encoder.")
+        check_number("joints_per_prompt", joints_per_prompt, least=1, most=MOST, whole=True)
         if not 1.0 <= self.radius <= size / 4:
             raise ConfigError(
                 f"{radius_share=} of {size} px is a disc of radius {self.radius:g}; expected 1 px to a quarter of it."
             )
-        if padding <= 0:
-            raise ConfigError(f"{padding=} must be larger than 0; 1.25 is usual.")
+        check_number("padding", padding, above=0)
+        check_number("threshold", threshold, least=0)
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
         self.threshold, self.faint, self.score = threshold, faint, check_scored(score)
         self.draw = PersonDraw(scale_sigma, rotation_sigma, rotation_share, half_body_share, flip)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.errors import BadSampleError, ConfigError
+from idiff.checks import check_number
+from idiff.errors import BadSampleError
 from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import everything
@@ -31,7 +32,7 @@ from idiff.tasks.common.view import (
     matrix_list,
     needed_words,
 )
-from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import Matrix, warp_labels
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
@@ -80,7 +81,7 @@ class ReferringSegmentation(Task):
     def __init__(
         self,
         size: int = 64,
-        palette: str = "saturated",
+        palette: painting.PaletteName = "saturated",
         transparency: float = 0.3,
         min_pixels: Annotated[int, READING] = 8,
         min_score: Annotated[float, READING] = 0.0,
@@ -88,11 +89,10 @@ class ReferringSegmentation(Task):
         augment: list[dict[str, Any]] | None = None,
         decoder: Annotated[str, READING] = "color",
         decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        phrasings: Annotated[str, READING] = "seen",
+        phrasings: Annotated[Phrasings, READING] = "seen",
         crop: bool = True,
     ) -> None:
-        if min_pixels < 1:
-            raise ConfigError(f"{min_pixels=} must be at least 1.")
+        check_number("min_pixels", min_pixels, least=1)
         self.size = check_size(size)
         self.colors = painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)

@@ -10,14 +10,14 @@ import numpy as np
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.errors import ConfigError
+from idiff.checks import check_number
 from idiff.metrics import PSNR, SSIM
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
 from idiff.tasks.common.origin import origin
 from idiff.tasks.common.view import ASKED, check_share, check_size, look, matrix_list
-from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.cover import cover, stitch
 from idiff.transforms.geometry import Matrix
 from idiff.transforms.windows import frame_window, window_slices
@@ -57,13 +57,12 @@ class Restoration(Task):
         size: int = 64,
         flip: float = 0.5,
         instructions: str | None = None,
-        phrasings: Annotated[str, READING] = "seen",
+        phrasings: Annotated[Phrasings, READING] = "seen",
         whole: Annotated[bool, READING] = False,
         overlap: Annotated[float, READING] = 0.125,
     ) -> None:
         self.size = check_size(size)
-        if not 0.0 <= overlap <= 0.5:
-            raise ConfigError(f"{overlap=} of a square's side must lie in [0, 0.5].")
+        check_number("overlap", overlap, least=0, most=0.5)
         self.whole, self.overlap = whole, round(overlap * size)
         self.flip = check_share("flip", flip)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)

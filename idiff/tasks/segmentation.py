@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from idiff.checks import check_choice, check_number
 from idiff.decoders import query_colors
-from idiff.errors import ConfigError
 from idiff.metrics import MeanClassIoU, MeanIoU
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import largest_class
@@ -32,6 +32,7 @@ from idiff.tasks.common.masks import original_scores, sure_regions, tint
 from idiff.tasks.common.origin import origin
 from idiff.tasks.common.view import (
     ASKED,
+    Ask,
     View,
     build_augment,
     build_decoder,
@@ -41,6 +42,7 @@ from idiff.tasks.common.view import (
     matrix_list,
     needed_words,
 )
+from idiff.tasks.instructions import Phrasings
 from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
@@ -89,26 +91,24 @@ class SemanticSegmentation(Task):
     def __init__(
         self,
         size: int = 64,
-        palette: str = "saturated",
+        palette: painting.PaletteName = "saturated",
         transparency: float = 0.3,
         negatives: float = 0.2,
         min_pixels: int = 16,
         flip: float = 0.5,
         crop: bool = True,
-        ask: Annotated[Literal["auto", "all", "present"], READING] = "auto",
+        ask: Annotated[Ask, READING] = "auto",
         instructions: str | None = None,
         augment: list[dict[str, Any]] | None = None,
         decoder: Annotated[str, READING] = "color",
         decoder_args: Annotated[dict[str, Any] | None, READING] = None,
         min_score: Annotated[float, READING] = 0.0,
-        phrasings: Annotated[str, READING] = "seen",
+        phrasings: Annotated[Phrasings, READING] = "seen",
         classes_a_prompt: int = 1,
         legend: str | None = None,
     ) -> None:
-        if ask not in {"auto", "all", "present"}:
-            raise ConfigError(f"{ask=} is unknown: use 'auto', 'all' or 'present'.")
-        if min_pixels < 1:
-            raise ConfigError(f"{min_pixels=} must be at least 1.")
+        check_choice("ask", ask, Ask)
+        check_number("min_pixels", min_pixels, least=1)
         self.size = check_size(size)
         self.colors = painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)

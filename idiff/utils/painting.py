@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ _SATURATED: dict[str, Rgb] = {
     "cyan": (0, 255, 255),
     "magenta": (255, 0, 255),
 }
+
+PaletteName = Literal["saturated", "paper"]
 
 PALETTES: Mapping[str, Mapping[str, Rgb]] = {
     "saturated": _SATURATED,

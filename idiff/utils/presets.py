@@ -6,7 +6,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from idiff.errors import CheckpointError
+from idiff.checks import check_number
+from idiff.errors import CheckpointError, ConfigError
 from idiff.types import Sampling
 
 SETTINGS = ("steps", "guidance_text", "guidance_image", "sampler", "rule")
@@ -24,6 +25,9 @@ class Preset:
         evaluations: U-Net samples a query costs with them.
         samples: items that were scored.
         data: fingerprint of the shards they come from.
+
+    Raises:
+        ConfigError: settings that `Sampling` refuses, or a figure that is no number.
     """
 
     steps: int
@@ -37,6 +41,12 @@ class Preset:
     samples: int
     data: str
 
+    def __post_init__(self) -> None:
+        self.over(Sampling())
+        check_number("score", self.score, optional=True)
+        check_number("evaluations", self.evaluations, least=0)
+        check_number("samples", self.samples, least=0, whole=True)
+
     @classmethod
     def of(cls, values: Any, *, origin: str) -> Preset:
         """Read what `describe` wrote.
@@ -49,11 +59,14 @@ class Preset:
             CheckpointError: a field is missing, unknown, or no value that it can have.
         """
         wrong = _wrong(values)
-        if wrong:
-            raise CheckpointError(
-                f"{origin} is no preset: {wrong}. Expected what `idiff tune --store` writes: write it again."
-            )
-        return cls(**values)
+        try:
+            if not wrong:
+                return cls(**values)
+        except ConfigError as error:
+            wrong = str(error).rstrip(".")
+        raise CheckpointError(
+            f"{origin} is no preset: {wrong}. Expected what `idiff tune --store` writes: write it again."
+        )
 
     def describe(self) -> dict[str, Any]:
         """Plain values that `of` reads."""
@@ -80,6 +93,4 @@ def _wrong(values: Any) -> str | None:
         fits = isinstance(value, kinds[plain]) and not isinstance(value, bool)
         if not fits or (isinstance(value, float) and not math.isfinite(value)):
             return f"{name} is {value!r}, expected {plain}"
-    if values["steps"] < 1:
-        return f"steps is {values['steps']}, expected 1 or more"
     return None

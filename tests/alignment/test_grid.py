@@ -25,7 +25,8 @@ def test_the_default_is_5_by_4_around_the_preset_from_guidance_off_on():
 
 @pytest.mark.parametrize(("rule", "off"), [("instructdiffusion", 0.5), ("instructpix2pix", 1.0)])
 def test_a_preset_that_is_off_or_of_another_rule_gets_units_of_its_own(rule, off):
-    for preset in (Sampling(guidance_text=off, guidance_image=off, rule=rule), Sampling(rule="another")):
+    (another,) = {"instructdiffusion", "instructpix2pix"} - {rule}
+    for preset in (Sampling(guidance_text=off, guidance_image=off, rule=rule), Sampling(rule=another)):
         text, image = scales(guidance_grid(preset, rule=rule))
         assert text == pytest.approx([off, off + 0.25, off + 0.5, off + 0.75, off + 1.0])
         assert image == pytest.approx([off, off + 0.125, off + 0.25, off + 0.375])

@@ -73,7 +73,7 @@ def test_without_a_validation_set_training_works(tmp_path):
     [
         (lambda: module(train=None), "fit", "has training data"),
         (lambda: module(val=None), "validate", "validation set"),
-        (lambda: module(weight=0.0), "fit", "weight 0.0"),
+        (lambda: module(weight=0.0), "fit", "weight is 0.0"),
         (lambda: module(batch_size=0), "fit", "batch_size is 0"),
         (lambda: module(val_samples=0), "fit", "val_samples is 0"),
         (lambda: module(mode="sequential"), "fit", "epoch_samples"),
@@ -214,9 +214,8 @@ def test_rows_of_a_set_can_be_given_instead_of_its_weight():
     data = MixtureDataModule(entries, batch_size=4)
     data.setup("fit")
     assert data.training.stream.draws == (7, 30, 22)
-    entries["a"].rows = 0
-    with pytest.raises(ConfigError, match="task 'a' has rows 0: expected 1 or more"):
-        MixtureDataModule(entries).setup("fit")
+    with pytest.raises(ConfigError, match="rows is 0: expected 1 or more"):
+        TaskEntry(CountingTask(), train="train", rows=0)
     entries["a"].rows = 5
     with pytest.raises(ConfigError, match=r"rows 5: .*mode indexed"):
         MixtureDataModule(entries, mode="sequential", epoch_samples=9).setup("fit")

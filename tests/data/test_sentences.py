@@ -225,5 +225,5 @@ def test_the_file_of_words_is_read_and_a_missing_one_is_named(tmp_path):
     assert SentenceDataModule(words=str(tmp_path / "words.txt")).sentences.names == ("traffic light", "zebra")
     with pytest.raises(DataError, match=r"gone\.txt is missing: expected a text file of object names"):
         SentenceDataModule(words=str(tmp_path / "gone.txt"))
-    with pytest.raises(ConfigError, match="batch_size=0"):
+    with pytest.raises(ConfigError, match="batch_size is 0"):
         SentenceDataModule(batch_size=0)

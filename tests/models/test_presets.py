@@ -51,7 +51,7 @@ def test_plain_values_bring_a_preset_back_and_it_sets_five_settings_alone():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"steps": 0}, "steps is 0, expected 1 or more"),
+        ({"steps": 0}, "steps is 0: expected 1 or more"),
         ({"steps": 2.5}, "steps is 2.5, expected int"),
         ({"steps": True}, "steps is True, expected int"),
         ({"guidance_text": float("nan")}, "guidance_text is nan, expected float"),

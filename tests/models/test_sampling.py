@@ -77,7 +77,7 @@ def test_text_to_image_has_nothing_to_be_unlike(lively, batch):
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_threshold_is_a_positive_number(lively, batch, threshold):
-    with pytest.raises(ConfigError, match=r"stop_unchanged is .*expected a positive number"):
+    with pytest.raises(ConfigError, match=r"stop_unchanged is .*expected more than 0, or null"):
         edit(lively, batch, stop_unchanged=threshold)
 
 

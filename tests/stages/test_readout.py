@@ -195,8 +195,8 @@ def test_training_goes_on_from_a_decoder(tmp_path):
     [
         ({"autoencoder": None}, "got neither"),
         ({"generator": "tiny"}, "got both"),
-        ({"generated_share": 1.5}, "generated_share=1.5"),
-        ({"steps": [0]}, "steps="),
+        ({"generated_share": 1.5}, "generated_share is 1.5: expected 0 or more and at most 1"),
+        ({"steps": [0]}, "steps is 0: expected 1 or more"),
     ],
 )
 def test_settings_are_checked(options, says):
@@ -275,9 +275,9 @@ def test_shift_and_blur():
 
 
 def test_strengths_are_checked():
-    with pytest.raises(ConfigError, match="share 2"):
+    with pytest.raises(ConfigError, match="share is 2"):
         Disturbance(share=2)
-    with pytest.raises(ConfigError, match="less than 0"):
+    with pytest.raises(ConfigError, match=r"noise is -0\.1: expected 0 or more"):
         Disturbance(noise=-0.1)
 
 

@@ -48,7 +48,7 @@ def another(kind, name, tmp_path):
     offered = [
         *(get_args(hint) if get_origin(hint) is Literal else []),
         *([not default] if isinstance(default, bool) else []),
-        *([default + 1, default * 2, default / 2, 0.5] if type(default) in {int, float} else []),
+        *([default + 1, default - 1, default * 2, default / 2, 0.5] if type(default) in {int, float} else []),
         str(sentences), "paper", "unseen", "points", "unet", *TABLES,
         [{"name": "RandomGamma", "p": 0.5}], {"noise_floor": 0.1},
     ]  # fmt: skip

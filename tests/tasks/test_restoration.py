@@ -179,5 +179,5 @@ def test_the_score_of_a_whole_picture_is_that_of_all_its_pixels():
 def test_squares_share_an_overlap_that_can_be():
     assert len(Denoise(whole=True, overlap=0.0).queries(sample(64, 128), 0)) == 2
     assert len(Denoise(whole=True, overlap=0.5).queries(sample(64, 128), 0)) == 3
-    with pytest.raises(ConfigError, match=r"overlap=0.6 of a square's side"):
+    with pytest.raises(ConfigError, match=r"overlap is 0\.6: expected 0 or more and at most 0\.5"):
         Denoise(overlap=0.6)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol
 
 from torch.utils.data import DataLoader
 
+from idiff.checks import check_number
 from idiff.data.latent_cache.dataset import open_cached
 from idiff.data.loading.dataset import Part, PositionSampler, StreamDataset
 from idiff.data.loading.loaders import sequential_loader, stream_loader
@@ -38,6 +39,9 @@ class TaskEntry:
         weight: how often an epoch draws each training item on average; the share of the rows in sequential mode.
         rows: rows that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
         sampling: how validation samples this task; few steps without guidance where it is left out.
+
+    Raises:
+        ConfigError: a weight that is not above 0, or rows below 1.
     """
 
     task: Task
@@ -57,6 +61,8 @@ class TaskEntry:
         rows: int | None = None,
         sampling: Annotated[Sampling | None, FREE] = None,
     ) -> None:
+        check_number("weight", weight, above=0)
+        check_number("rows", rows, least=1, whole=True, optional=True)
         self.task, self.train, self.val, self.weight, self.rows = task, train, val, weight, rows
         self.sampling = Sampling() if sampling is None else sampling
 
@@ -147,13 +153,9 @@ def open_training(
     if not trained:
         raise ConfigError(f"data: none of the tasks ({', '.join(entries)}) has training data. Set its `train`.")
     for name, (entry, _) in trained.items():
-        if not entry.weight > 0:
+        if entry.rows is not None and (epoch_samples is not None or cache is not None):
             raise ConfigError(
-                f"data: task '{name}' has weight {entry.weight}, expected more than 0. Leave out its `train` instead."
-            )
-        if entry.rows is not None and (entry.rows < 1 or epoch_samples is not None or cache is not None):
-            raise ConfigError(
-                f"data: task '{name}' has rows {entry.rows}: expected 1 or more, mode indexed, no cache. Set its `weight` instead."
+                f"data: task '{name}' has rows {entry.rows}: expected mode indexed and no cache. Set its `weight` instead."
             )
     if cache is not None:
         if epoch_samples is not None:

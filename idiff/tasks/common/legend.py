@@ -11,7 +11,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.tasks.common.masks import mask_prediction
-from idiff.tasks.instructions import InstructionBank, Template
+from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.types import VOID, Labels, Prediction
 from idiff.utils import painting
 from idiff.utils.text import name_words
@@ -41,7 +41,7 @@ class Wordings:
         phrasings: see `InstructionBank`.
     """
 
-    def __init__(self, most: int, *, one: str | None, several: str | None, phrasings: str) -> None:
+    def __init__(self, most: int, *, one: str | None, several: str | None, phrasings: Phrasings) -> None:
         self.one = InstructionBank("segmentation", one, phrasings=phrasings)
         self.several = InstructionBank("legend", several, phrasings=phrasings) if most > 1 else None
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from idiff.checks import check_number
 from idiff.decoders import Decoder, build
 from idiff.errors import BadSampleError, ConfigError
 from idiff.transforms.augment import DEFAULT, Augment
@@ -18,6 +19,9 @@ from idiff.transforms.geometry import Matrix, chain, inside, unwarp, warp_labels
 from idiff.types import Labels, Picture, Sample
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.text import normalise_prompt
+
+Ask = Literal["auto", "all", "present"]
+"""Which classes evaluation asks for."""
 
 ASKED = "picture"
 """The key of a sample that a person asks about."""
@@ -106,8 +110,7 @@ def check_size(size: int) -> int:
     Raises:
         ConfigError: it is less than 8 pixels.
     """
-    if size < 8:
-        raise ConfigError(f"{size=} pixels are too few to paint in: use 64, 128, 256, ...")
+    check_number("size", size, least=8, whole=True)
     return size
 
 
@@ -117,8 +120,7 @@ def check_share(name: str, value: float) -> float:
     Raises:
         ConfigError: it does not lie in [0, 1].
     """
-    if not 0.0 <= value <= 1.0:
-        raise ConfigError(f"{name}={value} must lie in [0, 1].")
+    check_number(name, value, least=0, most=1)
     return float(value)
 
 

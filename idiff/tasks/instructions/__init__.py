@@ -1,5 +1,5 @@
 """The sentences that ask for each task, kept in data files, one a line."""
 
-from idiff.tasks.instructions.bank import InstructionBank, Template
+from idiff.tasks.instructions.bank import InstructionBank, Phrasings, Template
 
-__all__ = ["InstructionBank", "Template"]
+__all__ = ["InstructionBank", "Phrasings", "Template"]

@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from idiff.checks import check_choice
 from idiff.errors import ConfigError, missing, unknown
 from idiff.utils.seeds import hash64
 from idiff.utils.text import join_words, normalise_prompt
@@ -33,7 +35,7 @@ SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 """Kind of sentence -> the slots of a sentence and those of its clause (none: no clause)."""
 
-PHRASINGS = ("seen", "unseen")
+Phrasings = Literal["seen", "unseen"]
 """What evaluation asks with: the first sentence of the bank, or sentences that training never draws."""
 
 
@@ -80,11 +82,10 @@ class InstructionBank:
         DataError: the file is missing.
     """
 
-    def __init__(self, kind: str, path: str | None = None, *, phrasings: str = "seen") -> None:
+    def __init__(self, kind: str, path: str | None = None, *, phrasings: Phrasings = "seen") -> None:
         if kind not in SLOTS:
             raise unknown("kind of instruction", kind, SLOTS)
-        if phrasings not in PHRASINGS:
-            raise unknown("choice of phrasings", phrasings, PHRASINGS)
+        check_choice("phrasings", phrasings, Phrasings)
         self.templates = parse(_read(kind, path), kind, where=path or f"{kind}.txt")
         name = f"unseen/{kind}.txt"
         self.unseen = parse(builtin(name), kind, where=name) if phrasings == "unseen" else []
