@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.checks import check_choice, check_number
+from idiff.sampling import Sampling as Sampling  # noqa: PLC0414 (it is offered here, too)
 
 VOID = 255
 """The label that no metric counts."""
@@ -27,12 +27,6 @@ Picture = NDArray[np.uint8]
 
 Labels = NDArray[np.uint8]
 """uint8 (H, W), 255 = void."""
-
-SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
-RuleName = Literal["instructdiffusion", "instructpix2pix"]
-SpacingName = Literal["trailing", "leading", "linspace"]
-PredictionName = Literal["epsilon", "v_prediction", "sample"]
-"""Names that settings may have; `idiff.diffusion` holds what each of them stands for."""
 
 
 @dataclass(slots=True)
@@ -101,34 +95,6 @@ class Triplet:
     answer: Tensor | None = None
     parts: Parts | None = None
     rejected: Tensor | None = None
-
-
-@dataclass
-class Sampling:
-    """How a picture is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
-
-    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion. With `stop_unchanged`, a row whose first step changes
-    the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where the asked
-    class is absent; it takes two steps or more and a source. None: every row takes every step.
-
-    Raises:
-        ConfigError: a name that is unknown, fewer than 1 step, guidance that is not finite, or `stop_unchanged` not above 0.
-    """
-
-    steps: int = 4
-    guidance_text: float = 0.5
-    guidance_image: float = 0.5
-    sampler: SamplerName = "ddim"
-    rule: RuleName = "instructdiffusion"
-    stop_unchanged: float | None = None
-
-    def __post_init__(self) -> None:
-        check_number("steps", self.steps, least=1, whole=True)
-        for name in ("guidance_text", "guidance_image"):
-            check_number(name, getattr(self, name))
-        check_choice("sampler", self.sampler, SamplerName)
-        check_choice("rule", self.rule, RuleName)
-        check_number("stop_unchanged", self.stop_unchanged, above=0, optional=True)
 
 
 @dataclass(slots=True)

@@ -21,10 +21,10 @@ from idiff.models.lora import Lora
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import build_unet
+from idiff.sampling import PredictionName, RuleName, SamplerName, Sampling, SpacingName
 from idiff.stages import AutoencoderTraining, PreferenceTraining, ReadoutTraining, TaskTraining, TextTraining
 from idiff.stages.disturbance import Disturbance
 from idiff.tasks.captioned import Captioned
-from idiff.types import PredictionName, RuleName, SamplerName, Sampling, SpacingName
 from idiff.utils.painting import PALETTES, PaletteName
 from idiff.utils.presets import Preset
 from idiff.utils.settings import _members, parameters

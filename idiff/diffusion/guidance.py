@@ -14,7 +14,7 @@ from typing import get_args
 from torch import Tensor
 
 from idiff.errors import ConfigError, unknown
-from idiff.types import RuleName
+from idiff.sampling import RuleName
 
 GUIDANCE_RULES: tuple[str, ...] = get_args(RuleName)
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from idiff.diffusion.schedule import NoiseSchedule
 from idiff.errors import ConfigError, unknown
-from idiff.types import PredictionName
+from idiff.sampling import PredictionName
 
 PREDICTION_TYPES: tuple[str, ...] = get_args(PredictionName)
 """The noise eps (Ho et al.), the velocity v (Salimans & Ho), the clean latent x_0; named as in diffusers."""

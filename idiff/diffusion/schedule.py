@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError, unknown
-from idiff.types import SpacingName
+from idiff.sampling import SpacingName
 
 SPACINGS: tuple[str, ...] = get_args(SpacingName)
 """How the visited timesteps are spread (Lin et al., arXiv 2305.08891, table 2)."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from idiff.errors import ConfigError, unknown
-from idiff.types import RuleName, SamplerName, Sampling
+from idiff.sampling import RuleName, SamplerName, Sampling
 
 OFF = {"instructdiffusion": 0.5, "instructpix2pix": 1.0}
 """Rule -> the scale of text and image at which guidance is off; see `idiff.diffusion.branches`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from idiff.checks import check_choice, check_number
 from idiff.errors import ConfigError
-from idiff.types import PredictionName, RuleName, SpacingName
+from idiff.sampling import PredictionName, RuleName, SpacingName
 
 
 @dataclass
