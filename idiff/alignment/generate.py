@@ -15,8 +15,9 @@ from idiff.errors import BadSampleError, DataError
 from idiff.evaluation.guidance_settings import facts
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.guidance_grid import paint_variants
+from idiff.sampling import Sampling
 from idiff.tasks.base import Task
-from idiff.types import Sample, Sampling, Triplet
+from idiff.types import Sample, Triplet
 from idiff.utils.images import to_picture
 from idiff.utils.picture_files import encode_png
 from idiff.utils.seeds import hash64

@@ -13,8 +13,8 @@ from idiff.diffusion import SAMPLERS
 from idiff.errors import ConfigError, unknown
 from idiff.evaluation.guidance_settings import facts, guidance_grid, spread
 from idiff.models.io.checkpoint import Loaded
+from idiff.sampling import SamplerName, Sampling
 from idiff.tasks.saved import TaskChoice
-from idiff.types import Sampling
 from idiff.utils.described import plain
 
 
@@ -45,7 +45,7 @@ def prepare(
     text: Sequence[float] | None = None,
     image: Sequence[float] | None = None,
     steps: int | None = None,
-    sampler: str | None = None,
+    sampler: SamplerName | None = None,
 ) -> Prepared:
     """Plan the candidates of a task.
 

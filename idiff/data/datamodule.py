@@ -18,9 +18,10 @@ from idiff.data.loading.loaders import evaluation_loader
 from idiff.data.loading.mixture import Layout, continued_offset, progress_for
 from idiff.data.loading.training import TaskEntry, Training, open_evaluation, open_training, refuse_overlap
 from idiff.errors import ConfigError
+from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task
-from idiff.types import Batch, Sampling
+from idiff.types import Batch
 from idiff.utils.settings import FREE
 
 Mode = Literal["indexed", "sequential"]

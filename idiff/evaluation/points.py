@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.errors import ConfigError
-from idiff.types import Sampling
+from idiff.sampling import Sampling
 from idiff.utils.files import write_atomic
 from idiff.utils.presets import Preset
 

@@ -13,8 +13,8 @@ from idiff.evaluation.card import without_nan
 from idiff.evaluation.measure import Painting, Trainer, measure
 from idiff.evaluation.points import Point, PointFile
 from idiff.models.io.checkpoint import Loaded
+from idiff.sampling import Sampling
 from idiff.tasks.saved import TaskChoice
-from idiff.types import Sampling
 
 
 class TaskSlice:

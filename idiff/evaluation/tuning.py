@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from idiff.diffusion import SAMPLERS
 from idiff.errors import ConfigError, unknown
@@ -12,7 +13,7 @@ from idiff.evaluation.guidance_settings import guidance_grid
 from idiff.evaluation.points import Point
 from idiff.evaluation.task_slice import TaskSlice
 from idiff.metrics.pareto import cheapest_within, pareto_front
-from idiff.types import Sampling
+from idiff.sampling import RuleName, SamplerName, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def tune(
     grid: Sequence[Sampling],
     *,
     steps: Sequence[int],
-    samplers: Sequence[str],
+    samplers: Sequence[SamplerName],
     tolerance: float,
     budget: float = math.inf,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -85,7 +86,7 @@ def search(
     *,
     grid: Sequence[Sampling],
     steps: Sequence[int],
-    samplers: Sequence[str],
+    samplers: Sequence[SamplerName],
     metric: str,
     tolerance: float,
     affordable: Callable[[Sampling], bool] = lambda sampling: True,
@@ -115,7 +116,7 @@ def search(
     return guidance
 
 
-def crossed(guidance: Sampling, *, steps: Sequence[int], samplers: Sequence[str]) -> list[Sampling]:
+def crossed(guidance: Sampling, *, steps: Sequence[int], samplers: Sequence[SamplerName]) -> list[Sampling]:
     """Step counts times samplers at one guidance, by rising step count; at one step, where all return the same, the first alone."""
     return [
         replace(guidance, steps=count, sampler=sampler)
@@ -141,7 +142,7 @@ def choose(points: Sequence[Point], metric: str, *, tolerance: float, budget: fl
     return cheapest_within(costs, scores, tolerance=tolerance)
 
 
-def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[str]:
+def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[SamplerName]:
     """The samplers to measure; None: the task's own and all others.
 
     Raises:
@@ -151,14 +152,14 @@ def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[str]:
     for name in wanted:
         if name not in SAMPLERS:
             raise unknown("sampler", name, SAMPLERS)
-    return list(dict.fromkeys(wanted))
+    return cast("list[SamplerName]", list(dict.fromkeys(wanted)))
 
 
 def affordable_grid(
     own: Sampling,
     *,
-    rule: str,
-    sampler: str,
+    rule: RuleName,
+    sampler: SamplerName,
     evaluations: Callable[[Sampling], int],
     text: Sequence[float] | None = None,
     image: Sequence[float] | None = None,

@@ -29,7 +29,8 @@ from idiff.models.denoising import Denoiser, Sampled, sample_rows
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
-from idiff.types import Batch, Sampling
+from idiff.sampling import Sampling
+from idiff.types import Batch
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import FREE, WEIGHTS
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from idiff.diffusion import Branch, branches, per_sample_noise
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.denoising import Denoiser, sample_rows
-from idiff.types import Sampling
+from idiff.sampling import Sampling
 from idiff.utils.seeds import torch_rng
 
 

@@ -18,11 +18,12 @@ from idiff.decoders.unet import ReadoutNet, planes
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.io.checkpoint import load
+from idiff.sampling import Sampling
 from idiff.stages.base import Stage
 from idiff.stages.disturbance import Disturbance
 from idiff.stages.held_out import HeldOut
 from idiff.stages.readout_loss import readout_loss, repaint
-from idiff.types import Batch, Painted, Sampling
+from idiff.types import Batch, Painted
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import WEIGHTS
 

@@ -16,8 +16,9 @@ from idiff.models.io.checkpoint import frozen_folders, load
 from idiff.models.io.folders import folder_sha256, subfolder
 from idiff.models.io.transfer import hand_over
 from idiff.models.lora import Lora, adapt
+from idiff.sampling import Sampling
 from idiff.stages.base import Stage
-from idiff.types import Batch, Painted, Sampling
+from idiff.types import Batch, Painted
 from idiff.utils.settings import FREE, WEIGHTS
 
 

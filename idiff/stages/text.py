@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from idiff.checks import check_number
 from idiff.models.text import TextEncoder
+from idiff.sampling import Sampling
 from idiff.stages.base import Stage
-from idiff.types import Batch, Sampling
+from idiff.types import Batch
 from idiff.utils.seeds import hash64
 
 NOTHING = "nothing"

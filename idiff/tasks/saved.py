@@ -14,8 +14,8 @@ import yaml
 
 import idiff.tasks
 from idiff.errors import CheckpointError, ConfigError, missing, suggest
+from idiff.sampling import Sampling
 from idiff.tasks.base import Task
-from idiff.types import Sampling
 from idiff.utils.described import LEFT_OUT, class_path
 from idiff.utils.moved import current
 from idiff.utils.presets import Preset

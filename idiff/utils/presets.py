@@ -8,7 +8,7 @@ from typing import Any
 
 from idiff.checks import check_number
 from idiff.errors import CheckpointError, ConfigError
-from idiff.types import Sampling
+from idiff.sampling import Sampling
 
 SETTINGS = ("steps", "guidance_text", "guidance_image", "sampler", "rule")
 """The fields of `Sampling` that a preset sets; it leaves the others as they were."""

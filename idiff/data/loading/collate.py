@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from idiff.data.loading.dataset import Group, LoadingError, Row
-from idiff.types import Batch, Sampling, Triplet
+from idiff.sampling import Sampling
+from idiff.types import Batch, Triplet
 from idiff.utils.seeds import hash64
 
 

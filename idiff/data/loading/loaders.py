@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from idiff.data.loading.collate import collate_groups, collate_rows
 from idiff.data.loading.dataset import EvaluationDataset, PositionSampler, StreamDataset
 from idiff.data.loading.sequential import SequentialDataset
-from idiff.types import Sampling
+from idiff.sampling import Sampling
 
 
 def start_worker(number: int) -> None:

@@ -20,8 +20,8 @@ from idiff.data.loading.sequential import SequentialDataset, SequentialPart, ope
 from idiff.data.shards.overlap import proven, same_code
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
+from idiff.sampling import Sampling
 from idiff.tasks.base import Task
-from idiff.types import Sampling
 from idiff.utils.seeds import hash64
 from idiff.utils.settings import FREE
 
