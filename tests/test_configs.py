@@ -178,6 +178,6 @@ def test_overrides_go_over_files(parse, tmp_path):
     ]
     seen = parse(*words)
     assert seen["config"].model.init_args.kl_weight == 1e-3
-    assert seen["config"].model.init_args.lr == yaml.safe_load(stage.read_text())["model"]["init_args"]["lr"]
+    assert seen["config"].model.init_args.lr == yaml.safe_load(stage.read_text())["model"]["lr"]
     assert seen["config"].trainer.max_steps == 7
     assert seen["data"].batch_size == 3

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "data": {"tasks", "transforms", "metrics", "synthetic"},
     "stages": {"models", "decoders", "diffusion"},
     "callbacks": {"tasks", "decoders", "metrics"},
-    "config": {"callbacks", "data", "stages"},
+    "config": {"callbacks", "data", "stages", "tasks"},
     "pipeline": {"models", "stages", "tasks", "decoders"},
     "evaluation": {"callbacks", "curation", "data", "diffusion", "metrics", "models", "stages", "tasks"},
     "curation": {"data", "synthetic", "tasks", "transforms"},

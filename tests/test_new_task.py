@@ -48,9 +48,9 @@ def here(folder, monkeypatch):
 @pytest.fixture
 def task(here):
     entry = yaml.safe_load((here / "my_frame.yaml").read_text())["task"]
-    module, _, name = entry["class_path"].rpartition(".")
+    module, _, name = entry.pop("class_path").rpartition(".")
     sys.path.insert(0, str(here))
-    return getattr(importlib.import_module(module), name)(**entry["init_args"])
+    return getattr(importlib.import_module(module), name)(**entry)
 
 
 def run(command, monkeypatch, *more):

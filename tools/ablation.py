@@ -101,8 +101,8 @@ def stage_3(seed: int, epochs: int) -> None:
         "align", "build", str(candidates), "--annotators", "auto", "--out", str(picked), done=picked / "manifest.json"
     )
     fit(("configs/experiment/alignment_tiny.yaml", arm_file("alignment")), folder, seed,
-        "--model.init_args.init_from", str(start), "--data.init_args.tasks.picked.train", str(picked),
-        "--data.init_args.tasks.picked.val", str(OUT / "data" / "editing" / "val"), "--trainer.limit_val_batches", "0",
+        "--model.init_from", str(start), "--data.tasks.picked.train", str(picked),
+        "--data.tasks.picked.val", str(OUT / "data" / "editing" / "val"), "--trainer.limit_val_batches", "0",
         "--trainer.max_steps", "-1", "--trainer.max_epochs", str(epochs))  # fmt: skip
     score(folder, tasks=tuple(JUDGED))
 
@@ -111,7 +111,7 @@ def fit(files: tuple[str, ...], folder: Path, seed: int, *words: str) -> None:
     """Train, or go on; bfloat16 where the processor is fast at it."""
     given = [word for file in files for word in ("--config", file)]
     precision = ["--trainer.precision", "bf16-mixed"] if fast_bfloat16() else []
-    idiff("fit", *given, *precision, *words, "--model.init_args.seed", str(seed), "--data.init_args.seed", str(seed),
+    idiff("fit", *given, *precision, *words, "--model.seed", str(seed), "--data.seed", str(seed),
           "--ckpt_path", "last", "--trainer.default_root_dir", str(folder), done=folder / "trained")  # fmt: skip
 
 

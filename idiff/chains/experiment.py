@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
-from idiff.config.compose import compose, merge
+from idiff.config.compose import compose
+from idiff.config.merge import merge
 from idiff.config.sections import settings_in
+from idiff.config.short_form import ROOT_HINT, completed, lengthened
 from idiff.errors import CheckpointError, ConfigError, unknown
 from idiff.models.io.pretrained import located, names
 from idiff.utils.settings import WEIGHTS
@@ -126,7 +128,7 @@ def read_experiment(
     for name, change in changes.items():
         if name not in raws:
             raise unknown("stage", name, raws)
-        raws[name] = merge(raws[name], change)
+        raws[name] = merge(raws[name], lengthened(change, ROOT_HINT))
     results = {"folder": str(folder)}
     entries: list[Entry] = []
     for name, raw in raws.items():
@@ -157,7 +159,7 @@ def _entry(
     if "command" not in raw:
         files = raw.get("config", [])
         paths = [str(Path(file).parent / path) for path in ([files] if isinstance(files, str) else files)]
-        config = merge(compose(paths), fill(own))
+        config = completed(merge(compose(paths), fill(own)))
         trainer = config.setdefault("trainer", {})
         root = Path(str(trainer.setdefault("default_root_dir", str(folder / name))))
         result = str(fill(raw.get("result", "last")))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from idiff.config.merge import merge
+from idiff.config.short_form import DEFAULTS, ROOT_HINT, completed, lengthened
 from idiff.errors import ConfigError
-from idiff.utils.moved import modernised
 
 INCLUDE = "include"
 SCHEMA = "$schema"
@@ -18,7 +20,8 @@ def compose(files: list[str]) -> dict[str, Any]:
     """Merge configuration files in order.
 
     At any level of a file, `include: PATH` or a list of paths, relative to the file that names them, is read first and the keys
-    beside it go over it. An entry of `tasks` may be a path itself. A file's `$schema` key is for editors and left out.
+    beside it go over it. An entry of `tasks` may be a path itself. A file's `$schema` key is for editors and left out. What
+    comes back is the long form (`idiff.config.short_form`).
 
     Args:
         files: paths, in the order they were given.
@@ -26,25 +29,11 @@ def compose(files: list[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a file is missing, is no YAML, holds no mapping, includes itself, or its `include` names no files.
     """
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged = merge(merged, modernised(_load(Path(file), ())))
-    return merged
+    return completed(_merged((layer for file in files for layer in _load(Path(file), ())), ROOT_HINT))
 
 
-def merge(base: Any, over: Any) -> Any:
-    """Lay one value over another: mappings key by key, everything else whole.
-
-    A mapping of another `class_path` replaces the one below it, whose arguments would not fit.
-    """
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    if "class_path" in base and "class_path" in over and base["class_path"] != over["class_path"]:
-        return over
-    return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}
-
-
-def _load(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """A file as layers without includes, the lowest first."""
     resolved = path.resolve()
     if resolved in above:
         chain = " -> ".join(str(item) for item in (*above, resolved))
@@ -60,31 +49,67 @@ def _load(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} is no valid YAML: {reason}") from None
     if content is None:
-        return {}
+        return [{}]
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds {type(content).__name__}: expected a mapping of settings")
     content.pop(SCHEMA, None)
-    expanded = _expand(content, path, (*above, resolved))
-    assert isinstance(expanded, dict)
-    return expanded
+    return _layers(content, path, (*above, resolved))
 
 
-def _expand(value: Any, path: Path, above: tuple[Path, ...]) -> Any:
-    if isinstance(value, list):
-        return [_expand(item, path, above) for item in value]
-    if not isinstance(value, dict):
-        return value
+def _layers(value: dict[Any, Any], path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """A mapping as layers without includes: those that it includes, those that its values include, its own values.
+
+    Layers, and not one mapping, because each is made long (`lengthened`) before they are merged, and that takes whole files.
+    """
     parts = value.get(INCLUDE, [])
-    merged: Any = {}
+    below: list[dict[str, Any]] = []
     for part in parts if isinstance(parts, list) else [parts]:
         if not isinstance(part, str):
             raise ConfigError(f"{path}: {INCLUDE} is {part!r}: expected a path, or a list of paths, to YAML files")
-        merged = merge(merged, _load(path.parent / part, above))
-    own = {key: _expand(item, path, above) for key, item in value.items() if key != INCLUDE}
-    tasks = own.get("tasks")
-    if isinstance(tasks, dict):
-        own["tasks"] = {
-            name: _load(path.parent / entry, above) if isinstance(entry, str) else entry
-            for name, entry in tasks.items()
-        }
-    return merge(merged, own)
+        below += _load(path.parent / part, above)
+    nested: list[dict[str, Any]] = []
+    own: dict[str, Any] = {}
+    for key, item in value.items():
+        if key == INCLUDE:
+            continue
+        if isinstance(item, dict):
+            *lower, own[key] = _layers(_paths_as_includes(item) if key == "tasks" else item, path, above)
+            nested += [{key: layer} for layer in lower]
+        elif isinstance(item, list):
+            own[key] = [_item(each, ROOT_HINT if key == "stages" else Any, path, above) for each in item]
+        else:
+            own[key] = item
+    if (
+        isinstance(own.get("tasks"), dict) and DEFAULTS in own
+    ):  # over what the entries include, under what they say themselves
+        defaults = own.pop(DEFAULTS)
+        nested.append({"tasks": dict.fromkeys(own["tasks"], defaults)})
+    order = [_order(value)] if nested else []  # of the values, whichever of them include something
+    return [*below, *order, *nested, own]
+
+
+def _paths_as_includes(tasks: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: {INCLUDE: entry} if isinstance(entry, str) else entry for name, entry in tasks.items()}
+
+
+def _order(value: dict[Any, Any]) -> dict[str, Any]:
+    """The nesting of a mapping without its values."""
+    return {
+        key: _order(_paths_as_includes(item) if key == "tasks" else item)
+        for key, item in value.items()
+        if isinstance(item, dict) and key != INCLUDE
+    }
+
+
+def _item(value: Any, hint: Any, path: Path, above: tuple[Path, ...]) -> Any:
+    """One element of a list, whole."""
+    if isinstance(value, list):
+        return [_item(each, hint, path, above) for each in value]
+    return _merged(_layers(value, path, above), hint) if isinstance(value, dict) else value
+
+
+def _merged(layers: Iterable[dict[str, Any]], hint: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = merge(merged, lengthened(layer, hint))
+    return merged

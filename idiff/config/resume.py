@@ -8,6 +8,7 @@ from typing import Any
 from idiff.config.sections import settings_in
 from idiff.errors import ConfigError
 from idiff.utils.moved import modernised
+from idiff.utils.settings import ARGUMENTS, CLASS
 
 PARTS = ("model", "data", "ema", "trainer")
 """Parts of a configuration that a checkpoint carries."""
@@ -26,11 +27,12 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
     """Settings that training depends on and that differ.
 
     Args:
-        old: the checkpoint's configuration, plain values.
+        old: the checkpoint's configuration, plain values in the long form.
         new: this run's.
 
     Returns:
-        dotted path -> (old value, new value), in the order of the new configuration; `not set` where one side lacks it.
+        dotted path without `init_args` -> (old value, new value), in the order of the new configuration; `not set` where one side
+        lacks it.
     """
     changes: dict[str, tuple[Any, Any]] = {}
     for part in PARTS:
@@ -63,7 +65,7 @@ def refuse_changes(
     raise ConfigError(
         f"this run cannot go on from {origin}, its configuration differs: {listed(changes)}. Set the old values, or "
         f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
-        "model.init_args.init_from."
+        "model.init_from."
     )
 
 
@@ -72,7 +74,7 @@ def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[s
     return {
         path: values
         for path, values in changes.items()
-        if not any(path == name or path.startswith(f"{name}.") for name in allow)
+        if not any(path == name or path.startswith(f"{name}.") for name in map(_short_path, allow))
     }
 
 
@@ -81,8 +83,22 @@ def _compare(old: Any, new: Any, path: str, free: Container[str], changes: dict[
         for key in [*new, *(key for key in old if key not in new)]:
             if (place := f"{path}.{key}") not in free:
                 _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), place, free, changes)
-    elif old != new and (old, new) != (NOT_SET, None):  # a setting that is newer than the checkpoint, and is not used
-        changes[path] = (old, new)
+    elif old != new and not all(_says_nothing(side, path, free) for side in (old, new)):
+        changes[_short_path(path)] = (old, new)
+
+
+def _says_nothing(value: Any, path: str, free: Container[str]) -> bool:
+    """Whether a setting is not used, or is an object of which nothing but free settings is said, such as its weights."""
+    if isinstance(value, Mapping) and CLASS in value:
+        inside = f"{path}.{ARGUMENTS}"
+        arguments = value.get(ARGUMENTS) or {}
+        return all(f"{inside}.{key}" in free or _says_nothing(each, inside, free) for key, each in arguments.items())
+    return value in (None, NOT_SET)
+
+
+def _short_path(path: str) -> str:
+    """A dotted path as the short form has it."""
+    return path.replace(f".{ARGUMENTS}", "")
 
 
 def _short(value: Any) -> str:

@@ -22,7 +22,7 @@ def known_words() -> set[str]:
     """Names of all settings, for did-you-mean."""
     from lightning.pytorch import Trainer
 
-    kinds = {*_classes(), Trainer}
+    kinds = {*classes(), Trainer}
     words = {name for kind in kinds for name in parameters(kind)} | set(inspect.signature(Trainer.fit).parameters)
     return (words | {CLASS, ARGUMENTS, *sections(), *RESUME_ALLOW.split(".")}) - {"self"}
 
@@ -47,7 +47,7 @@ def sections() -> Mapping[str, type]:
     return {"model": Stage, "data": LightningDataModule, "trainer": Trainer, **callbacks()}
 
 
-def _classes() -> set[type]:
+def classes() -> set[type]:
     """Classes that a configuration can name; Lightning's own are left out."""
     import idiff.data.datamodule
     import idiff.data.sentence_datamodule
@@ -60,7 +60,7 @@ def _classes() -> set[type]:
 def _marks() -> Mapping[str, frozenset[Mark]]:
     """Names of this package's settings -> the marks they carry in every class that has them."""
     found: dict[str, frozenset[Mark]] = {}
-    for kind in _classes():
+    for kind in classes():
         if kind.__module__.startswith("idiff."):
             for name, each in parameters(kind).items():
                 marks = marks_of(each.annotation)

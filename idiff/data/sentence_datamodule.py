@@ -83,9 +83,7 @@ class SentenceDataModule(LightningDataModule):
         check_number("data.epoch_steps", epoch_steps, least=1, whole=True)
         check_number("data.num_workers", num_workers, least=0, whole=True)
         if words is not None and not Path(words).is_file():
-            raise missing(
-                words, what="a text file of object names", remedy="Correct data.init_args.words, or leave it out."
-            )
+            raise missing(words, what="a text file of object names", remedy="Correct data.words, or leave it out.")
         names: list[str] = []
         if words is not None:
             names = sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8").split()})

@@ -45,8 +45,8 @@ class LatentDiffusion(nn.Module):
     without one (`with_source=False`) it sees C channels: plain text-to-image.
 
     Args:
-        autoencoder: trained; kept frozen here.
-        text: trained with the U-Net where it was built from a config, frozen where it has weights.
+        autoencoder: trained; kept frozen here. None: that of `pretrained`.
+        text: trained with the U-Net where it was built from a config, frozen where it has weights. None: that of `pretrained`.
         unet: arguments of `diffusers.UNet2DConditionModel`; channels and context width are filled in.
         unet_weights: folder of a U-Net to start from. A text-to-image U-Net is widened with zeros where a source is asked. With
             `unet` beside it, which then names what is other, attention blocks are added that start silent.
@@ -55,6 +55,7 @@ class LatentDiffusion(nn.Module):
         sample_seed: seed of every picture that `edit` samples.
         gradient_checkpointing: compute the U-Net's blocks a second time on the way back instead of keeping what they computed:
             less memory, the same gradients to rounding, about a third more time.
+        pretrained: folder or name of a model whose autoencoder, text encoder and U-Net are used where none is given.
 
     Raises:
         ConfigError: the autoencoder was never trained, or neither `unet` nor `unet_weights` is given.
@@ -63,21 +64,24 @@ class LatentDiffusion(nn.Module):
     def __init__(
         self,
         *,
-        autoencoder: Autoencoder,
-        text: TextEncoder,
+        autoencoder: Autoencoder | None = None,
+        text: TextEncoder | None = None,
         unet: dict[str, Any] | None = None,
         unet_weights: Annotated[str | None, WEIGHTS] = None,
         objective: Objective | None = None,
         with_source: bool = True,
         sample_seed: int = 0,
         gradient_checkpointing: Annotated[bool, FREE] = False,
+        pretrained: Annotated[str | None, FREE, WEIGHTS] = None,
     ) -> None:
         super().__init__()
+        autoencoder = Autoencoder(weights=pretrained) if autoencoder is None else autoencoder
+        text = TextEncoder(weights=pretrained) if text is None else text
+        unet_weights = pretrained if unet_weights is None else unet_weights
         if autoencoder.reference is None:
             raise ConfigError(
-                "the autoencoder has no weights: a latent diffusion model needs a trained one. Set "
-                "model.init_args.backbone.init_args.autoencoder.init_args.weights to its folder "
-                "(configs/experiment/base_autoencoder.yaml trains one)."
+                "the autoencoder has no weights: a latent diffusion model needs a trained one. Set model.backbone.pretrained to a "
+                "model, or model.backbone.autoencoder.weights to a folder (configs/experiment/base_autoencoder.yaml trains one)."
             )
         self.objective = objective or Objective()
         self.with_source = with_source

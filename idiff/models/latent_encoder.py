@@ -30,7 +30,7 @@ class FrozenEncoder:
         if backbone.text.reference is None or backbone.autoencoder.reference is None:
             raise CheckpointError(
                 "the model's text encoder is trained with its U-Net: its states cannot be cached. Use a model that was built "
-                "with text.init_args.weights."
+                "with text.weights."
             )
         self.device = device
         self._autoencoder, self._text = backbone.autoencoder.to(device), backbone.text.to(device)

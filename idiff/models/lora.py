@@ -63,8 +63,8 @@ def adapt(backbone: LatentDiffusion, lora: Lora) -> list[str]:
     record = backbone.handover
     if not record.sources:
         raise ConfigError(
-            "lora adapts trained weights and this model has none: set model.init_args.init_from to a checkpoint or an exported "
-            "folder (or backbone.init_args.unet_weights)"
+            "lora adapts trained weights and this model has none: set model.init_from to a checkpoint or an exported "
+            "folder (or backbone.unet_weights)"
         )
     fresh = record.fresh
     layers = chosen(backbone.unet, lora.targets, leave={key.removeprefix(UNET) for key in fresh})

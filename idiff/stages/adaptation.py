@@ -27,6 +27,6 @@ class Adaptation(TaskTraining):
         if backbone.with_source:
             raise ConfigError(
                 "adaptation trains a text-to-image model, this one takes a source picture: set "
-                "model.init_args.backbone.init_args.with_source: false"
+                "model.backbone.with_source: false"
             )
         super().__init__(backbone=backbone, **options)

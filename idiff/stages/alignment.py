@@ -55,7 +55,7 @@ class PreferenceTraining(TaskTraining):
         if init_from is None:
             raise ConfigError(
                 "preference training compares with the weights it starts from, and none were named: set "
-                "model.init_args.init_from to a checkpoint of stage 2."
+                "model.init_from to a checkpoint of stage 2."
             )
         check_number("beta", beta, above=0)
         super().__init__(backbone=backbone, init_from=init_from, **options)
@@ -89,7 +89,7 @@ class PreferenceTraining(TaskTraining):
             raise CheckpointError(
                 f"the reference at {self.started_from['path']} is not the one this training began with (SHA-256 "
                 f"{self.started_from['sha256'][:12]}, expected {wanted['sha256'][:12]}, from {wanted['path']}). Set "
-                "model.init_args.init_from to that one."
+                "model.init_from to that one."
             )
 
     def loss(self, batch: Batch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:

@@ -143,7 +143,7 @@ class Stage(pl.LightningModule):
         if self.skipped_in_a_row > self.max_skipped:
             raise IdiffError(
                 f"{self.skipped_in_a_row} updates in a row had gradients that are not finite, at step {self.global_step}: "
-                "training stopped before it spoils the weights. Lower model.init_args.lr or look at the data."
+                "training stopped before it spoils the weights. Lower model.lr or look at the data."
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

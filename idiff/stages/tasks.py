@@ -94,9 +94,7 @@ class TaskTraining(Stage):
         self._resumed = True
         if ("lora" in checkpoint) != (self.adapters is not None):
             have, want = ("adapters", "none") if self.adapters is None else ("no adapters", "some")
-            raise CheckpointError(
-                f"the checkpoint has {have}, this model {want}: set model.init_args.lora as in its training"
-            )
+            raise CheckpointError(f"the checkpoint has {have}, this model {want}: set model.lora as in its training")
         super().on_load_checkpoint(checkpoint)
         there, here = checkpoint["backbone"], self.backbone.describe()
         parts = {"autoencoder": (here["autoencoder"], there["autoencoder"])}

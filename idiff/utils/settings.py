@@ -75,7 +75,7 @@ def marks_of(hint: Any) -> frozenset[Mark]:
 
 def classes_in(hint: Any) -> Iterator[type]:
     """Classes that a type names, at any depth, builtins left out: `dict[str, TaskEntry] | None` names `TaskEntry`."""
-    for member in _members(hint):
+    for member in alternatives(hint):
         if get_args(member):
             for part in get_args(member):
                 yield from classes_in(part)
@@ -116,14 +116,14 @@ def walk(
     """
     if not isinstance(config, Mapping):
         return
-    members = list(_members(hint))
+    members = list(alternatives(hint))
     kinds = [member for member in members if _configurable(member)]
     inner = [get_args(member)[1] for member in members if get_origin(member) in {dict, Mapping}]
     if CLASS not in config and hint is not UNKNOWN and not kinds:
         for key, value in config.items() if inner else ():
             yield from walk(value, inner[0], unknown=unknown, path=_join(path, key))
         return
-    kind = _named(config[CLASS], kinds) if CLASS in config else kinds[0] if kinds else None
+    kind = named(config[CLASS], kinds) if CLASS in config else kinds[0] if kinds else None
     known = {} if kind is None else parameters(kind)
     if isinstance(config.get(ARGUMENTS), Mapping):
         config, path = config[ARGUMENTS], _join(path, ARGUMENTS)
@@ -135,13 +135,13 @@ def walk(
         yield from walk(value, type_, unknown=unknown, path=_join(path, key))
 
 
-def _members(hint: Any) -> Iterator[Any]:
+def alternatives(hint: Any) -> Iterator[Any]:
     """The types that a value may have, without marks and `None`."""
     if get_origin(hint) is Annotated:
-        yield from _members(get_args(hint)[0])
+        yield from alternatives(get_args(hint)[0])
     elif get_origin(hint) in {Union, types.UnionType}:
         for part in get_args(hint):
-            yield from _members(part)
+            yield from alternatives(part)
     elif hint is not types.NoneType:
         yield hint
 
@@ -150,7 +150,7 @@ def _configurable(member: Any) -> bool:
     return inspect.isclass(member) and not get_args(member) and _package(member) not in {"builtins", "typing"}
 
 
-def _named(name: Any, bases: Iterable[type]) -> type | None:
+def named(name: Any, bases: Iterable[type]) -> type | None:
     """A class by `module.Class`, or by the name alone of a loaded subclass; None where there is none."""
     module, _, last = str(name).rpartition(".")
     if not module:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idiff.config.compose import compose, merge
+from idiff.config.compose import compose
+from idiff.config.merge import merge
 from idiff.errors import ConfigError
 
 
@@ -56,12 +57,12 @@ def test_an_include_may_stand_at_any_level(write):
 def test_paths_are_relative_to_the_file_that_names_them(write, monkeypatch):
     folder = write(
         stage__base="a: 1",
-        task__leaf="kind: leaf",
+        task__leaf="weight: 2",
         task__entry="include: leaf.yaml",
         top="include: stage/base.yaml\ndata: {tasks: {x: task/entry.yaml}}",
         deeper__top="include: ../top.yaml",
     )
-    expected = {"a": 1, "data": {"tasks": {"x": {"kind": "leaf"}}}}
+    expected = {"a": 1, "data": {"init_args": {"tasks": {"x": {"weight": 2}}}}}
     assert compose([f"{folder}/deeper/top.yaml"]) == expected
     monkeypatch.chdir(folder / "task")
     assert compose(["../deeper/top.yaml"]) == expected
@@ -113,7 +114,11 @@ def test_a_second_file_changes_single_values(write):
         two="data: {tasks: {faces: {weight: 5}, hands: {train: c}}}",
     )
     assert compose([f"{folder}/one.yaml", f"{folder}/two.yaml"]) == {
-        "data": {"tasks": {"faces": {"train": "a", "weight": 5}, "clothes": {"train": "b"}, "hands": {"train": "c"}}},
+        "data": {
+            "init_args": {
+                "tasks": {"faces": {"train": "a", "weight": 5}, "clothes": {"train": "b"}, "hands": {"train": "c"}}
+            }
+        },
         "lr": 1,
     }
 

@@ -162,10 +162,10 @@ def test_a_checkpoint_never_changes_what_the_configuration_says(trained, capsys)
     words = ["fit", "--config", trained, "--ckpt_path", "run/checkpoints/last.ckpt", "--model.init_args.lr", "0.01"]
     assert main([*words, "--trainer.max_steps", "8"]) == 2
     said = capsys.readouterr().err
-    assert "model.init_args.lr: 0.001 -> 0.01" in said
-    assert "--resume.allow model.init_args.lr" in said
+    assert "model.lr: 0.001 -> 0.01" in said
+    assert "--resume.allow model.lr" in said
     assert state("run")["global_step"] == 6
-    assert main([*words, "--trainer.max_steps", "8", "--resume.allow", "model.init_args.lr"]) == 0
+    assert main([*words, "--trainer.max_steps", "8", "--resume.allow", "model.lr"]) == 0
     after = state("run")
     assert after["global_step"] == 8
     assert after["optimizer_states"][0]["param_groups"][0]["lr"] == 0.01

@@ -135,7 +135,7 @@ def test_a_changed_configuration_is_refused_with_a_diff_or_done_again(chain, cap
     chain()
     assert chain("--set", "second.model.init_args.lr=0.1") == (2, [])
     said = capsys.readouterr().err
-    assert "stage 'second' is finished with other settings than it has now: model.init_args.lr: 0.001 -> 0.1" in said
+    assert "stage 'second' is finished with other settings than it has now: model.lr: 0.001 -> 0.1" in said
     old = Path("runs/chain/second/checkpoints/last.ckpt").read_bytes()
     assert chain("--set", "second.model.init_args.lr=0.1", "--redo", "second") == (0, ["second", "export"])
     assert Path("runs/chain/second.1/checkpoints/last.ckpt").read_bytes() == old

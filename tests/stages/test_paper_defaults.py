@@ -52,7 +52,7 @@ def test_the_yaml_says_so_itself():
     """Defaults that a reader sees, not ones that come from elsewhere."""
     written = yaml.safe_load((ROOT / "configs" / "stage" / "tasks.yaml").read_text())
     named = {"lr": 1e-4, "betas": [0.9, 0.999], "weight_decay": 0.01, "warmup_steps": 0, "decay": "constant"}
-    assert {key: written["model"]["init_args"][key] for key in named} == named
+    assert {key: written["model"][key] for key in named} == named
     assert written["ema"] == {"decay": 0.9999}
 
 

@@ -170,6 +170,6 @@ def continued_offset(saved: Mapping[str, Any], here: Mapping[str, Any], *, rebas
     if differs:
         raise ConfigError(
             f"this run cannot go on from the checkpoint, its data differs: {'; '.join(differs)}. Set the old ones, or "
-            "start a new run from its weights. `data.init_args.rebase: true` allows another global batch."
+            "start a new run from its weights. `data.rebase: true` allows another global batch."
         )
     return int(saved["offset"] + saved["global_step"] * (saved["global_batch"] - here["global_batch"]))

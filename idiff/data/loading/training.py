@@ -211,7 +211,7 @@ def refuse_overlap(training: Training, evaluation: list[Part], *, warn: bool = F
             if text and not warn:
                 raise DataError(
                     f"{text} Scores on what was trained on mean nothing. `idiff data filter {own.shards.folder} --without "
-                    f"{part.shards.folder} --out DIR` takes them out; data.init_args.overlap: warn allows them."
+                    f"{part.shards.folder} --out DIR` takes them out; data.overlap: warn allows them."
                 )
             if text:
                 log.warning("%s", text)
