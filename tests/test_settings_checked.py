@@ -27,7 +27,7 @@ from idiff.stages.disturbance import Disturbance
 from idiff.tasks.captioned import Captioned
 from idiff.utils.painting import PALETTES, PaletteName
 from idiff.utils.presets import Preset
-from idiff.utils.settings import _members, parameters
+from idiff.utils.settings import alternatives, parameters
 
 NAN = float("nan")
 TASKS = [getattr(idiff.tasks, name) for name in idiff.tasks.__all__ if name != "Task"] + [Captioned]
@@ -73,7 +73,7 @@ OTHERS = [
 
 
 def literals(hint):
-    return [choice for member in _members(hint) if get_origin(member) is Literal for choice in get_args(member)]
+    return [choice for member in alternatives(hint) if get_origin(member) is Literal for choice in get_args(member)]
 
 
 def wrongs(kind):
@@ -82,7 +82,7 @@ def wrongs(kind):
         choices = literals(each.annotation)
         if choices:
             yield name, f"{choices[0]}x", choices
-        elif {int, float} & set(_members(each.annotation)) and name not in BLIND:
+        elif {int, float} & set(alternatives(each.annotation)) and name not in BLIND:
             yield name, NAN, []
 
 
@@ -172,7 +172,7 @@ def test_names_that_types_list_are_those_that_exist():
 def test_no_class_of_a_configuration_with_a_closed_set_is_left_out():
     """A new class whose settings are of a closed set has to stand in the tables above."""
     closed = {
-        kind for kind in sections._classes() if any(literals(each.annotation) for each in parameters(kind).values())
+        kind for kind in sections.classes() if any(literals(each.annotation) for each in parameters(kind).values())
     }
     ours = {kind for kind in closed if kind.__module__.startswith("idiff.")}
     bases = {kind for kind in ours if any(issubclass(one, kind) or issubclass(kind, one) for one in PLAIN + OTHERS)}

@@ -65,7 +65,7 @@ ROOT_HINT = _RootHint()
 
 
 def _file(value: Mapping[str, Any]) -> dict[str, Any]:
-    hints = _objects()
+    hints = _objects(value)
     if TASK in value:  # a file under configs/task
         return dict(_object(value, (_entry(),)))
     return {
@@ -111,7 +111,7 @@ def _with_task(entry: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, 
 
 def completed(config: dict[str, Any]) -> dict[str, Any]:
     """A merged configuration with what only its whole can tell: classes by type, `defaults` and `root` of a mixture."""
-    hints = _objects()
+    hints = _objects(config)
     config = {key: _completed(item, hints[key], fill=False) if key in hints else item for key, item in config.items()}
     data = config.get("data")
     if not (isinstance(data, dict) and isinstance(data.get(ARGUMENTS), dict)):
@@ -206,9 +206,10 @@ def _ours(kind: type) -> bool:
     return kind.__module__.startswith("idiff.")
 
 
-def _objects() -> dict[str, Any]:
-    """Sections that hold one object of a class that `class_path` names -> its base class."""
-    return {key: kind for key, kind in sections().items() if key in {"model", "data"}}
+def _objects(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a configuration that hold an object of a class that `class_path` names -> its base class."""
+    there = {"model", "data"} & set(config)  # the classes are imported only where there is something to look up
+    return {key: sections()[key] for key in there}
 
 
 def _entry() -> type:

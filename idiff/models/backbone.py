@@ -34,6 +34,9 @@ from idiff.types import Batch
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import FREE, WEIGHTS
 
+PRETRAINED = "pretrained"
+"""Stands for the U-Net of the model that `pretrained` names, where it names one."""
+
 CHANGED = 1e-3
 """Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
 
@@ -48,8 +51,9 @@ class LatentDiffusion(nn.Module):
         autoencoder: trained; kept frozen here. None: that of `pretrained`.
         text: trained with the U-Net where it was built from a config, frozen where it has weights. None: that of `pretrained`.
         unet: arguments of `diffusers.UNet2DConditionModel`; channels and context width are filled in.
-        unet_weights: folder of a U-Net to start from. A text-to-image U-Net is widened with zeros where a source is asked. With
-            `unet` beside it, which then names what is other, attention blocks are added that start silent.
+        unet_weights: folder of a U-Net to start from; null: a new one. A text-to-image U-Net is widened with zeros where the model
+            takes a source. With `unet` beside it, which then overrides the loaded config, attention blocks are added that start
+            silent.
         objective: what is trained, and how it is sampled.
         with_source: whether there is a source picture.
         sample_seed: seed of every picture that `edit` samples.
@@ -67,7 +71,7 @@ class LatentDiffusion(nn.Module):
         autoencoder: Autoencoder | None = None,
         text: TextEncoder | None = None,
         unet: dict[str, Any] | None = None,
-        unet_weights: Annotated[str | None, WEIGHTS] = None,
+        unet_weights: Annotated[str | None, WEIGHTS] = PRETRAINED,
         objective: Objective | None = None,
         with_source: bool = True,
         sample_seed: int = 0,
@@ -77,7 +81,7 @@ class LatentDiffusion(nn.Module):
         super().__init__()
         autoencoder = Autoencoder(weights=pretrained) if autoencoder is None else autoencoder
         text = TextEncoder(weights=pretrained) if text is None else text
-        unet_weights = pretrained if unet_weights is None else unet_weights
+        unet_weights = pretrained if unet_weights == PRETRAINED else unet_weights
         if autoencoder.reference is None:
             raise ConfigError(
                 "the autoencoder has no weights: a latent diffusion model needs a trained one. Set model.backbone.pretrained to a "

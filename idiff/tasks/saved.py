@@ -89,6 +89,9 @@ def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
     task = entry.get("task") if isinstance(entry, dict) else None
     if not (isinstance(task, str) or (isinstance(task, dict) and "class_path" in task)):
         raise ConfigError(f"{path} describes no task: expected `task:` with a `class_path`, as under configs/task.")
+    if isinstance(task, dict):  # arguments may stand beside the class
+        beside = {key: value for key, value in task.items() if key not in {"class_path", "init_args"}}
+        entry |= {"task": {"class_path": task["class_path"], "init_args": (task.get("init_args") or {}) | beside}}
     return _build(path.stem, entry, changes)
 
 
