@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.checks import check_choice, check_number
-from idiff.decoders import query_colors
+from idiff.checks import check_number
 from idiff.errors import ConfigError
 from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
-from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import most_frequent
-from idiff.tasks.common.choices import fitting, named_square, prompts, shown_class
-from idiff.tasks.common.examples import named_shapes
-from idiff.tasks.common.objects import categories_of, known_parts
-from idiff.tasks.common.origin import origin
-from idiff.tasks.common.view import (
-    ASKED,
-    Ask,
-    View,
-    build_augment,
-    build_decoder,
-    check_share,
-    check_size,
-    look,
-    matrix_list,
-    needed_words,
-)
-from idiff.tasks.instructions import InstructionBank, Phrasings, Template
-from idiff.transforms.frames import frame_crop, frame_whole
+from idiff.tasks.common.examples import object_shapes
+from idiff.tasks.common.masks import named_square
+from idiff.tasks.common.objects import categories_of, known_parts, shown_class
+from idiff.tasks.common.prompts import fitting, prompts
+from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.instructions import Template
+from idiff.tasks.region import ClassRegionTask
+from idiff.transforms.frames import frame_whole
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
-from idiff.utils.settings import READING
 from idiff.utils.text import name_words
 
-_ALL_CLASSES = 20
 
-
-class ImageClassification(Task):
+class ImageClassification(ClassRegionTask):
     """Name a few classes, each with a colour; paint a square in the middle of the picture in the colour of the right one.
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 4.5 (classification is one of the tasks that
@@ -57,87 +43,40 @@ class ImageClassification(Task):
     `meta["categories"]`.
 
     Args:
-        size: side of the model's picture in pixels.
-        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
-        transparency: the share of the picture that shows through the square, in [0, 1).
-        square: side of the square as a share of the picture's, in (0, 1].
+        square: side of the square as a share of the image's, in (0, 1].
         classes_per_prompt: most classes that one prompt names, 2 to the number of colours.
-        negatives: how often training names no class that is right; the target is the source then.
-        flip: how often training mirrors the picture.
-        crop: training draws a crop along the long side; otherwise it sees the whole picture.
-        ask: which classes evaluation asks for: `all`, in as many prompts as it takes, none of which knows of the others;
-            `present`: one prompt with the right class and others chosen by key, so that chance is one over their number;
-            `auto`, which is `all` for up to 20 classes.
-        min_score: a class whose square has a lower mean score is not there; 0 takes all: the highest score wins.
-        instructions: file of templates with {choices}, a bar, and a clause with {object} and {color}; None: the built-in ones.
-        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []: none.
-        decoder: name of the decoder.
-        decoder_args: its arguments; None: the task's default.
-        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        options: arguments of `ClassRegionTask` and `RegionTask`. `negatives`: how often training names no class that is right.
+            `ask`: with `all`, evaluation names the classes in as many prompts as it takes, none of which knows of the others; with
+            `present`, in one prompt the right class and others chosen by key, so that chance is one over their number.
 
     Raises:
         ConfigError: an argument that cannot be used.
     """
 
     kind = "classification"
-    unit = "picture"
     headline = "accuracy"
 
-    def __init__(
-        self,
-        size: int = 64,
-        palette: painting.PaletteName = "saturated",
-        transparency: float = 0.3,
-        square: float = 0.5,
-        classes_per_prompt: int = 4,
-        negatives: float = 0.2,
-        flip: float = 0.5,
-        crop: bool = True,
-        ask: Annotated[Ask, READING] = "auto",
-        min_score: Annotated[float, READING] = 0.0,
-        instructions: str | None = None,
-        augment: list[dict[str, Any]] | None = None,
-        decoder: Annotated[str, READING] = "color",
-        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        phrasings: Annotated[Phrasings, READING] = "seen",
-    ) -> None:
-        check_choice("ask", ask, Ask)
-        self.size = check_size(size)
-        self.colors = painting.palette(palette)
-        if not 2 <= classes_per_prompt <= len(self.colors):
-            raise ConfigError(
-                f"{classes_per_prompt=} must lie between 2 and the {len(self.colors)} colours of '{palette}'."
-            )
-        check_number("classes_per_prompt", classes_per_prompt, whole=True)
+    def __init__(self, *, square: float = 0.5, classes_per_prompt: int = 4, **options: Any) -> None:
+        super().__init__(**options)
         check_number("square", square, least=0, most=1)
-        if not 1 <= round(square * size) <= size:
-            raise ConfigError(f"{square=} of {size} px must be 1 px to all of it.")
-        self.transparency = painting.check_transparency(transparency)
-        start = (size - round(square * size)) // 2
-        self.square = slice(start, start + round(square * size))
-        self.most, self.crop, self.ask = classes_per_prompt, crop, ask
-        self.negatives, self.flip = check_share("negatives", negatives), check_share("flip", flip)
-        self.min_score = check_share("min_score", min_score)
-        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
-        self.augment = build_augment(augment)
-        self.decoder = build_decoder(decoder, decoder_args, default={})
+        side = round(square * self.size)
+        if not 1 <= side <= self.size:
+            raise ConfigError(f"{square=} of {self.size} px must be 1 px to all of it.")
+        start = (self.size - side) // 2
+        self.square = slice(start, start + side)
+        self.most = self._check_colors("classes_per_prompt", classes_per_prompt, least=2)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw classes, colours and a sentence, and paint. See `Task.encode`."""
         right, others = shown_class(sample)
-        original, mirror = (sample.image.shape[0], sample.image.shape[1]), train and rng.random() < self.flip
-        frame = (
-            frame_crop(original, self.size, rng, mirror=mirror)
-            if train and self.crop
-            else frame_whole(original, self.size, mirror=mirror)
-        )
-        view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng)
+        view = self._look(sample, rng, train=train)
         wrong, template = rng.permutation(others).tolist(), self.bank.draw(rng)
         without = right is None or (rng.random() < self.negatives and len(wrong) > 0)
         count = int(rng.integers(2, self.most + 1))
         chosen = wrong[:count] if without else [right, *wrong[: count - 1]]
         colors = rng.permutation(list(self.colors)).tolist()
-        chosen = fitting(chosen, lambda some: self._ask(sample, some, colors, template), key=sample.key)
+        asking = partial(self._ask, sample, colors=colors, template=template)
+        chosen = fitting(chosen, asking, key=sample.key, field="meta.categories")
         chosen = [chosen[place] for place in rng.permutation(len(chosen)).tolist()]
         parts = known_parts(sample, view.matrix, self.size)
         return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, template=template, parts=parts)
@@ -146,14 +85,15 @@ class ImageClassification(Task):
         """The classes, in an order and in colours that hang on the key alone. See `Task.queries`."""
         right, others = shown_class(sample)
         group, total = f"{sample.key}/{item}", len(categories_of(sample))
-        ask = self.ask if self.ask != "auto" else "present" if total > _ALL_CLASSES else "all"
+        ask = self._asks(total)
         order = sorted(others, key=lambda index: hash64("choice", sample.key, index))
         if right is not None:
             order = [right, *(order[: self.most - 1] if ask == "present" else order)]
         order.sort(key=lambda index: hash64("place", sample.key, index))
         view = look(sample.image, frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), self.size)
         template, colors = self.bank.asking(group), list(self.colors)
-        asked = prompts(order, self.most, lambda some: self._ask(sample, some, colors, template), key=sample.key)
+        asking = partial(self._ask, sample, colors=colors, template=template)
+        asked = prompts(order, self.most, asking, key=sample.key, field="meta.categories")
         parts = known_parts(sample, view.matrix, self.size)
         triplets = [
             self._paint(sample, group, view, chosen, colors=colors, template=template, parts=parts) for chosen in asked
@@ -172,9 +112,7 @@ class ImageClassification(Task):
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """The mean score of each named class's colour in the square. See `Task.decode`."""
-        colors = query_colors([query["rgbs"] for query in queries], edited)
-        scores = self.decoder.scores(edited, rendered, colors, self.transparency)
-        means = scores[..., self.square, self.square].mean(dim=(2, 3))
+        means = self._scores(edited, rendered, queries)[..., self.square, self.square].mean(dim=(2, 3))
         found = []
         for query, row in zip(queries, means.tolist(), strict=True):
             named = dict(zip(query["indices"], row[: len(query["indices"])], strict=True))
@@ -211,11 +149,9 @@ class ImageClassification(Task):
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
         """Filled shapes on a noisy background, one of which is the largest. See `Task.example`."""
-        drawn = named_shapes(rng)
-        facts = {"instances": drawn.annotation["instances"]}
-        return Sample("example", drawn.image, facts, meta={"categories": ["disc", "square", "bar", "wedge"]})
+        return object_shapes(rng)
 
-    def _ask(self, sample: Sample, chosen: Sequence[int], colors: Sequence[str], template: Template) -> str:
+    def _ask(self, sample: Sample, chosen: Sequence[int], *, colors: Sequence[str], template: Template) -> str:
         """The instruction that names classes, each with the colour of its place."""
         names = categories_of(sample)
         parts = [
@@ -241,25 +177,19 @@ class ImageClassification(Task):
         mask[self.square, self.square] = right in chosen
         color = self.colors[used[chosen.index(right)] if right in chosen else used[0]]
         names = categories_of(sample)
+        asked = {
+            "indices": list(chosen),
+            "names": [name_words(names[index]) for index in chosen],
+            "classes": len(names),
+            "colors": used,
+            "rgbs": [list(self.colors[one]) for one in used],
+        }
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
-            instruction=self._ask(sample, chosen, used, template),
+            instruction=self._ask(sample, chosen, colors=used, template=template),
             target=painting.blend(view.source, mask, color, self.transparency),
-            query={
-                "task": self.kind,
-                "key": sample.key,
-                "group": group,
-                "indices": list(chosen),
-                "names": [name_words(names[index]) for index in chosen],
-                "classes": len(names),
-                "colors": used,
-                "rgbs": [list(self.colors[one]) for one in used],
-                "transparency": self.transparency,
-                "warp": matrix_list(view.matrix),
-                "size": [int(side) for side in sample.image.shape[:2]],
-                "origin": origin(sample),
-            },
+            query=self._query(sample, asked, group=group, view=view),
             annotation={"key": sample.key, "category": right},
             answer=mask.float()[None],
             parts=parts,

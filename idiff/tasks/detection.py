@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.checks import check_choice, check_number
+from idiff.checks import check_number
 from idiff.metrics import BoxAP
-from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import median_boxes
-from idiff.tasks.common.examples import named_shapes
-from idiff.tasks.common.masks import mask_prediction, original_scores, region_scores
+from idiff.tasks.common.examples import object_shapes
+from idiff.tasks.common.masks import mask_prediction, original_scores
 from idiff.tasks.common.objects import (
     Thing,
     absent_category,
@@ -28,21 +27,10 @@ from idiff.tasks.common.objects import (
     regions,
     things_of,
 )
-from idiff.tasks.common.origin import origin
 from idiff.tasks.common.skeleton import image_id
-from idiff.tasks.common.view import (
-    ASKED,
-    Ask,
-    View,
-    build_augment,
-    build_decoder,
-    check_share,
-    check_size,
-    look,
-    matrix_list,
-    needed_words,
-)
-from idiff.tasks.instructions import InstructionBank, Phrasings, Template
+from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.instructions import Template
+from idiff.tasks.region import ClassRegionTask
 from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import chain, warp_labels
 from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth
@@ -50,10 +38,8 @@ from idiff.utils import painting
 from idiff.utils.settings import READING
 from idiff.utils.text import name_words
 
-_ALL_CLASSES = 20
 
-
-class ObjectDetection(Task):
+class ObjectDetection(ClassRegionTask):
     """Paint all objects of one class in one colour; each connected painted region is one object, its extremes are the box.
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]; boxes (N, 6) float32: x, y, w, h, score, class index. Source:
@@ -62,62 +48,23 @@ class ObjectDetection(Task):
     objects of one class touch, a gap is left between them, so that they stay apart.
 
     Args:
-        size: side of the model's picture in pixels.
-        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
-        transparency: the share of the picture that shows through the mask, in [0, 1); the paper's is 0.5.
-        gap: pixels of the model's picture left unpainted between objects that touch; 0: none. Measured behind a small autoencoder
+        gap: pixels of the model's image left unpainted between objects that touch; 0: none. Measured behind a small autoencoder
             at 64 px, 241 drawn objects: the painted truth scores 0.747, 0.753, 0.787 ap with 0, 1, 2 pixels.
-        negatives: how often training asks for a class that is nowhere in the picture; the target is the source then.
-        flip: how often training mirrors the picture.
-        crop: training draws a crop along the long side that keeps the asked objects whole; otherwise it sees the whole picture.
-        ask: which classes evaluation asks for: `all`; `present` (those in the picture and one absent class, chosen by key);
-            `auto`, which is `all` for up to 20 classes.
         min_pixels: regions with fewer of the model's pixels are specks, not objects.
-        min_score: regions with a lower mean score are no objects; 0 takes all.
-        instructions: file of templates with the slots {object} and {color}; None: the built-in ones.
-        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []: none.
-        decoder: name of the decoder.
-        decoder_args: its arguments; None: the task's default.
-        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        options: arguments of `ClassRegionTask` and `RegionTask`; `crop` keeps the asked objects whole.
 
     Raises:
         ConfigError: an argument that cannot be used.
     """
 
     kind = "detection"
-    unit = "picture"
     headline = "ap"
 
-    def __init__(
-        self,
-        size: int = 64,
-        palette: painting.PaletteName = "saturated",
-        transparency: float = 0.3,
-        gap: int = 2,
-        negatives: float = 0.2,
-        flip: float = 0.5,
-        crop: bool = True,
-        ask: Annotated[Ask, READING] = "auto",
-        min_pixels: Annotated[int, READING] = 8,
-        min_score: Annotated[float, READING] = 0.0,
-        instructions: str | None = None,
-        augment: list[dict[str, Any]] | None = None,
-        decoder: Annotated[str, READING] = "color",
-        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        phrasings: Annotated[Phrasings, READING] = "seen",
-    ) -> None:
-        check_choice("ask", ask, Ask)
-        self.size = check_size(size)
+    def __init__(self, *, gap: int = 2, min_pixels: Annotated[int, READING] = 8, **options: Any) -> None:
+        super().__init__(**options)
         check_number("min_pixels", min_pixels, least=1)
-        check_number("gap", gap, least=0, most=size // 8, whole=True)
-        self.colors = painting.palette(palette)
-        self.transparency = painting.check_transparency(transparency)
-        self.gap, self.min_pixels, self.crop, self.ask = gap, min_pixels, crop, ask
-        self.negatives, self.flip = check_share("negatives", negatives), check_share("flip", flip)
-        self.min_score = check_share("min_score", min_score)
-        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
-        self.augment = build_augment(augment)
-        self.decoder = build_decoder(decoder, decoder_args, default={})
+        check_number("gap", gap, least=0, most=self.size // 8, whole=True)
+        self.gap, self.min_pixels = gap, min_pixels
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw a class and a colour, and paint. See `Task.encode`."""
@@ -133,7 +80,7 @@ class ObjectDetection(Task):
         if train and rng.random() < self.flip:
             frame = chain(frame, np.array([[-1.0, 0.0, self.size - 1.0], [0.0, 1.0, 0.0]]))
         view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=numbers)
-        color = list(self.colors)[int(rng.integers(len(self.colors)))]
+        color = self._color(rng)
         return self._paint(
             sample, f"{sample.key}/{item}", view, things, chosen, color=color, template=self.bank.draw(rng)
         )
@@ -141,7 +88,7 @@ class ObjectDetection(Task):
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One prompt a class, all in the palette's colour that differs most from the picture. See `Task.queries`."""
         things, total = things_of(sample), len(categories_of(sample))
-        ask = self.ask if self.ask != "auto" else "present" if total > _ALL_CLASSES else "all"
+        ask = self._asks(total)
         present = {thing.category for thing in things}
         wanted = set(range(total)) if ask == "all" else {*present, absent_category(sample.key, total, present)} - {None}
         frame, group = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), f"{sample.key}/{item}"
@@ -160,7 +107,7 @@ class ObjectDetection(Task):
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask of all its objects a query, in the model's pixels. See `Task.decode`."""
-        scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
+        scores = self._scores(edited, rendered, queries)[:, 0]
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
@@ -200,9 +147,7 @@ class ObjectDetection(Task):
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
         """Filled shapes on a noisy background. See `Task.example`."""
-        drawn = named_shapes(rng)
-        facts = {"instances": drawn.annotation["instances"]}
-        return Sample("example", drawn.image, facts, meta={"categories": ["disc", "square", "bar", "wedge"]})
+        return object_shapes(rng)
 
     def _paint(
         self,
@@ -220,29 +165,22 @@ class ObjectDetection(Task):
         mask = torch.from_numpy(apart(np.where(view.labels == VOID, 0, view.labels).astype(np.uint8), self.gap))
         names = categories_of(sample)
         name = name_words(names[index])
-        query: dict[str, Any] = {
-            "task": self.kind,
-            "key": sample.key,
-            "group": group,
+        asked: dict[str, Any] = {
             "class": index,
             "name": name,
             "classes": len(names),
             "image_id": image_id(sample),
             "color": color,
             "rgb": list(self.colors[color]),
-            "transparency": self.transparency,
-            "warp": matrix_list(view.matrix),
-            "size": [int(side) for side in sample.image.shape[:2]],
-            "origin": origin(sample),
         }
         if "category_ids" in sample.meta:
-            query["category_ids"] = list(sample.meta["category_ids"])
+            asked["category_ids"] = list(sample.meta["category_ids"])
         return Triplet(
             key=f"{group}/{index}",
             source=view.source,
             instruction=template.fill([{"object": name, "color": color}]),
             target=painting.blend(view.source, mask, self.colors[color], self.transparency),
-            query=query,
+            query=self._query(sample, asked, group=group, view=view),
             annotation={
                 "key": sample.key,
                 "boxes": [[*thing.box, float(thing.category)] for thing in things if thing.box is not None],

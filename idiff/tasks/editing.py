@@ -18,8 +18,7 @@ from idiff.errors import BadSampleError
 from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.tasks.base import Task
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
-from idiff.tasks.common.origin import origin
-from idiff.tasks.common.view import ASKED, check_size, look, matrix_list, needed_words
+from idiff.tasks.common.view import ASKED, check_size, look, needed_words, query_of
 from idiff.transforms.frames import frame_whole
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -66,8 +65,7 @@ class InstructEditing(Task):
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Both pictures whole, and the given sentence; of several, training draws one. See `Task.encode`."""
         target, instruction = given_target(sample), _sentence(sample, rng if train else None)
-        original = (sample.image.shape[0], sample.image.shape[1])
-        matrix = frame_whole(original, self.size)
+        matrix = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size)
         group = f"{sample.key}/{item}"
         return Triplet(
             key=f"{group}/0",
@@ -75,14 +73,7 @@ class InstructEditing(Task):
             instruction=instruction,
             target=look(target, matrix, self.size).source,
             rejected=None if sample.rejected is None else look(_worse(sample), matrix, self.size).source,
-            query={
-                "task": self.kind,
-                "key": sample.key,
-                "group": group,
-                "warp": matrix_list(matrix),
-                "size": list(original),
-                "origin": origin(sample),
-            },
+            query=query_of(sample, {}, task=self.kind, group=group, matrix=matrix),
             annotation={
                 "key": sample.key,
                 "source": sample.image,

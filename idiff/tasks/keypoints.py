@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import cv2
@@ -20,11 +21,18 @@ from idiff.metrics import PCK, KeypointAP
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import mean_pose
 from idiff.tasks.common.examples import figure
-from idiff.tasks.common.joint_prompts import fitting, prompts
-from idiff.tasks.common.origin import origin
-from idiff.tasks.common.scored_joints import check_scored, scored_joints
-from idiff.tasks.common.skeleton import Person, asked_person, image_id, named_joints, person, swap_sides
-from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, look, matrix_list
+from idiff.tasks.common.prompts import fitting, prompts
+from idiff.tasks.common.skeleton import (
+    Person,
+    asked_person,
+    check_scored,
+    image_id,
+    named_joints,
+    person,
+    scored_joints,
+    swap_sides,
+)
+from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, look, query_of
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
@@ -135,7 +143,8 @@ class KeypointDetection(Task):
         chosen = [int(index) for index in rng.choice(pool, count, replace=False)]
         colors = [list(self.colors)[int(index)] for index in rng.choice(len(self.colors), count, replace=False)]
         template = self.bank.draw(rng)
-        kept = fitting(chosen, lambda some: _ask(who, some, colors, template), key=sample.key)
+        asking = partial(_ask, who, colors=colors, template=template)
+        kept = fitting(chosen, asking, key=sample.key, field="skeleton.joints", what="joint")
         triplet = self._paint(sample, item, who, view, joints, chosen=kept, colors=colors, template=template)
         triplet.query["split"] = len(chosen) - len(kept)
         return triplet
@@ -149,7 +158,8 @@ class KeypointDetection(Task):
         assert view.points is not None
         joints, colors = self._seen(who, view.points, view.matrix), list(self.colors)
         template, most = self.bank.asking(f"{sample.key}/{item}"), min(self.joints_per_prompt, len(colors))
-        asked = prompts(len(joints), most, lambda some: _ask(who, some, colors, template), key=sample.key)
+        order, asking = range(len(joints)), partial(_ask, who, colors=colors, template=template)
+        asked = prompts(order, most, asking, key=sample.key, field="skeleton.joints", what="joint")
         triplets = [
             self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=template)
             for chosen in asked
@@ -248,11 +258,23 @@ class KeypointDetection(Task):
         answer = torch.zeros(MOST, self.size, self.size)
         answer[painted] = painting.disc_maps(places, (self.size, self.size), self.radius).float()
         group = f"{sample.key}/{item}"
-        height, width = sample.image.shape[:2]
+        asked = {
+            "category": who.category,
+            "category_id": who.category_id,
+            "image_id": image_id(sample),
+            "joints": [who.names[index] for index in chosen],
+            "indices": chosen,
+            "total": len(who.names),
+            "colors": colors,
+            "rgbs": rgbs,
+            "transparency": self.transparency,
+            "box": list(who.box),
+        }
+        entry = sample.annotation["instances"][item]
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
-            instruction=_ask(who, chosen, colors, template),
+            instruction=_ask(who, chosen, colors=colors, template=template),
             target=painting.discs(
                 view.source,
                 places,
@@ -260,38 +282,18 @@ class KeypointDetection(Task):
                 radius=self.radius,
                 transparency=self.transparency,
             ),
-            query={
-                "task": self.kind,
-                "key": sample.key,
-                "group": group,
-                "category": who.category,
-                "category_id": who.category_id,
-                "image_id": image_id(sample),
-                "joints": [who.names[index] for index in chosen],
-                "indices": chosen,
-                "total": len(who.names),
-                "colors": colors,
-                "rgbs": rgbs,
-                "transparency": self.transparency,
-                "box": list(who.box),
-                "warp": matrix_list(view.matrix),
-                "size": [height, width],
-                "origin": origin(sample, sample.annotation["instances"][item]),
-            },
+            query=query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=entry),
             annotation={
                 "key": sample.key,
                 "joints": who.joints,
-                "box": who.box,
-                "area": who.area,
-                "sigmas": who.sigmas,
-                "names": who.names,
+                **{name: getattr(who, name) for name in ("box", "area", "sigmas", "names")},
             },
             answer=answer,
             parts=named_joints(who.names, joints, self.size, radius=self.radius),
         )
 
 
-def _ask(who: Person, chosen: Sequence[int], colors: Sequence[str], template: Template) -> str:
+def _ask(who: Person, chosen: Sequence[int], *, colors: Sequence[str], template: Template) -> str:
     """The instruction for joints, each in the colour of its place."""
     names = [who.names[index] for index in chosen]
     return template.fill([{"joint": name, "color": color} for name, color in zip(names, colors, strict=False)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,37 +12,22 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
-from idiff.errors import BadSampleError
 from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
-from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import everything
 from idiff.tasks.common.examples import named_shapes
-from idiff.tasks.common.masks import mask_prediction, original_scores, region_scores, sure_regions, tint
-from idiff.tasks.common.origin import origin
-from idiff.tasks.common.phrases import speaks_of_place
-from idiff.tasks.common.view import (
-    ASKED,
-    View,
-    build_augment,
-    build_decoder,
-    check_picture,
-    check_share,
-    check_size,
-    look,
-    matrix_list,
-    needed_words,
-)
-from idiff.tasks.instructions import InstructionBank, Phrasings, Template
+from idiff.tasks.common.masks import mask_prediction, original_scores, sure_regions, tint
+from idiff.tasks.common.objects import named_objects
+from idiff.tasks.common.phrases import referred, speaks_of_place
+from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.instructions import Template
+from idiff.tasks.region import RegionTask
 from idiff.transforms.frames import frame_keeping, frame_whole
-from idiff.transforms.geometry import Matrix, warp_labels
-from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
+from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
-from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.settings import READING
-from idiff.utils.text import name_words, normalise_prompt
 
 
-class ReferringSegmentation(Task):
+class ReferringSegmentation(RegionTask):
     """Paint the objects that a phrase names in one colour; read the mask back from the colour.
 
     A phrase may name one object, several, or none; for none the target is the source. Shapes: pictures (3, H, W) float32
@@ -56,19 +41,10 @@ class ReferringSegmentation(Task):
     Nor may an augmentation change colours, which phrases name, or places: there is none unless it is asked for.
 
     Args:
-        size: side of the model's picture in pixels.
-        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
-        transparency: the share of the picture that shows through the mask, in [0, 1); the paper's is 0.5.
-        crop: train on random crops, as above; otherwise on the whole picture.
         min_pixels: how many of the model's pixels must be painted for anything to count as named; fewer are specks, and
             the answer is empty. Measured at 64 px behind a small autoencoder: errors of up to 20 dB leave at most 4 specks
-            in a picture that was not painted; the smallest target of the drawn scenes has 58 pixels.
-        min_score: a region whose mean score is lower is no answer, either; 0 takes all.
-        instructions: file of templates with the slots {object} and {color}; None: the built-in ones.
-        augment: albumentations transforms of training, each `{name: ..., arguments}`; None or []: none.
-        decoder: name of the decoder.
-        decoder_args: its arguments; None: the task's default.
-        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+            in an image that was not painted; the smallest target of the drawn scenes has 58 pixels.
+        options: arguments of `RegionTask`; `crop` as above.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -78,35 +54,19 @@ class ReferringSegmentation(Task):
     unit = "phrases"
     headline = "ciou"
 
-    def __init__(
-        self,
-        size: int = 64,
-        palette: painting.PaletteName = "saturated",
-        transparency: float = 0.3,
-        min_pixels: Annotated[int, READING] = 8,
-        min_score: Annotated[float, READING] = 0.0,
-        instructions: str | None = None,
-        augment: list[dict[str, Any]] | None = None,
-        decoder: Annotated[str, READING] = "color",
-        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        phrasings: Annotated[Phrasings, READING] = "seen",
-        crop: bool = True,
-    ) -> None:
+    default_augment = ()
+    default_decoder_args: ClassVar[dict[str, Any]] = {"smooth": 3}
+
+    def __init__(self, *, min_pixels: Annotated[int, READING] = 8, **options: Any) -> None:
+        super().__init__(**options)
         check_number("min_pixels", min_pixels, least=1)
-        self.size = check_size(size)
-        self.colors = painting.palette(palette)
-        self.transparency = painting.check_transparency(transparency)
-        self.min_pixels, self.crop = min_pixels, crop
-        self.min_score = check_share("min_score", min_score)
-        self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
-        self.augment = build_augment(augment or [])
-        self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
+        self.min_pixels = min_pixels
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw a colour and a sentence, and paint. See `Task.encode`."""
         text, mask = referred(sample, item)
         view = self._look(sample, mask, text, rng=rng if train else None)
-        color = list(self.colors)[int(rng.integers(len(self.colors)))]
+        color = self._color(rng)
         return self._paint(sample, item, view, text, mask, color=color, template=self.bank.draw(rng))
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
@@ -123,7 +83,7 @@ class ReferringSegmentation(Task):
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask a query, in the model's pixels; empty where it is a speck or unsure. See `Task.decode`."""
-        scores = region_scores(edited, rendered, queries, decoder=self.decoder, transparency=self.transparency)
+        scores = self._scores(edited, rendered, queries)[:, 0]
         scores = sure_regions(scores, pixels=self.min_pixels, score=self.min_score)
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
@@ -178,85 +138,19 @@ class ReferringSegmentation(Task):
         """Paint what is named into a view, and write down what was asked and what is true."""
         assert view.labels is not None
         named = torch.from_numpy(view.labels == 1)
-        group = f"{sample.key}/{item}"
+        group, entry = f"{sample.key}/{item}", sample.annotation["phrases"][item]
+        asked = {"phrase": text, "color": color, "rgb": list(self.colors[color])}
         return Triplet(
             key=group,
             source=view.source,
             instruction=template.fill([{"object": text, "color": color}]),
             target=painting.blend(view.source, named, self.colors[color], self.transparency),
-            query={
-                "task": self.kind,
-                "key": sample.key,
-                "group": group,
-                "phrase": text,
-                "color": color,
-                "rgb": list(self.colors[color]),
-                "transparency": self.transparency,
-                "warp": matrix_list(view.matrix),
-                "size": [int(side) for side in mask.shape],
-                "origin": origin(sample, sample.annotation["phrases"][item]),
-            },
+            query=self._query(sample, asked, group=group, view=view, entry=entry),
             annotation={
                 "key": sample.key,
                 "mask": mask,
-                "held_out": bool(sample.annotation["phrases"][item].get("held_out", False)),
+                "held_out": bool(entry.get("held_out", False)),
             },
             answer=named.float()[None],
             parts=named_objects(sample, view.matrix, self.size),
         )
-
-
-def referred(sample: Sample, item: int) -> tuple[str, NDArray[np.bool_]]:
-    """Read one entry of `annotation["phrases"]`: its words, and the union of the objects it names.
-
-    Objects may overlap: a pixel in several of them belongs to the union (adding masks up would leave holes).
-
-    Returns:
-        the phrase, and bool (H, W) in the picture's pixels, empty where nothing is named.
-
-    Raises:
-        BadSampleError: the picture, the phrase, or a named object's mask is missing or does not fit.
-    """
-    check_picture(sample)
-    phrases, instances = (sample.annotation.get(name) for name in ("phrases", "instances"))
-    if not isinstance(phrases, Sequence) or not 0 <= item < len(phrases):
-        count = len(phrases) if isinstance(phrases, Sequence) else "no"
-        raise BadSampleError(sample.key, "annotation.phrases", f"got {count} phrases, expected number {item}")
-    where, phrase = f"annotation.phrases[{item}]", phrases[item]
-    text = normalise_prompt(str(phrase.get("text", "")))
-    if not text:
-        raise BadSampleError(sample.key, f"{where}.text", f"got {phrase.get('text')!r}, expected words")
-    named = phrase.get("instances")
-    known = len(instances) if isinstance(instances, Sequence) else 0
-    if not isinstance(named, Sequence) or not all(type(index) is int and 0 <= index < known for index in named):
-        reason = f"got {named!r}, expected a list of indices of the {known} instances; an empty one where nothing fits"
-        raise BadSampleError(sample.key, f"{where}.instances", reason)
-    shape = (sample.image.shape[0], sample.image.shape[1])
-    union = np.zeros(shape, np.bool_)
-    for index in named:
-        field, mask = f"annotation.instances[{index}].mask", sample.annotation["instances"][index].get("mask")
-        try:
-            if mask_size(mask) != shape:
-                raise ValueError(f"the size is {list(mask_size(mask))}, expected {list(shape)} as the picture")
-            union |= decode_mask(mask)
-        except ValueError as error:
-            raise BadSampleError(sample.key, field, str(error)) from None
-    return text, union
-
-
-def named_objects(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
-    """What all of a picture shows, where the set says that its instances are all there is.
-
-    Args:
-        sample: `meta["categories"]` lists the names of all kinds of instance; each instance has `category` and `mask`, those in
-            front come last. Without that list nobody knows what lies beside the instances.
-        matrix: from the original to the model's pixels.
-        size: side of the model's picture.
-    """
-    categories = sample.meta.get("categories")
-    if not categories:
-        return None
-    labels = np.zeros(sample.image.shape[:2], np.uint8)
-    for instance in sample.annotation["instances"]:
-        labels[decode_mask(instance["mask"])] = 1 + categories.index(instance["category"])
-    return Parts(torch.from_numpy(warp_labels(labels, matrix, size)), ["background", *map(name_words, categories)])

@@ -15,8 +15,7 @@ from idiff.metrics import PSNR, SSIM
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
-from idiff.tasks.common.origin import origin
-from idiff.tasks.common.view import ASKED, check_share, check_size, look, matrix_list
+from idiff.tasks.common.view import ASKED, check_share, check_size, look, matrix_list, query_of
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.cover import cover, stitch
 from idiff.transforms.geometry import Matrix
@@ -124,8 +123,8 @@ class Restoration(Task):
         """Look at both pictures through each window; the truth is what all of them show together."""
         target = given_target(sample)
         original = (sample.image.shape[0], sample.image.shape[1])
-        group, warps = f"{sample.key}/{item}", [matrix_list(matrix) for matrix in windows]
-        seen = _seen([{"warp": warp} for warp in warps], original, self.size)
+        group = f"{sample.key}/{item}"
+        seen = _seen([{"warp": matrix_list(matrix)} for matrix in windows], original, self.size)
         annotation = {"key": sample.key, "source": sample.image[seen], "target": target[seen]}
         return [
             Triplet(
@@ -133,17 +132,10 @@ class Restoration(Task):
                 source=look(sample.image, matrix, self.size).source,
                 instruction=template.fill([{}]),
                 target=look(target, matrix, self.size).source,
-                query={
-                    "task": self.kind,
-                    "key": sample.key,
-                    "group": group,
-                    "warp": warp,
-                    "size": list(original),
-                    "origin": origin(sample),
-                },
+                query=query_of(sample, {}, task=self.kind, group=group, matrix=matrix),
                 annotation=annotation,
             )
-            for number, (matrix, warp) in enumerate(zip(windows, warps, strict=True))
+            for number, matrix in enumerate(windows)
         ]
 
 

@@ -4,140 +4,80 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from idiff.checks import check_choice, check_number
-from idiff.decoders import query_colors
+from idiff.checks import check_number
 from idiff.metrics import MeanClassIoU, MeanIoU
-from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import largest_class
-from idiff.tasks.common.choices import Write, fitting, prompts
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.label_map import absent_class, askable, background, labels_and_classes, own_values
 from idiff.tasks.common.legend import (
     Wording,
     Wordings,
     asked_classes,
-    check_most,
     class_predictions,
     contrasting_colors,
     draw_classes,
 )
 from idiff.tasks.common.masks import original_scores, sure_regions, tint
-from idiff.tasks.common.origin import origin
-from idiff.tasks.common.view import (
-    ASKED,
-    Ask,
-    View,
-    build_augment,
-    build_decoder,
-    check_share,
-    check_size,
-    look,
-    matrix_list,
-    needed_words,
-)
-from idiff.tasks.instructions import Phrasings
-from idiff.transforms.frames import frame_crop, frame_whole
+from idiff.tasks.common.prompts import Write, fitting, prompts
+from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.instructions import InstructionBank
+from idiff.tasks.region import ClassRegionTask
+from idiff.transforms.frames import frame_whole
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
-from idiff.utils.settings import READING
 from idiff.utils.text import name_words
 
-_ALL_CLASSES = 20
 
-
-class SemanticSegmentation(Task):
+class SemanticSegmentation(ClassRegionTask):
     """Paint all pixels of one class in one colour, or of several classes in one colour each; read masks back from the colours.
 
     Shapes: pictures (3, H, W) float32 in [-1, 1]; label map (H, W) uint8, 255 = void. Source: InstructDiffusion,
     section 3.1. A class named `background` is never asked for and counts in `miou`.
 
     Args:
-        size: side of the model's picture in pixels.
-        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
-        transparency: the share of the picture that shows through the mask, in [0, 1); the paper's is 0.5.
-        negatives: how often training asks for a class that is nowhere in the picture; the target is the source then.
         min_pixels: how many of the model's pixels a class must cover to be drawn in training.
-        flip: how often training mirrors the picture.
-        crop: training draws a crop along the long side; otherwise it sees the whole picture.
-        ask: which classes evaluation asks for: `all`; `present` (those in the picture and one absent class, chosen by
-            key); `auto`, which is `all` for up to 20 classes.
-        instructions: file of templates with the slots {object} and {color}; None: the built-in ones.
-        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []:
-            none.
-        decoder: name of the decoder.
-        decoder_args: its arguments; None: the task's default.
-        min_score: a class whose region has a lower mean score is not there; 0 takes all.
-        phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
         classes_a_prompt: most classes of one prompt, 1 to the number of colours. Training then draws 1 to as many, evaluation
             spreads all asked classes over as few prompts as hold them. A prompt of one class is worded as always.
         legend: file of templates with {legend}, a bar, and a clause with {object} and {color}, for prompts of several classes;
             None: the built-in ones.
+        options: arguments of `ClassRegionTask` and `RegionTask`.
 
     Raises:
         ConfigError: an argument that cannot be used.
     """
 
     kind = "segmentation"
-    unit = "picture"
     headline = "miou"
 
+    default_decoder_args: ClassVar[dict[str, Any]] = {"smooth": 3}
+
     def __init__(
-        self,
-        size: int = 64,
-        palette: painting.PaletteName = "saturated",
-        transparency: float = 0.3,
-        negatives: float = 0.2,
-        min_pixels: int = 16,
-        flip: float = 0.5,
-        crop: bool = True,
-        ask: Annotated[Ask, READING] = "auto",
-        instructions: str | None = None,
-        augment: list[dict[str, Any]] | None = None,
-        decoder: Annotated[str, READING] = "color",
-        decoder_args: Annotated[dict[str, Any] | None, READING] = None,
-        min_score: Annotated[float, READING] = 0.0,
-        phrasings: Annotated[Phrasings, READING] = "seen",
-        classes_a_prompt: int = 1,
-        legend: str | None = None,
+        self, *, min_pixels: int = 16, classes_a_prompt: int = 1, legend: str | None = None, **options: Any
     ) -> None:
-        check_choice("ask", ask, Ask)
+        super().__init__(**options)
         check_number("min_pixels", min_pixels, least=1)
-        self.size = check_size(size)
-        self.colors = painting.palette(palette)
-        self.transparency = painting.check_transparency(transparency)
-        self.negatives = check_share("negatives", negatives)
-        self.min_pixels, self.crop, self.ask = min_pixels, crop, ask
-        self.flip = check_share("flip", flip)
-        self.min_score = check_share("min_score", min_score)
-        self.most = check_most(classes_a_prompt, self.colors, palette)
-        self.wordings = Wordings(self.most, one=instructions, several=legend, phrasings=phrasings)
-        self.augment = build_augment(augment)
-        self.decoder = build_decoder(decoder, decoder_args, default={"smooth": 3})
+        self.min_pixels = min_pixels
+        self.most = self._check_colors("classes_a_prompt", classes_a_prompt, least=1)
+        several = InstructionBank("legend", legend, phrasings=self.phrasings) if self.most > 1 else None
+        self.wordings = Wordings(self.bank, several)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw classes and colours, and paint. See `Task.encode`."""
         labels, classes = labels_and_classes(sample)
-        original = (labels.shape[0], labels.shape[1])
-        mirror = train and rng.random() < self.flip
-        frame = (
-            frame_crop(original, self.size, rng, mirror=mirror)
-            if train and self.crop
-            else frame_whole(original, self.size, mirror=mirror)
-        )
-        view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=labels)
+        view = self._look(sample, rng, train=train, labels=labels)
         assert view.labels is not None
         chosen = draw_classes(
             askable(classes), labels, view.labels, rng,
             most=self.most, negatives=self.negatives, min_pixels=self.min_pixels,
         )  # fmt: skip
-        colors = [list(self.colors)[int(rng.integers(len(self.colors)))]]
+        colors = [self._color(rng)]
         wording = self.wordings.draw(rng)
         if len(chosen) > 1:
             colors += rng.permutation([color for color in self.colors if color not in colors]).tolist()
@@ -151,7 +91,7 @@ class SemanticSegmentation(Task):
         frame = frame_whole((labels.shape[0], labels.shape[1]), self.size)
         view = look(sample.image, frame, self.size, labels=labels)
         asked = askable(classes)
-        ask = self.ask if self.ask != "auto" else "present" if len(asked) > _ALL_CLASSES else "all"
+        ask = self._asks(len(asked))
         if ask == "present":
             wanted = {*np.unique(labels).tolist(), absent_class(sample.key, labels, classes)}
             asked = [index for index in asked if index in wanted]
@@ -175,8 +115,7 @@ class SemanticSegmentation(Task):
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
         """One mask an asked class, in the model's pixels. See `Task.decode`."""
-        colors = query_colors([query.get("rgbs") or [query["rgb"]] for query in queries], edited)
-        scores = self.decoder.scores(edited, rendered, colors, self.transparency)
+        scores = self._scores(edited, rendered, queries)
         scores = sure_regions(scores.flatten(0, 1), score=self.min_score).view_as(scores)
         return [class_predictions(query, maps) for query, maps in zip(queries, scores, strict=True)]
 
@@ -247,24 +186,17 @@ class SemanticSegmentation(Task):
         asked: dict[str, Any] = {"class": chosen[0], "name": names[0], "color": used[0], "rgb": rgbs[0]}
         if len(chosen) > 1:
             asked = {"indices": list(chosen), "names": names, "colors": used, "rgbs": rgbs}
+        asked |= {
+            "classes": len(classes),
+            "background": background(classes),
+            "values": own_values(sample, *chosen),
+        }
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
             instruction=wording.write(names, used),
             target=target,
-            query={
-                "task": self.kind,
-                "key": sample.key,
-                "group": group,
-                **asked,
-                "classes": len(classes),
-                "background": background(classes),
-                "transparency": self.transparency,
-                "warp": matrix_list(view.matrix),
-                "size": list(sample.label.shape),
-                "values": own_values(sample, *chosen),
-                "origin": origin(sample),
-            },
+            query=self._query(sample, asked, group=group, view=view),
             annotation={"key": sample.key, "labels": sample.label, "absent": absent},
             answer=masks.float(),
             parts=Parts(torch.from_numpy(view.labels), [name_words(one) for one in classes]),

@@ -6,7 +6,7 @@ import torch
 
 from idiff.errors import BadSampleError
 from idiff.tasks import KeypointDetection
-from idiff.tasks.common import joint_prompts
+from idiff.tasks.common import prompts
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 from idiff.utils.tokens import LIMIT, count_tokens
@@ -83,7 +83,7 @@ def test_training_asks_for_every_joint_sooner_or_later_and_never_in_a_prompt_tha
 
 
 def test_it_is_said_once(caplog, monkeypatch):
-    monkeypatch.setattr(joint_prompts, "_told", set())
+    monkeypatch.setattr(prompts, "_told", set())
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             KeypointDetection().queries(sample(LONG), 0)

@@ -67,6 +67,13 @@ def named_shapes(rng: np.random.Generator) -> Sample:
     return Sample(key="example", image=drawn.image, annotation={"instances": instances, "phrases": phrases})
 
 
+def object_shapes(rng: np.random.Generator) -> Sample:
+    """The image of `shapes` with its shapes as instances of a set of four classes."""
+    drawn = named_shapes(rng)
+    facts = {"instances": drawn.annotation["instances"]}
+    return Sample("example", drawn.image, facts, meta={"categories": ["disc", "square", "bar", "wedge"]})
+
+
 def figure(rng: np.random.Generator) -> Sample:
     """One stick figure of 14 joints, all visible, on a noisy background."""
     height, width = int(rng.integers(150, 200)), int(rng.integers(110, 150))

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from idiff.errors import ConfigError
 from idiff.tasks.common.masks import mask_prediction
-from idiff.tasks.instructions import InstructionBank, Phrasings, Template
+from idiff.tasks.instructions import InstructionBank, Template
 from idiff.types import VOID, Labels, Prediction
 from idiff.utils import painting
 from idiff.utils.text import name_words
@@ -31,19 +30,12 @@ class Wording:
         return template.fill(parts)
 
 
+@dataclass(frozen=True, slots=True)
 class Wordings:
-    """The sentences of a task that asks for up to `most` classes in one prompt.
+    """The sentences of a task that asks for one class or for `several` in a prompt; None: for one alone."""
 
-    Args:
-        most: most classes of one prompt; of 1, only the sentences of one class are read.
-        one: file of templates of one class; None: the built-in ones.
-        several: file of templates with {legend} and a clause with {object} and {color}; None: the built-in ones.
-        phrasings: see `InstructionBank`.
-    """
-
-    def __init__(self, most: int, *, one: str | None, several: str | None, phrasings: Phrasings) -> None:
-        self.one = InstructionBank("segmentation", one, phrasings=phrasings)
-        self.several = InstructionBank("legend", several, phrasings=phrasings) if most > 1 else None
+    one: InstructionBank
+    several: InstructionBank | None = None
 
     def draw(self, rng: np.random.Generator) -> Wording:
         """Draw sentences: training."""
@@ -52,17 +44,6 @@ class Wordings:
     def asking(self, key: str) -> Wording:
         """The sentences of evaluation for an item."""
         return Wording(self.one.asking(key), None if self.several is None else self.several.asking(key))
-
-
-def check_most(most: int, colors: Mapping[str, Any], palette: str) -> int:
-    """Return how many classes a prompt may ask for.
-
-    Raises:
-        ConfigError: none, or more than there are colours.
-    """
-    if not 1 <= most <= len(colors):
-        raise ConfigError(f"classes_a_prompt={most} must lie between 1 and the {len(colors)} colours of '{palette}'.")
-    return most
 
 
 def draw_classes(

@@ -1,40 +1,19 @@
-"""What tasks that paint one region in one colour share: reading its mask back, and tinting it for people."""
+"""What tasks that paint regions share: reading their masks back, and drawing answers for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.decoders import Decoder, query_colors
 from idiff.errors import ConfigError
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction
-
-
-def region_scores(
-    edited: Tensor,
-    rendered: Tensor,
-    queries: Sequence[Mapping[str, Any]],
-    *,
-    decoder: Decoder,
-    transparency: float,
-) -> Tensor:
-    """How sure each pixel is painted in its query's colour: float (B, H, W) in [0, 1].
-
-    Args:
-        edited: float32 (B, 3, H, W) in [-1, 1].
-        rendered: float32 (B, 3, H, W), the sources as the autoencoder renders them.
-        queries: B queries; `rgb` is the asked colour.
-        decoder: reads the colour.
-        transparency: the share of the picture that shows through.
-    """
-    colors = query_colors([[query["rgb"]] for query in queries], edited)
-    return decoder.scores(edited, rendered, colors, transparency)[:, 0]
 
 
 def sure_regions(scores: Tensor, *, pixels: int = 1, score: float = 0.0) -> Tensor:
@@ -93,4 +72,23 @@ def tint(picture: Picture, mask: NDArray[np.bool_], rgb: Sequence[int]) -> Pictu
     """
     drawn = picture.copy()
     drawn[mask] = (0.4 * picture[mask] + 0.6 * np.asarray(rgb, np.float32)).round().astype(np.uint8)
+    return drawn
+
+
+def named_square(picture: Picture, name: str, rgb: Sequence[int]) -> Picture:
+    """Lay half of a colour over a rectangle in the middle and write a name into it.
+
+    Args:
+        picture: uint8 (H, W, 3); stays as it is.
+        name: of the class.
+        rgb: 0 to 255.
+
+    Returns:
+        uint8 (H, W, 3), a new picture.
+    """
+    drawn, (height, width) = picture.copy(), picture.shape[:2]
+    rows, columns = (slice(side // 4, max(side - side // 4, 1)) for side in (height, width))
+    drawn[rows, columns] = (0.5 * drawn[rows, columns] + 0.5 * np.asarray(rgb, np.float32)).astype(np.uint8)
+    scale, thick = max(0.6, width / 160), max(1, width // 160)
+    cv2.putText(drawn, name, (width // 4, height // 2), cv2.FONT_HERSHEY_PLAIN, scale, (0, 0, 0), thick, cv2.LINE_AA)
     return drawn

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
-from idiff.tasks.referring import named_objects
-from idiff.transforms.geometry import Matrix
+from idiff.transforms.geometry import Matrix, warp_labels
 from idiff.types import VOID, Labels, Parts, Sample
 from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.seeds import hash64
+from idiff.utils.text import name_words
 
 Box = tuple[float, float, float, float]
 """x, y, w, h in pixels, as COCO has it."""
@@ -93,6 +94,29 @@ def things_of(sample: Sample) -> list[Thing]:
     return found
 
 
+def shown_class(sample: Sample) -> tuple[int | None, list[int]]:
+    """The class of the picture, None where it is said to be unknown; and the classes that it surely does not show.
+
+    Raises:
+        BadSampleError: nothing says what the picture shows.
+    """
+    names, things = categories_of(sample), things_of(sample) if "instances" in sample.annotation else []
+    right: int | None = None
+    if "category" in sample.annotation:
+        given = sample.annotation["category"]
+        if given is not None and given not in names:
+            raise BadSampleError(sample.key, "annotation.category", f"got {given!r}, expected one of meta.categories")
+        right = None if given is None else names.index(given)
+    elif things:
+        right = max(things, key=lambda thing: int(thing.mask.sum())).category  # the first of equals
+    else:
+        raise BadSampleError(
+            sample.key, "annotation.category", "got none and no instances, expected the picture's class"
+        )
+    shown = {thing.category for thing in things} | {right}
+    return right, [index for index in range(len(names)) if index not in shown]
+
+
 def filled(box: Sequence[float], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels of a picture of (height, width) whose centres lie in a box [x, y, w, h]: bool (H, W)."""
     x, y, width, height = box
@@ -116,11 +140,29 @@ def absent_category(key: str, total: int, present: set[int]) -> int | None:
 
 
 def known_parts(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
-    """What all of a picture shows, where every object has a mask; see `idiff.tasks.referring.named_objects`."""
+    """What all of a picture shows, where every object has a mask; see `named_objects`."""
     instances = sample.annotation.get("instances")
     if not instances or len(sample.meta["categories"]) >= VOID or not all("mask" in one for one in instances):
         return None
     return named_objects(sample, matrix, size)
+
+
+def named_objects(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
+    """What all of a picture shows, where the set says that its instances are all there is.
+
+    Args:
+        sample: `meta["categories"]` lists the names of all kinds of instance; each instance has `category` and `mask`, those in
+            front come last. Without that list nobody knows what lies beside the instances.
+        matrix: from the original to the model's pixels.
+        size: side of the model's picture.
+    """
+    categories = sample.meta.get("categories")
+    if not categories:
+        return None
+    labels = np.zeros(sample.image.shape[:2], np.uint8)
+    for instance in sample.annotation["instances"]:
+        labels[decode_mask(instance["mask"])] = 1 + categories.index(instance["category"])
+    return Parts(torch.from_numpy(warp_labels(labels, matrix, size)), ["background", *map(name_words, categories)])
 
 
 def numbered(things: Sequence[Thing], category: int, shape: tuple[int, ...]) -> Labels:

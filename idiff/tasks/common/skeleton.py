@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from idiff.errors import BadSampleError, ConfigError
+from idiff.errors import BadSampleError, ConfigError, unknown
 from idiff.tasks.common.view import ASKED, check_picture, needed_words
 from idiff.types import Parts, Picture, Sample
 from idiff.utils.painting import disc_maps
 from idiff.utils.seeds import hash64
+from idiff.utils.sigmas import TABLES
 from idiff.utils.text import name_words
 
 _OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
@@ -116,6 +117,30 @@ def swap_sides(joints: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) ->
     for left, right in pairs:
         order[left], order[right] = right, left
     return joints[order]
+
+
+def check_scored(which: str) -> str:
+    """Return which joints are scored.
+
+    Raises:
+        ConfigError: neither `all` nor the name of a known set of joints.
+    """
+    if which != "all" and which not in TABLES:
+        raise unknown("set of scored joints", which, ["all", *TABLES])
+    return which
+
+
+def scored_joints(annotation: Mapping[str, Any], which: str) -> NDArray[np.float64]:
+    """The true joints (K, 3); those that are not scored have visibility 0, as joints without a label do.
+
+    Args:
+        annotation: `joints` (K, 3) and their K `names`.
+        which: `all`, or a set of joints of `idiff.utils.sigmas`, whose names are scored.
+    """
+    joints = np.array(annotation["joints"], dtype=np.float64)
+    if which != "all":
+        joints[[name not in TABLES[which] for name in annotation["names"]], 2] = 0
+    return joints
 
 
 def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *, radius: float) -> Parts:

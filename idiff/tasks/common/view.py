@@ -147,6 +147,45 @@ def matrix_list(matrix: Matrix) -> list[list[float]]:
     return [[float(value) for value in row] for row in matrix]
 
 
+def query_of(
+    sample: Sample,
+    asked: Mapping[str, Any],
+    *,
+    task: str,
+    group: str,
+    matrix: Matrix,
+    entry: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a predictor may know of a prompt, as `Triplet.query` holds it. JSON-able.
+
+    Args:
+        sample: whom it is about.
+        asked: what the prompt asks: classes, joints, colours.
+        task: kind of the task.
+        group: of the prompts that are combined into one answer: the sample's key, a slash, the item.
+        matrix: from the original image to the model's pixels.
+        entry: the item as the annotation has it, where there is one; see `origin`.
+    """
+    size = [int(side) for side in sample.image.shape[:2]]
+    place = {"warp": matrix_list(matrix), "size": size, "origin": origin(sample, entry)}
+    return {"task": task, "key": sample.key, "group": group, **asked, **place}
+
+
+def origin(sample: Sample, entry: Mapping[str, Any] | None = None) -> dict[str, str | int]:
+    """What the set's own files call a sample and one of its items, so that answers can be re-scored beside them.
+
+    Args:
+        sample: its annotation may have `file_name` and `image_id`.
+        entry: the item: a person (`id`), or a phrase (`ref_id`, `sent_id`).
+
+    Returns:
+        JSON-able; empty where the set names nothing.
+    """
+    known = {name: sample.annotation.get(name) for name in ("file_name", "image_id")}
+    known |= {name: (entry or {}).get(name) for name in ("id", "ref_id", "sent_id")}
+    return {name: value for name, value in known.items() if isinstance(value, str | int)}
+
+
 def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
     """The original picture as far as the model saw it, grey elsewhere, at its own size: for drawing answers over.
 
