@@ -212,70 +212,27 @@ class Painted:
     evaluations: list[int] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True)
 class Prediction:
-    """What a decoder read out of one painted picture, or what `combine` made of a group of them. Fields a task lacks are None.
+    """What a decoder read out of one painted image, or what `combine` made of a group of them.
+
+    A base: a task declares a dataclass with what it answers; see `idiff.predictions`.
 
     Attributes:
         query: the query that was answered (for a combined prediction: the first one).
         score: confidence in [0, 1] of the whole answer.
-        mask: bool (H, W).
-        scores: float32 (H, W) in [0, 1], larger than 0.5 inside the mask; (K, H, W) where the query asks for K classes.
-        keypoints: float32 (K, 3): x, y, score; NaN, NaN, 0 where nothing was painted. K joints of the query, or all joints of
-            the skeleton once combined.
-        labels: uint8 (H, W) label map: classes merged by score (combined semantic segmentation).
-        masks: class index -> bool (H, W): each asked class on its own (combined semantic segmentation).
-        picture: float32 (3, H, W) in [-1, 1]: an edited or restored picture.
-        boxes: float32 (N, 6): x, y, w, h in pixels, score in [0, 1], class index; N found objects, best first.
-        class_scores: class index -> score in [0, 1] (classification).
     """
 
     query: dict[str, Any]
     score: float = 0.0
-    mask: Tensor | None = None
-    scores: Tensor | None = None
-    keypoints: Tensor | None = None
-    labels: Tensor | None = None
-    masks: dict[int, Tensor] | None = None
-    picture: Tensor | None = None
-    boxes: Tensor | None = None
-    class_scores: dict[int, float] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True)
 class Truth:
-    """The facts a prediction is scored against, in the model's pixels. Fields a task lacks are None.
+    """The facts a prediction is scored against, in the pixels of the original image. A base, as `Prediction` is.
 
     Attributes:
-        key: the sample's key (names the picture in results).
-        labels: uint8 (H, W), 255 = void.
-        mask: bool (H, W).
-        keypoints: float32 (K, 3): x, y, visibility (0, 1, 2).
-        box: (x, y, w, h) in pixels.
-        area: pixels squared, as COCO's `area`.
-        sigmas: OKS sigmas (K,).
-        absent: index of the one absent class that `mciou` asks.
-        picture: float32 (3, H, W) in [-1, 1].
-        source: float32 (3, H, W) in [-1, 1].
-        held_out: training never used this query's words together.
-        caption: what the wanted result shows, in words.
-        source_caption: what the source shows, in words.
-        boxes: float32 (M, 5): x, y, w, h in pixels, class index; M objects.
-        category: index of the picture's class.
+        key: the sample's key (names the image in results).
     """
 
     key: str
-    labels: Tensor | None = None
-    mask: Tensor | None = None
-    keypoints: Tensor | None = None
-    box: tuple[float, float, float, float] | None = None
-    area: float | None = None
-    sigmas: tuple[float, ...] | None = None
-    absent: int | None = None
-    picture: Tensor | None = None
-    source: Tensor | None = None
-    held_out: bool = False
-    caption: str | None = None
-    source_caption: str | None = None
-    boxes: Tensor | None = None
-    category: int | None = None

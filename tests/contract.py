@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from idiff.predictions import ImageTruth
 from idiff.types import VOID, Prediction, Sample
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng
@@ -69,7 +70,9 @@ def same(one, two):
 
 def states_what_it_is(task):
     assert task.kind and task.unit in {"picture", "instances", "phrases"}
-    assert task.headline in task.metrics().compute()
+    assert {task.headline, task.headline_of_one_prompt or task.headline} <= set(task.metrics().compute())
+    measured = dict(task.metrics().items()).get(task.headline)
+    assert measured is None or task.headline_lower_is_better == (measured.higher_is_better is False)
 
 
 def triplets_are_sound(task):
@@ -120,15 +123,19 @@ def queries_show_what_encode_shows(task):
 
 
 def oracle_round_trip(task):
-    painted = score(task, lambda triplet: triplet.target)[task.headline]
-    untouched = score(task, lambda triplet: triplet.source)[task.headline]
+    shown, given = (
+        score(task, lambda triplet, of=of: getattr(triplet, of))[task.headline] for of in ("target", "source")
+    )
+    painted, untouched = (
+        task.headline_share(value) if task.headline_lower_is_better else value for value in (shown, given)
+    )
     assert painted > 0.9
     assert not untouched > 0.5 * painted
     for triplets in (task.queries(sample, 0) for sample in examples(task)):
-        truth = task.truth(triplets[0].annotation).picture
-        for paint in ("target", "source") if truth is not None else ():
+        truth = task.truth(triplets[0].annotation)
+        for paint in ("target", "source") if isinstance(truth, ImageTruth) else ():
             made = answer(task, triplets, torch.stack([getattr(triplet, paint) for triplet in triplets])).picture
-            assert torch.allclose(made, truth, atol=0.01) == (paint == "target")
+            assert torch.allclose(made, truth.picture, atol=0.01) == (paint == "target")
 
 
 def decoding_one_by_one_equals_a_batch(task):
@@ -137,9 +144,10 @@ def decoding_one_by_one_equals_a_batch(task):
     together = task.decode(targets, sources, [t.query for t in triplets])
     for number, triplet in enumerate(triplets):
         (alone,) = task.decode(targets[number : number + 1], sources[number : number + 1], [triplet.query])
-        for name in ("mask", "scores", "keypoints", "picture"):
-            one, other = getattr(alone, name), getattr(together[number], name)
-            assert one is None if other is None else torch.allclose(one, other, equal_nan=True, atol=1e-5)
+        assert type(alone) is type(together[number])
+        for name, other in vars(together[number]).items():
+            if isinstance(other, torch.Tensor):
+                assert torch.allclose(getattr(alone, name), other, equal_nan=True, atol=1e-5)
 
 
 def decode_cannot_see_the_truth(task):
@@ -176,7 +184,8 @@ def guess_is_a_combined_prediction(task):
         assert isinstance(prediction, Prediction)
         assert task.render(prediction, sample.image).shape == sample.image.shape
         metrics.update(prediction, truth)
-    assert name and 0 <= float(metrics.compute()[task.headline]) < 1
+    figure = float(metrics.compute()[task.headline])
+    assert name and 0 <= (task.headline_share(figure) if task.headline_lower_is_better else figure) < 1
     assert task.guess([]) is None
 
 

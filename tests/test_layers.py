@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "idiff").rglob("*.py"))
-EVERYWHERE = {"checks", "errors", "sampling", "types", "utils", "_version"}
+EVERYWHERE = {"checks", "errors", "predictions", "sampling", "types", "utils", "_version"}
 """What every part may import, besides itself. A part is a package or a module directly under idiff/."""
 
 MAY_IMPORT = {
@@ -40,6 +40,7 @@ LOWEST = {
     "checks": {"errors"},
     "sampling": {"checks"},
     "types": {"sampling"},
+    "predictions": {"errors", "types"},
     "utils": {"checks", "errors", "sampling", "types"},
 }
 """What everything stands on stands on nothing else."""

@@ -86,7 +86,7 @@ def test_a_broken_task_breaks_a_promise(task, monkeypatch):
 
     def shifted(self, query, score):
         prediction = right(self, query, score)
-        prediction.keypoints[:, :2] += 6
+        prediction.corners += 6
         return prediction
 
     monkeypatch.setattr(type(task), "_box", shifted)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,14 +19,11 @@ from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError, missing, unknown
 from idiff.tasks.base import Task
 from idiff.tasks.saved import restore_task
-from idiff.types import Truth
 from idiff.utils.images import to_tensor
 from idiff.utils.picture_files import decode_picture
 
 CLIP_SIM = "clip_sim"
 HEADLINE = "headline"
-ONE_PROMPT = {"segmentation": "mciou"}
-"""Kind of a task -> the metric that stands for its headline here, where that is made of all prompts of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +58,13 @@ def choose(scores: Scores, *, most: int = MOST, least: int = 0) -> list[int]:
 class TaskScorer:
     """Score each candidate alone by a metric of its task: decoded, combined, compared with the truth of its one prompt.
 
-    Joints that the prompt does not ask for do not count.
+    What the prompt does not ask for does not count, see `Task.truth_of_prompt`.
 
     Args:
         folder: the candidates.
         task: as it was when they were painted.
         shards: the data they were painted for.
-        metric: name of one of the task's metrics, or `headline`: the task's own, `mciou` for segmentation.
+        metric: name of one of the task's metrics, or `headline`: the task's own for one prompt.
 
     Raises:
         DataError: the shards are of another content.
@@ -83,7 +79,7 @@ class TaskScorer:
                 f"{wanted[:12]}. Build that set again."
             )
         self.folder, self.task, self.shards = folder, task, shards
-        self.metric = ONE_PROMPT.get(task.kind, task.headline) if metric == HEADLINE else metric
+        self.metric = (task.headline_of_one_prompt or task.headline) if metric == HEADLINE else metric
         names = _names(task)
         if self.metric not in names:
             raise unknown("metric", self.metric, [*names, HEADLINE, CLIP_SIM])
@@ -110,7 +106,7 @@ class TaskScorer:
         values = []
         for prediction in predictions:
             collection = self.task.metrics()
-            truth = only_asked(self.task.truth(triplet.annotation), triplet.query)
+            truth = self.task.truth_of_prompt(triplet.annotation, triplet.query)
             collection.update(self.task.combine([prediction], [triplet.query]), truth)
             values.append(self.sign * float(collection.compute()[self.metric]))
         return Scores(values[1:], values[0])
@@ -215,17 +211,6 @@ def pick_all(
     return counts
 
 
-def only_asked(truth: Truth, query: Mapping[str, Any]) -> Truth:
-    """The truth of one prompt: joints that it does not ask for count as not labelled."""
-    if truth.keypoints is None or "indices" not in query:
-        return truth
-    points = truth.keypoints.clone()
-    others = torch.ones(len(points), dtype=torch.bool)
-    others[list(query["indices"])] = False
-    points[others, 2] = 0
-    return replace(truth, keypoints=points)
-
-
 def _names(task: Task) -> dict[str, float]:
     """The task's metrics, each with 1 where larger is better, else -1."""
     collection = task.metrics()
@@ -233,7 +218,8 @@ def _names(task: Task) -> dict[str, float]:
     names = {}
     for name in collection.compute():
         metric = metrics.get(name)
-        names[name] = -1.0 if metric is not None and metric.higher_is_better is False else 1.0
+        lower = task.headline_lower_is_better if name == task.headline else metric and metric.higher_is_better is False
+        names[name] = -1.0 if lower else 1.0
     return names
 
 

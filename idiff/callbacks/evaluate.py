@@ -125,7 +125,7 @@ class Evaluate(pl.Callback):
                 score.ceiling, score.painted, score.identity = floors.ceiling, floors.painted, floors.identity
                 score.guess, score.guess_name = floors.guess, floors.guess_name
             self.results[name] = score
-            headlines.append(score.metrics[scorer.task.headline] / scorer.task.headline_range)
+            headlines.append(scorer.task.headline_share(score.metrics[scorer.task.headline]))
         known = [value for value in headlines if not math.isnan(value)]
         figures = {
             f"val/{name}/{key}": value for name, score in self.results.items() for key, value in score.metrics.items()

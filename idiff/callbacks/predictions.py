@@ -13,14 +13,7 @@ from torch import Tensor
 from idiff.callbacks.protocols import task_of
 from idiff.callbacks.scoring import Answer, answers
 from idiff.errors import ConfigError
-from idiff.metrics.detection import coco_detection_results
-from idiff.metrics.results import (
-    class_mask_results,
-    coco_keypoint_result,
-    mask_result,
-    own_label_map,
-    picture_number,
-)
+from idiff.metrics.results import item_name, results_of
 from idiff.types import Batch, Painted
 from idiff.utils.images import to_picture, write_png
 
@@ -65,44 +58,20 @@ class PredictionFiles:
                 for number, row in enumerate(range(answer.rows.start, answer.rows.stop)):
                     line = {"key": batch.keys[row], "prompt": batch.instruction[row], "query": batch.query[row]}
                     lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    write_png(to_picture(edited[row]), place / "painted", f"{_name(batch.query[row])}_{number}")
+                    write_png(to_picture(edited[row]), place / "painted", f"{item_name(batch.query[row])}_{number}")
                 self._write_answer(place, answer)
 
     def _write_answer(self, place: Path, answer: Answer) -> None:
-        prediction, query = answer.prediction, answer.queries[0]
-        if prediction.labels is not None:
-            write_png(own_label_map(prediction, answer.queries), place / "masks", query["key"])
-            self._add(place / "masks.json", *class_mask_results(prediction, answer.queries))
-        elif prediction.mask is not None:
-            write_png(prediction.mask.cpu().numpy(), place / "masks", _name(query))
-            self._add(place / "masks.json", mask_result(prediction))
-        if prediction.picture is not None:
-            write_png(to_picture(prediction.picture), place / "pictures", query["key"])
-        number = picture_number(query)
-        if prediction.keypoints is not None:
-            category = query.get("category_id", 1)
-            result = coco_keypoint_result(prediction, image_id=number, category_id=category)
-            self._add(place / "keypoints.json", result)
-        if prediction.boxes is not None:
-            self._add(place / "detections.json", *coco_detection_results(prediction, image_id=number))
-        if prediction.class_scores is not None:
-            self._add(
-                place / "classes.json", {"key": query["key"], "image_id": number, "scores": prediction.class_scores}
-            )
-
-    def _add(self, path: Path, *results: dict[str, Any]) -> None:
-        self.results.setdefault(path, []).extend(results)
+        results = results_of(answer.prediction, answer.queries)
+        for (folder, name), image in results.images.items():
+            write_png(image, place / folder, name)
+        for name, entries in results.lists.items():
+            self.results.setdefault(place / name, []).extend(entries)
 
     def close(self) -> None:
         """Write the lists of results."""
         for path, results in self.results.items():
             path.write_text(json.dumps(results), encoding="utf-8")
-
-
-def _name(query: dict[str, Any]) -> str:
-    """File name of a group: the sample's key and the item's number."""
-    key, _, item = str(query["group"]).rpartition("/")
-    return f"{key}_{item}" if key else item
 
 
 class PredictionWriter(pl.Callback):

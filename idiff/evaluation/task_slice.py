@@ -32,6 +32,7 @@ class TaskSlice:
 
     Attributes:
         metric: the task's headline.
+        lower_is_better: whether it is an error.
         file: the points.
         fresh: how many were measured here.
 
@@ -54,7 +55,7 @@ class TaskSlice:
     ) -> None:
         self.painting, self.choice, self.trainer, self.data = painting, choice, trainer, data
         self.limit, self.seed = limit, seed
-        self.metric = choice.task.headline
+        self.metric, self.lower_is_better = choice.task.headline, choice.task.headline_lower_is_better
         self.fingerprint = ShardSet.open(data).fingerprint
         identity: dict[str, Any] = {
             "task": choice.entry,

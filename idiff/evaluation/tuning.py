@@ -48,7 +48,7 @@ def tune(
         grid: settings that differ in guidance alone, see `affordable_grid`.
         steps: step counts.
         samplers: names of samplers.
-        tolerance: how far below the best score the choice may be, in the unit of the metric.
+        tolerance: how much worse than the best score the choice may be, in the unit of the metric.
         budget: U-Net evaluations that a query may cost; settings that cost more are not measured.
         progress: called with (settings known, settings in all).
 
@@ -68,16 +68,18 @@ def tune(
 
     guidance = search(
         score, grid=grid, steps=steps, samplers=samplers, metric=here.metric, tolerance=tolerance,
+        lower_is_better=here.lower_is_better,
         affordable=lambda sampling: here.painting.backbone.evaluations(sampling) <= budget,
     )  # fmt: skip
-    points = here.file.points
-    chosen = choose(points, here.metric, tolerance=tolerance, budget=budget)
+    points, lower = here.file.points, here.lower_is_better
+    chosen = choose(points, here.metric, tolerance=tolerance, budget=budget, lower_is_better=lower)
     if guidance is None or chosen is None:
         raise ConfigError(
             f"{here.data} gives no {here.metric} for the task '{here.choice.entry}' under any setting: nothing can be chosen "
             "by it. Give shards that have what it scores, or more items."
         )
-    front = pareto_front([point.evaluations_per_query for point in points], [p.score(here.metric) for p in points])
+    scores = goodness(points, here.metric, lower_is_better=lower)
+    front = pareto_front([point.evaluations_per_query for point in points], scores)
     return Tuned(guidance, front, chosen)
 
 
@@ -89,6 +91,7 @@ def search(
     samplers: Sequence[SamplerName],
     metric: str,
     tolerance: float,
+    lower_is_better: bool = False,
     affordable: Callable[[Sampling], bool] = lambda sampling: True,
 ) -> Sampling | None:
     """Measure the guidance grid at one step count and sampler, then steps and samplers at the guidance that was chosen there.
@@ -100,13 +103,14 @@ def search(
         samplers: names of samplers.
         metric: see `choose`.
         tolerance: see `choose`.
+        lower_is_better: see `choose`.
         affordable: whether a setting is measured at all.
 
     Returns:
         the setting of the grid that was chosen; None where there was none to choose, and nothing more was measured.
     """
     points = [score(setting) for setting in grid if affordable(setting)]
-    chosen = choose(points, metric, tolerance=tolerance)
+    chosen = choose(points, metric, tolerance=tolerance, lower_is_better=lower_is_better)
     if chosen is None:
         return None
     guidance = points[chosen].sampling
@@ -125,20 +129,29 @@ def crossed(guidance: Sampling, *, steps: Sequence[int], samplers: Sequence[Samp
     ]
 
 
-def choose(points: Sequence[Point], metric: str, *, tolerance: float, budget: float = math.inf) -> int | None:
-    """The cheapest point whose metric is at most `tolerance` below the best among those that the budget allows.
+def goodness(points: Sequence[Point], metric: str, *, lower_is_better: bool = False) -> list[float]:
+    """A metric of each point so that larger is better: turned about where lower is; nan where it is not known."""
+    return [-point.score(metric) if lower_is_better else point.score(metric) for point in points]
+
+
+def choose(
+    points: Sequence[Point], metric: str, *, tolerance: float, budget: float = math.inf, lower_is_better: bool = False
+) -> int | None:
+    """The cheapest point whose metric is at most `tolerance` worse than the best among those that the budget allows.
 
     Args:
         points: what was measured.
-        metric: larger is better.
+        metric: what they are chosen by.
         tolerance: in the unit of the metric.
         budget: U-Net evaluations of a query.
+        lower_is_better: the metric is an error.
 
     Returns:
         its index in `points`; None where there is none.
     """
     costs = [point.evaluations_per_query for point in points]
-    scores = [point.score(metric) if cost <= budget else math.nan for point, cost in zip(points, costs, strict=True)]
+    known = goodness(points, metric, lower_is_better=lower_is_better)
+    scores = [score if cost <= budget else math.nan for score, cost in zip(known, costs, strict=True)]
     return cheapest_within(costs, scores, tolerance=tolerance)
 
 

@@ -17,9 +17,11 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from idiff.errors import ConfigError
+from idiff.predictions import expect
 from idiff.types import Prediction, Truth
 
-T = TypeVar("T")
+P = TypeVar("P", bound=Prediction)
+T = TypeVar("T", bound=Truth)
 
 
 class ItemMetric(Metric):
@@ -34,8 +36,20 @@ class ItemMetric(Metric):
         """Count one item.
 
         Raises:
-            ConfigError: a field that the metric needs is None, or prediction and truth differ in shape.
+            ConfigError: prediction or truth are not of the kind that the metric reads, or differ in shape.
         """
+
+    def typed(self, prediction: Prediction, truth: Truth, kinds: tuple[type[P], type[T]]) -> tuple[P, T]:
+        """Prediction and truth as the kinds that this metric reads.
+
+        Raises:
+            ConfigError: they are of another kind.
+        """
+        by = type(self).__name__
+        return (
+            expect(prediction, kinds[0], by=by, key=truth.key),
+            expect(truth, kinds[1], by=by, key=truth.key),
+        )
 
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         wrapped = super()._wrap_compute(compute)
@@ -78,26 +92,6 @@ class RatioMetric(ItemMetric):
 def ratio(amount: Tensor, count: Tensor) -> Tensor:
     """`amount / count` as float32; nan where the count is 0. Shapes as given."""
     return torch.where(count > 0, amount.double() / count.clamp(min=1), torch.nan).float()
-
-
-def needed(value: T | None, field: str, *, metric: Metric, key: str) -> T:
-    """Return a field that a metric cannot do without.
-
-    Args:
-        value: the field's value.
-        field: its name, such as `prediction.mask`.
-        metric: who needs it.
-        key: the item's key.
-
-    Raises:
-        ConfigError: the value is None.
-    """
-    if value is None:
-        raise ConfigError(
-            f"{type(metric).__name__} got no {field} for '{key}'. "
-            "Let the task's combine() or truth() fill it in, or leave this metric out of the task's metrics()."
-        )
-    return value
 
 
 def same_shape(predicted: Tensor, true: Tensor, *, what: str) -> None:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.base import ItemMetric, needed, ratio, same_shape
+from idiff.metrics.base import ItemMetric, ratio, same_shape
+from idiff.predictions import MaskPrediction, MaskTruth
 from idiff.types import Prediction, Truth
 
 BINS = 15
@@ -79,11 +80,10 @@ class CalibrationError(ItemMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count the pixels of one item. See `ItemMetric.update`."""
-        if prediction.scores is None:
-            return
-        mask = needed(truth.mask, "truth.mask", metric=self, key=truth.key)
-        same_shape(prediction.scores, mask, what="calibration")
-        self.add(prediction.scores, mask)
+        found, true = self.typed(prediction, truth, (MaskPrediction, MaskTruth))
+        if found.scores is not None:
+            same_shape(found.scores, true.mask, what="calibration")
+            self.add(found.scores, true.mask)
 
     def add(self, scores: Tensor, truth: Tensor) -> None:
         """Count scores in [0, 1] against truth of the same shape."""

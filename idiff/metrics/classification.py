@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.base import ItemMetric, RatioMetric, needed, ratio
+from idiff.metrics.base import ItemMetric, RatioMetric, ratio
+from idiff.predictions import ClassPrediction, ClassTruth
 from idiff.types import Prediction, Truth
 
 MOST_CLASSES = 1000
@@ -84,5 +85,7 @@ class BalancedAccuracy(ItemMetric):
 
 def _answer(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[int | None, int]:
     """The predicted class, or None, and the true one."""
-    scores = needed(prediction.class_scores, "prediction.class_scores", metric=metric, key=truth.key)
-    return top1(scores), needed(truth.category, "truth.category", metric=metric, key=truth.key)
+    found, true = metric.typed(prediction, truth, (ClassPrediction, ClassTruth))
+    if true.category is None:
+        raise ConfigError(f"the class of '{truth.key}' is unknown: {type(metric).__name__} needs it. Leave it out.")
+    return top1(found.class_scores), true.category

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
-from idiff.metrics.base import RatioMetric, needed
+from idiff.metrics.base import RatioMetric
+from idiff.predictions import EditTruth, ImagePrediction, expect
 from idiff.types import Picture, Prediction, Truth
 from idiff.utils.images import to_picture
 
@@ -78,9 +79,9 @@ class CLIPSimilarity(RatioMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one edit: `prediction.picture` and `truth.caption`. Errors as in `ItemMetric.update`."""
-        picture = needed(prediction.picture, "prediction.picture", metric=self, key=truth.key)
-        if truth.caption:
-            self.add(cosine_similarity(self.clip.picture(picture), self.clip.text(truth.caption), dim=0))
+        found, wanted = self.typed(prediction, truth, (ImagePrediction, EditTruth))
+        if wanted.caption:
+            self.add(cosine_similarity(self.clip.picture(found.picture), self.clip.text(wanted.caption), dim=0))
 
 
 class CLIPDirection(RatioMetric):
@@ -98,11 +99,10 @@ class CLIPDirection(RatioMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one edit: `prediction.picture`, `truth.source` and both captions. Errors as in `ItemMetric.update`."""
-        picture = needed(prediction.picture, "prediction.picture", metric=self, key=truth.key)
-        source = needed(truth.source, "truth.source", metric=self, key=truth.key)
-        if truth.caption and truth.source_caption:
-            seen = _unit(self.clip.picture(picture)) - _unit(self.clip.picture(source))
-            said = _unit(self.clip.text(truth.caption)) - _unit(self.clip.text(truth.source_caption))
+        found, wanted = self.typed(prediction, truth, (ImagePrediction, EditTruth))
+        if wanted.caption and wanted.source_caption:
+            seen = _unit(self.clip.picture(found.picture)) - _unit(self.clip.picture(wanted.source))
+            said = _unit(self.clip.text(wanted.caption)) - _unit(self.clip.text(wanted.source_caption))
             self.add(cosine_similarity(seen, said, dim=0))
 
 
@@ -120,7 +120,7 @@ class Aesthetic(RatioMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one edit: `prediction.picture`. Errors as in `ItemMetric.update`, and those of the predictor."""
-        picture = needed(prediction.picture, "prediction.picture", metric=self, key=truth.key)
+        picture = expect(prediction, ImagePrediction, by="Aesthetic", key=truth.key).picture
         self.add(self.head(self.clip.picture(picture)[None])[0])
 
 

@@ -20,8 +20,9 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.base import ItemMetric, needed
+from idiff.metrics.base import ItemMetric
 from idiff.metrics.resampled import resampled_precision
+from idiff.predictions import BoxPrediction, BoxTruth, expect
 from idiff.types import Prediction, Truth
 from idiff.utils.seeds import hash64
 
@@ -106,11 +107,10 @@ class BoxAP(ItemMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one picture. Errors as in `ItemMetric.update`, and where boxes are not finite or have another shape."""
-        found = needed(prediction.boxes, "prediction.boxes", metric=self, key=truth.key)
-        true = needed(truth.boxes, "truth.boxes", metric=self, key=truth.key)
+        predicted, told = self.typed(prediction, truth, (BoxPrediction, BoxTruth))
         picture = float(hash64(truth.key) >> 10)  # the 53 bits that a float64 holds exactly
         rows = []
-        for boxes, columns, what in ((true, 5, "true"), (found, 6, "found")):
+        for boxes, columns, what in ((told.boxes, 5, "true"), (predicted.boxes, 6, "found")):
             if boxes.ndim != 2 or boxes.shape[1] != columns or not bool(boxes.isfinite().all()):
                 raise ConfigError(
                     f"the {what} boxes of '{truth.key}' have shape {tuple(boxes.shape)} or are not finite; "
@@ -167,7 +167,7 @@ def coco_detection_results(prediction: Prediction, *, image_id: int) -> list[dic
     """The boxes of one picture as entries of COCO's detection results format, ready for pycocotools' `COCO.loadRes`.
 
     Args:
-        prediction: combined, with `boxes`. Its query may hold `category_ids`, the set's own id of each class; without them
+        prediction: a combined `BoxPrediction`. Its query may hold `category_ids`, the set's own id of each class; without them
             the id is the class index.
         image_id: the picture's id in the ground-truth file.
 
@@ -175,13 +175,9 @@ def coco_detection_results(prediction: Prediction, *, image_id: int) -> list[dic
         for each box `image_id`, `category_id`, `bbox` [x, y, w, h] in pixels and `score`.
 
     Raises:
-        ConfigError: the prediction has no boxes.
+        ConfigError: the prediction is of another kind.
     """
-    if prediction.boxes is None:
-        raise ConfigError(
-            f"cannot write COCO detection results for image {image_id}: the prediction has no boxes. "
-            "Give predictions that a detection task combined."
-        )
+    found = expect(prediction, BoxPrediction, by="COCO detection results", key=f"image {image_id}")
     ids = prediction.query.get("category_ids")
     return [
         {
@@ -190,5 +186,5 @@ def coco_detection_results(prediction: Prediction, *, image_id: int) -> list[dic
             "bbox": [round(value, 3) for value in box],
             "score": score,
         }
-        for *box, score, index in prediction.boxes.tolist()
+        for *box, score, index in found.boxes.tolist()
     ]

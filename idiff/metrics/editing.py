@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.base import ItemMetric, RatioMetric, needed, same_shape
+from idiff.metrics.base import ItemMetric, RatioMetric, same_shape
 from idiff.metrics.restoration import PSNR_LIMIT
+from idiff.predictions import EditTruth, ImagePrediction, expect
 from idiff.types import Prediction, Truth
 
 
@@ -95,7 +96,7 @@ class MSERatio(ItemMetric):
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one picture: `prediction.picture`, `truth.picture`, `.source`, `.mask`. Errors as in `region_error`."""
         predicted, true, region = _parts(prediction, truth, metric=self)
-        source = needed(truth.source, "truth.source", metric=self, key=truth.key).to(predicted.device)
+        source = expect(truth, EditTruth, by="MSERatio", key=truth.key).source.to(predicted.device)
         self.mse_ratio_edit = self.mse_ratio_edit + region_error(predicted, true, region)[0]
         self.mse_ratio_source = self.mse_ratio_source + region_error(source, true, region)[0]
 
@@ -107,10 +108,9 @@ class MSERatio(ItemMetric):
 
 def _parts(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[Tensor, Tensor, Tensor]:
     """Predicted picture, true picture and region on the predicted one's device."""
-    predicted = needed(prediction.picture, "prediction.picture", metric=metric, key=truth.key)
-    true = needed(truth.picture, "truth.picture", metric=metric, key=truth.key)
-    region = needed(truth.mask, "truth.mask", metric=metric, key=truth.key)
-    return predicted, true.to(predicted.device), region.to(predicted.device)
+    found, true = metric.typed(prediction, truth, (ImagePrediction, EditTruth))
+    device = found.picture.device
+    return found.picture, true.picture.to(device), true.mask.to(device)
 
 
 def _unit(picture: Tensor) -> Tensor:

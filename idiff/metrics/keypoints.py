@@ -17,8 +17,9 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.metrics.average_precision import Person, average_precision, resampled, unpacked
-from idiff.metrics.base import ItemMetric, RatioMetric, needed, same_shape
+from idiff.metrics.base import ItemMetric, RatioMetric, same_shape
 from idiff.metrics.results import place_absent
+from idiff.predictions import KeypointPrediction, KeypointTruth
 from idiff.types import Prediction, Truth
 from idiff.utils.seeds import hash64
 
@@ -45,14 +46,14 @@ class KeypointAP(ItemMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one person. Errors as in `ItemMetric.update`, and where the area is negative or not finite."""
-        predicted, true = _keypoints(prediction, truth, metric=self)
-        sigmas = needed(truth.sigmas, "truth.sigmas", metric=self, key=truth.key)
+        found, told = self.typed(prediction, truth, (KeypointPrediction, KeypointTruth))
+        predicted, true = _keypoints(found, told)
+        sigmas, box = told.sigmas, told.box
         if len(sigmas) != len(true):
             raise ConfigError(
                 f"'{truth.key}' has {len(true)} joints and {len(sigmas)} OKS sigmas; give one sigma a joint."
             )
-        box = needed(truth.box, "truth.box", metric=self, key=truth.key)
-        area = box[2] * box[3] * BOX_TO_AREA if truth.area is None else truth.area
+        area = box[2] * box[3] * BOX_TO_AREA if told.area is None else told.area
         if not (math.isfinite(area) and area >= 0):
             raise ConfigError(
                 f"'{truth.key}' has the area {area}; expected pixels squared, or None to take it from the box."
@@ -136,8 +137,9 @@ class PCK(RatioMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one person's joints. Errors as in `ItemMetric.update`."""
-        predicted, true = _keypoints(prediction, truth, metric=self)
-        _, _, width, height = needed(truth.box, "truth.box", metric=self, key=truth.key)
+        found, told = self.typed(prediction, truth, (KeypointPrediction, KeypointTruth))
+        predicted, true = _keypoints(found, told)
+        _, _, width, height = told.box
         distance = (predicted[:, :2] - true[:, :2]).square().sum(dim=1).sqrt()
         labelled = true[:, 2] > 0
         near = distance <= self.threshold * max(width, height)
@@ -149,9 +151,8 @@ def _number(key: str) -> int:
     return hash64(key) >> 10
 
 
-def _keypoints(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[Tensor, Tensor]:
+def _keypoints(prediction: KeypointPrediction, truth: KeypointTruth) -> tuple[Tensor, Tensor]:
     """Predicted and true keypoints, float64 (K, 3) on the CPU; joints that are not labelled are zero in the truth."""
-    predicted = needed(prediction.keypoints, "prediction.keypoints", metric=metric, key=truth.key).cpu().double()
-    true = needed(truth.keypoints, "truth.keypoints", metric=metric, key=truth.key).cpu().double()
+    predicted, true = prediction.keypoints.cpu().double(), truth.keypoints.cpu().double()
     same_shape(predicted, true, what=f"the keypoints of '{truth.key}'")
     return predicted, torch.where(true[:, 2:] > 0, true, 0.0)

@@ -7,7 +7,8 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from idiff.errors import ConfigError
-from idiff.metrics.base import RatioMetric, needed, same_shape
+from idiff.metrics.base import RatioMetric, same_shape
+from idiff.predictions import ImagePrediction, ImageTruth
 from idiff.types import Prediction, Truth
 
 PSNR_LIMIT = 100.0
@@ -89,9 +90,8 @@ class SSIM(RatioMetric):
 
 def _pictures(prediction: Prediction, truth: Truth, *, metric: RatioMetric) -> tuple[Tensor, Tensor]:
     """Predicted and true picture on the predicted one's device."""
-    predicted = needed(prediction.picture, "prediction.picture", metric=metric, key=truth.key)
-    true = needed(truth.picture, "truth.picture", metric=metric, key=truth.key)
-    return predicted, true.to(predicted.device)
+    found, true = metric.typed(prediction, truth, (ImagePrediction, ImageTruth))
+    return found.picture, true.picture.to(found.picture.device)
 
 
 def _unit(picture: Tensor) -> Tensor:

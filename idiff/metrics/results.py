@@ -1,16 +1,30 @@
-"""Answers in the formats that others re-score. Nothing here writes files; everything returned is JSON-able."""
+"""Answers in the formats that others re-score. Nothing here writes files; entries of lists are JSON-able."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.errors import ConfigError
-from idiff.types import VOID, Labels, Prediction
+from idiff.metrics.detection import coco_detection_results
+from idiff.predictions import (
+    BoxPrediction,
+    ClassMasksPrediction,
+    ClassPrediction,
+    ImagePrediction,
+    KeypointPrediction,
+    LabelMapPrediction,
+    MaskPrediction,
+    expect,
+)
+from idiff.types import VOID, Labels, Picture, Prediction
+from idiff.utils.images import to_picture
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import hash64
 
@@ -39,7 +53,7 @@ def coco_keypoint_result(prediction: Prediction, *, image_id: int, category_id: 
     """One entry of COCO's keypoint results format.
 
     Args:
-        prediction: with `keypoints`, float32 (K, 3), and `score`.
+        prediction: a combined `KeypointPrediction`.
         image_id: the picture's id in the ground-truth file.
         category_id: the category's id there; 1 is COCO's person.
 
@@ -47,17 +61,13 @@ def coco_keypoint_result(prediction: Prediction, *, image_id: int, category_id: 
         `image_id`, `category_id`, `keypoints` (3 K numbers: x, y, score a joint, pixels) and `score`.
 
     Raises:
-        ConfigError: the prediction has no keypoints.
+        ConfigError: the prediction is of another kind.
     """
-    if prediction.keypoints is None:
-        raise ConfigError(
-            f"cannot write a COCO keypoint result for image {image_id}: the prediction has no keypoints. "
-            "Give predictions that a keypoint task combined."
-        )
+    found = expect(prediction, KeypointPrediction, by="a COCO keypoint result", key=f"image {image_id}")
     return {
         "image_id": image_id,
         "category_id": category_id,
-        "keypoints": place_absent(prediction.keypoints.to(torch.device("cpu"))).flatten().tolist(),
+        "keypoints": place_absent(found.keypoints.to(torch.device("cpu"))).flatten().tolist(),
         "score": float(prediction.score),
     }
 
@@ -73,7 +83,7 @@ def coco_keypoint_results(
         category_id: as in `coco_keypoint_result`.
 
     Raises:
-        ConfigError: a prediction has no keypoints.
+        ConfigError: a prediction is of another kind.
         ValueError: the two differ in length.
     """
     return [
@@ -90,25 +100,17 @@ def picture_number(query: Mapping[str, Any]) -> int:
     return hash64("image", query["key"]) >> 11  # fits a double, as readers of JSON need
 
 
-def own_label_map(prediction: Prediction, queries: Sequence[Mapping[str, Any]]) -> Labels:
+def own_label_map(prediction: LabelMapPrediction, queries: Sequence[Mapping[str, Any]]) -> Labels:
     """A label map with the values that the set's own label maps have, as its own evaluators read them.
 
     Args:
-        prediction: with `labels`, uint8 (H, W): class indices.
+        prediction: its labels are class indices.
         queries: of its group. `class` is the asked class's index (`indices`: those of several), `background` that of the background
             (None: there is none), `values` what the set's own maps hold for them.
 
     Returns:
         uint8 (H, W); 255 stays, and so does an index that no query names.
-
-    Raises:
-        ConfigError: the prediction has no labels.
     """
-    if prediction.labels is None:
-        raise ConfigError(
-            f"cannot write a label map of '{queries[0]['key']}': the prediction has no labels. "
-            "Give predictions that a segmentation task combined."
-        )
     table = np.arange(VOID + 1, dtype=np.uint8)
     for query in queries:
         if "values" in query:
@@ -118,16 +120,16 @@ def own_label_map(prediction: Prediction, queries: Sequence[Mapping[str, Any]]) 
     return mapped
 
 
-def class_mask_results(prediction: Prediction, queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def class_mask_results(prediction: ClassMasksPrediction, queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The mask of each asked class on its own, before they were merged: what `mciou` scores.
 
     Args:
-        prediction: with `masks`, class index -> bool (H, W).
+        prediction: of all asked classes.
         queries: of its group.
 
     Returns:
         for each asked class `image_id`, `key`, `category` (its name), `value` in the set's own label maps and
-        `segmentation` (COCO's compressed run-length encoding). Empty where the prediction has no masks.
+        `segmentation` (COCO's compressed run-length encoding).
     """
     return [
         {
@@ -137,8 +139,7 @@ def class_mask_results(prediction: Prediction, queries: Sequence[Mapping[str, An
             "value": query["values"][place] if "values" in query else index,
             "segmentation": encode_mask(prediction.masks[index].cpu().numpy()),
         }
-        for query in queries
-        if prediction.masks is not None
+        for query in (queries if prediction.masks else ())
         for place, (index, name) in enumerate(
             zip(_classes(query), query["names"] if "names" in query else [query["name"]], strict=True)
         )
@@ -151,25 +152,17 @@ def _classes(query: Mapping[str, Any]) -> list[int]:
     return [*query["indices"]] if "indices" in query else [query["class"]]
 
 
-def mask_result(prediction: Prediction) -> dict[str, Any]:
+def mask_result(prediction: MaskPrediction) -> dict[str, Any]:
     """One mask with what names its question, as an entry of a results list like COCO's.
 
     Args:
-        prediction: with `mask`, bool (H, W), and the query that was asked.
+        prediction: with the query that was asked.
 
     Returns:
         `image_id`, `key` and `item` of the sample, the set's own `ref_id` and `sent_id` where it has them, `phrase`,
         `segmentation` (COCO's compressed run-length encoding) and `score`. An empty mask says that nothing fits.
-
-    Raises:
-        ConfigError: the prediction has no mask.
     """
     query = prediction.query
-    if prediction.mask is None:
-        raise ConfigError(
-            f"cannot write a mask result of '{query['key']}': the prediction has no mask. "
-            "Give predictions that a referring task combined."
-        )
     names = {name: query["origin"][name] for name in ("ref_id", "sent_id") if name in query.get("origin", {})}
     return {
         "image_id": picture_number(query),
@@ -180,3 +173,67 @@ def mask_result(prediction: Prediction) -> dict[str, Any]:
         "segmentation": encode_mask(prediction.mask.cpu().numpy()),
         "score": float(prediction.score),
     }
+
+
+@dataclass(slots=True)
+class Results:
+    """What is written of an answer.
+
+    Attributes:
+        images: (folder, name) -> uint8 (H, W, 3), or uint8 or bool (H, W): `folder/name.png`.
+        lists: name of a JSON file -> entries that this answer adds to its list.
+    """
+
+    images: dict[tuple[str, str], Picture | Labels | NDArray[np.bool_]] = field(default_factory=dict)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+@singledispatch
+def results_of(prediction: Prediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    """What is written of a combined prediction with the queries of its group: nothing of one of an unknown kind.
+
+    A task of one's own says it of its own kind: `@results_of.register` over a function with the annotated kind.
+    """
+    return Results()
+
+
+@results_of.register
+def _of_label_map(prediction: LabelMapPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    drawn = own_label_map(prediction, queries)
+    return Results({("masks", queries[0]["key"]): drawn}, {"masks.json": class_mask_results(prediction, queries)})
+
+
+@results_of.register
+def _of_mask(prediction: MaskPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    drawn = {("masks", item_name(queries[0])): prediction.mask.cpu().numpy()}
+    return Results(drawn, {"masks.json": [mask_result(prediction)]})
+
+
+@results_of.register
+def _of_image(prediction: ImagePrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    return Results({("pictures", queries[0]["key"]): to_picture(prediction.picture)})
+
+
+@results_of.register
+def _of_keypoints(prediction: KeypointPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    number, category = picture_number(queries[0]), queries[0].get("category_id", 1)
+    return Results(lists={"keypoints.json": [coco_keypoint_result(prediction, image_id=number, category_id=category)]})
+
+
+@results_of.register
+def _of_boxes(prediction: BoxPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    number = picture_number(queries[0])
+    return Results(lists={"detections.json": coco_detection_results(prediction, image_id=number)})
+
+
+@results_of.register
+def _of_class(prediction: ClassPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    number = picture_number(queries[0])
+    entry = {"key": queries[0]["key"], "image_id": number, "scores": prediction.class_scores}
+    return Results(lists={"classes.json": [entry]})
+
+
+def item_name(query: Mapping[str, Any]) -> str:
+    """File name of a group: the sample's key and the item's number."""
+    key, _, item = str(query["group"]).rpartition("/")
+    return f"{key}_{item}" if key else item

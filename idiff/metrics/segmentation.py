@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from idiff.errors import ConfigError
-from idiff.metrics.base import ItemMetric, RatioMetric, needed, ratio, same_shape
+from idiff.metrics.base import ItemMetric, RatioMetric, ratio, same_shape
+from idiff.predictions import ClassMasksPrediction, LabelMapPrediction, LabelMapTruth, MaskPrediction, MaskTruth, expect
 from idiff.types import VOID, Prediction, Truth
 
 LABELS = VOID + 1
@@ -96,10 +97,9 @@ class MeanIoU(ItemMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one picture. Errors as in `ItemMetric.update`."""
-        predicted = needed(prediction.labels, "prediction.labels", metric=self, key=truth.key)
-        true = needed(truth.labels, "truth.labels", metric=self, key=truth.key)
+        found, true = self.typed(prediction, truth, (LabelMapPrediction, LabelMapTruth))
         device = self.miou_confusion.device
-        self.miou_confusion = self.miou_confusion + confusion(predicted.to(device), true.to(device))
+        self.miou_confusion = self.miou_confusion + confusion(found.labels.to(device), true.labels.to(device))
 
     def compute(self) -> Tensor:
         """The mean IoU, float32 () in [0, 1]; nan where no pixel was counted."""
@@ -131,12 +131,12 @@ class MeanClassIoU(ItemMetric):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one picture. Errors as in `ItemMetric.update`."""
-        masks = needed(prediction.masks, "prediction.masks", metric=self, key=truth.key)
-        labels = needed(truth.labels, "truth.labels", metric=self, key=truth.key).to(self.mciou_union.device)
+        found, true = self.typed(prediction, truth, (ClassMasksPrediction, LabelMapTruth))
+        masks, labels = found.masks, true.labels.to(self.mciou_union.device)
         counted = labels != VOID
         wanted = set(torch.bincount(labels[counted].long()).nonzero().flatten().tolist())
-        if truth.absent is not None and bool(counted.any()):
-            wanted.add(truth.absent)
+        if true.absent is not None and bool(counted.any()):
+            wanted.add(true.absent)
         more = torch.zeros(3, VOID, dtype=torch.int64, device=labels.device)
         for index in sorted(wanted & set(masks)):
             mask = masks[index].to(labels.device)
@@ -204,7 +204,7 @@ class HeldOutIoU(CumulativeIoU):
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one query, if it is held out. Errors as in `ItemMetric.update`."""
-        if truth.held_out:
+        if expect(truth, MaskTruth, by="HeldOutIoU", key=truth.key).held_out:
             super().update(prediction, truth)
             self.held_out_queries = self.held_out_queries + 1
 
@@ -239,7 +239,6 @@ class NoTargetAccuracy(RatioMetric):
 
 def _masks(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[Tensor, Tensor]:
     """Predicted and true mask on the predicted one's device, checked."""
-    predicted = needed(prediction.mask, "prediction.mask", metric=metric, key=truth.key)
-    true = needed(truth.mask, "truth.mask", metric=metric, key=truth.key)
-    same_shape(predicted, true, what=f"the mask of '{truth.key}'")
-    return predicted, true.to(predicted.device)
+    found, true = metric.typed(prediction, truth, (MaskPrediction, MaskTruth))
+    same_shape(found.mask, true.mask, what=f"the mask of '{truth.key}'")
+    return found.mask, true.mask.to(found.mask.device)

@@ -16,9 +16,9 @@ from idiff.models.ood import Familiarity
 from idiff.pipeline.image_input import read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
-from idiff.tasks.common.masks import original_scores
+from idiff.tasks.common.masks import mask_prediction, original_scores
 from idiff.tasks.saved import TaskChoice, restore_task
-from idiff.types import Picture, Prediction, Triplet
+from idiff.types import Picture, Triplet
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.merging import edited_weight, paste_back
 
@@ -139,7 +139,7 @@ class Pipeline:
         answer = answer_of(task, pixels, triplets, prediction, familiarity=familiarity)
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
-            shown = original_scores([Prediction(query=queries[0], scores=weight)], queries[0])[0]
+            shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
             answer.overlay = paste_back(pixels, answer.overlay, shown)
         return answer
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.models.backbone import LatentDiffusion
+from idiff.predictions import ImagePrediction, expect
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Picture
 from idiff.utils.images import to_tensor
@@ -115,8 +116,8 @@ def paint_pieces(
             weight = edited_weight(edited, rendered, threshold=threshold)
             queries = [{"task": choice.task.kind} for _ in some]
             for window, found, share in zip(some, choice.task.decode(edited, rendered, queries), weight, strict=True):
-                assert found.picture is not None, "only tasks that answer with pictures are painted in pieces"
-                yield window, torch.cat([found.picture, share[None]]).float().cpu()
+                picture = expect(found, ImagePrediction, by="painting in pieces", key=choice.name).picture
+                yield window, torch.cat([picture, share[None]]).float().cpu()
 
     whole = blend_tiles(answers(), size, overlap=overlap)
     return Painted(whole[:3], whole[3])

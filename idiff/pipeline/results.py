@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from idiff.predictions import ClassMasksPrediction, KeypointPrediction, MaskPrediction
 from idiff.tasks.base import Task
 from idiff.types import Picture, Prediction, Triplet
 
@@ -47,11 +48,12 @@ def answer_of(
     task: Task, pixels: Picture, triplets: Sequence[Triplet], prediction: Prediction, *, familiarity: float | None
 ) -> Answer:
     """Put an answer into words and pictures."""
-    mask = None if prediction.mask is None else prediction.mask.cpu().numpy()
-    if mask is None and prediction.masks is not None:
+    mask = points = None
+    if isinstance(prediction, MaskPrediction):
+        mask = prediction.mask.cpu().numpy()
+    elif isinstance(prediction, ClassMasksPrediction):
         mask = next(iter(prediction.masks.values())).cpu().numpy()
-    points = None
-    if prediction.keypoints is not None:
+    elif isinstance(prediction, KeypointPrediction):
         names = {
             index: name
             for one in triplets

@@ -7,6 +7,7 @@ A task knows nothing of diffusion, Lightning or files. A new task is one subclas
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
@@ -39,8 +40,11 @@ class Task(ABC):
         kind: short name; names the instruction bank file and the synthetic scenes that suit it.
         unit: what one item of a sample is: `picture` (one item), or the annotation list whose entries are items
             (`instances`, `phrases`).
-        headline: the metric that stands for the task in `val/score`; larger is better.
+        headline: the metric that stands for the task in `val/score`; see `headline_share`.
         headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
+        headline_lower_is_better: the headline falls as the model improves, as an error does.
+        headline_of_one_prompt: the metric that stands for the headline where one prompt of an item is scored alone, where the
+            headline itself is made of all prompts of an item; None: the headline.
         settings: the constructor's arguments, defaults included, as they were given. Noted when the task is made, so that a
             checkpoint can name the task and a cache can compare it without help from the subclass. A parameter that only says how
             answers are asked for or read is marked: `Annotated[float, READING]`, see `idiff.utils.settings`.
@@ -50,6 +54,8 @@ class Task(ABC):
     unit: ClassVar[str] = "picture"
     headline: ClassVar[str]
     headline_range: ClassVar[float] = 1.0
+    headline_lower_is_better: ClassVar[bool] = False
+    headline_of_one_prompt: ClassVar[str | None] = None
     settings: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -66,6 +72,18 @@ class Task(ABC):
             further = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD  # on its way to a base class
             task.settings |= value if further else {name: value}
         return task
+
+    @classmethod
+    def headline_share(cls, value: float) -> float:
+        """What a value of the headline adds to `val/score`, the mean over tasks; larger is better, nan stays nan.
+
+        This is value / `headline_range`. Of an error (`headline_lower_is_better`) it is 1 - value / `headline_range`, kept within
+        0 and 1: an error of `headline_range` or more adds nothing.
+        """
+        share = value / cls.headline_range
+        if not cls.headline_lower_is_better or math.isnan(share):
+            return share
+        return 1.0 - min(max(share, 0.0), 1.0)
 
     @abstractmethod
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
@@ -98,7 +116,7 @@ class Task(ABC):
         raise ConfigError(f"the task '{self.kind}' cannot be asked in words: its class has no `asked`.")
 
     @abstractmethod
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """Read the answers back.
 
         Args:
@@ -114,6 +132,10 @@ class Task(ABC):
     @abstractmethod
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """What metrics compare a combined prediction with, in the pixels of the original picture."""
+
+    def truth_of_prompt(self, annotation: dict[str, Any], query: dict[str, Any]) -> Truth:
+        """What one prompt of a group is scored against alone; this base: what the group is."""
+        return self.truth(annotation)
 
     @abstractmethod
     def metrics(self) -> MetricCollection:

@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 
 from idiff.errors import BadSampleError
 from idiff.metrics import PSNR
+from idiff.predictions import ImageTruth
 from idiff.synthetic.phrases.captions import MOST, caption
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
@@ -105,7 +106,7 @@ class Captioned(Task):
         """One: the caption that the sample's key draws. See `Task.queries`."""
         return [self.encode(sample, item, numpy_rng(0, "caption", sample.key), train=False)]
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """The painted pictures themselves. See `Task.decode`."""
         return painted_pictures(edited, queries)
 
@@ -115,7 +116,7 @@ class Captioned(Task):
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The picture that was described. See `Task.truth`."""
-        return Truth(key=annotation["key"], picture=annotation["picture"])
+        return ImageTruth(key=annotation["key"], picture=annotation["picture"])
 
     def metrics(self) -> MetricCollection:
         """`psnr` against the described picture, for following a training: low by nature. See `Task.metrics`."""

@@ -14,6 +14,7 @@ from torchmetrics import MetricCollection
 from idiff.checks import check_number
 from idiff.errors import ConfigError
 from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
+from idiff.predictions import ClassPrediction, ClassTruth, expect
 from idiff.tasks.common.baselines import most_frequent
 from idiff.tasks.common.examples import object_shapes
 from idiff.tasks.common.masks import named_square
@@ -110,25 +111,26 @@ class ImageClassification(ClassRegionTask):
             raise ConfigError(f"the text '{text}' names {len(names)} class: expected two or more with commas between.")
         return Sample(ASKED, picture, {"category": None, "instances": []}, meta={"categories": names})
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """The mean score of each named class's colour in the square. See `Task.decode`."""
         means = self._scores(edited, rendered, queries)[..., self.square, self.square].mean(dim=(2, 3))
         found = []
         for query, row in zip(queries, means.tolist(), strict=True):
             named = dict(zip(query["indices"], row[: len(query["indices"])], strict=True))
             sure = {index: score if score >= self.min_score else 0.0 for index, score in named.items()}
-            found.append(Prediction(query=query, score=max(sure.values()), class_scores=sure))
+            found.append(ClassPrediction(query=query, score=max(sure.values()), class_scores=sure))
         return found
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """The scores of all named classes, and the query in which the best one was named. See `Task.combine`."""
         best = max(range(len(predictions)), key=lambda place: predictions[place].score)
-        merged = {index: score for one in predictions for index, score in (one.class_scores or {}).items()}
-        return Prediction(query=queries[best], score=predictions[best].score, class_scores=merged)
+        found = [expect(one, ClassPrediction, by=self.kind) for one in predictions]
+        merged = {index: score for one in found for index, score in one.class_scores.items()}
+        return ClassPrediction(query=queries[best], score=predictions[best].score, class_scores=merged)
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The class of the picture. See `Task.truth`."""
-        return Truth(key=annotation["key"], category=annotation["category"])
+        return ClassTruth(key=annotation["key"], category=annotation["category"])
 
     def metrics(self) -> MetricCollection:
         """`accuracy` (top-1) and `balanced_accuracy`, its mean over classes. See `Task.metrics`."""
@@ -140,7 +142,8 @@ class ImageClassification(ClassRegionTask):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Write the name of the class into a square of its colour. See `Task.render`."""
-        drawn, best = picture.copy(), top1(prediction.class_scores or {})
+        found = expect(prediction, ClassPrediction, by=self.kind)
+        drawn, best = picture.copy(), top1(found.class_scores)
         if best is None or best not in prediction.query.get("indices", []):
             return drawn
         place = prediction.query["indices"].index(best)

@@ -14,6 +14,7 @@ from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.metrics import BoxAP
+from idiff.predictions import BoxPrediction, BoxTruth, expect
 from idiff.tasks.common.baselines import median_boxes
 from idiff.tasks.common.examples import object_shapes
 from idiff.tasks.common.masks import mask_prediction, original_scores
@@ -105,7 +106,7 @@ class ObjectDetection(ClassRegionTask):
         """Ask for all objects of one class by its name. See `Task.asked`."""
         return Sample(ASKED, picture, {"instances": []}, meta={"categories": [needed_words(text)]})
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """One mask of all its objects a query, in the model's pixels. See `Task.decode`."""
         scores = self._scores(edited, rendered, queries)[:, 0]
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
@@ -122,11 +123,12 @@ class ObjectDetection(ClassRegionTask):
             if score >= self.min_score
         ]
         boxes = torch.tensor(sorted(rows, key=lambda row: -row[4]), dtype=torch.float32).reshape(-1, 6)
-        return Prediction(query=query, score=float(boxes[:, 4].mean()) if len(boxes) else 0.0, boxes=boxes)
+        return BoxPrediction(query=query, score=float(boxes[:, 4].mean()) if len(boxes) else 0.0, boxes=boxes)
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The annotated boxes. See `Task.truth`."""
-        return Truth(key=annotation["key"], boxes=torch.tensor(annotation["boxes"], dtype=torch.float32).reshape(-1, 5))
+        boxes = torch.tensor(annotation["boxes"], dtype=torch.float32).reshape(-1, 5)
+        return BoxTruth(key=annotation["key"], boxes=boxes)
 
     def metrics(self) -> MetricCollection:
         """`ap ap50 ap75` of boxes. See `Task.metrics`."""
@@ -138,8 +140,9 @@ class ObjectDetection(ClassRegionTask):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Draw each box in the colour of its class. See `Task.render`."""
+        found = expect(prediction, BoxPrediction, by=self.kind)
         drawn, width = picture.copy(), max(1, round(max(picture.shape[:2]) / 256))
-        for x, y, w, h, _, index in [] if prediction.boxes is None else prediction.boxes.tolist():
+        for x, y, w, h, _, index in found.boxes.tolist():
             low, high = (round(x), round(y)), (round(x + w - 1), round(y + h - 1))
             cv2.rectangle(drawn, low, high, painting.class_color(int(index)), width)
         return drawn

@@ -16,6 +16,7 @@ from torchmetrics import MetricCollection
 from idiff.checks import check_number
 from idiff.errors import BadSampleError
 from idiff.metrics import MSERatio, PSNRInside, PSNROutside
+from idiff.predictions import EditTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
 from idiff.tasks.common.view import ASKED, check_size, look, needed_words, query_of
@@ -91,7 +92,7 @@ class InstructEditing(Task):
         """Ask for an edit in a sentence. See `Task.asked`."""
         return Sample(ASKED, picture, {"instruction": needed_words(text)}, target=picture)
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """The painted pictures; what was hardly changed is kept as it was. See `Task.decode`."""
         if self.keep:
             change = F.avg_pool2d(
@@ -105,12 +106,12 @@ class InstructEditing(Task):
         query = queries[0]
         size = (int(query["size"][0]), int(query["size"][1]))
         picture = unwarp(needed_picture(predictions[0]), query["warp"], size)
-        return Prediction(query=query, score=predictions[0].score, picture=picture)
+        return ImagePrediction(query=query, score=predictions[0].score, picture=picture)
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The given target, the source, the edited region as `mask`, and the captions of both. See `Task.truth`."""
         source_caption, caption = annotation["captions"]
-        return Truth(
+        return EditTruth(
             key=annotation["key"],
             picture=to_tensor(annotation["target"]),
             source=to_tensor(annotation["source"]),

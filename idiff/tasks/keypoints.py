@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from idiff.checks import check_number
 from idiff.decoders import locate, query_colors
 from idiff.errors import ConfigError
 from idiff.metrics import PCK, KeypointAP
+from idiff.predictions import KeypointPrediction, KeypointTruth, expect
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import mean_pose
 from idiff.tasks.common.examples import figure
@@ -26,6 +26,7 @@ from idiff.tasks.common.skeleton import (
     Person,
     asked_person,
     check_scored,
+    draw_joints,
     image_id,
     named_joints,
     person,
@@ -172,13 +173,13 @@ class KeypointDetection(Task):
         """Ask for joints, commas between their names, of the one person that fills the picture. See `Task.asked`."""
         return asked_person(picture, text)
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """The asked joints, in the model's pixels. See `Task.decode`."""
         colors = query_colors([query["rgbs"] for query in queries], edited)
         scores = self.decoder.scores(edited, rendered, colors, self.transparency)
         points = locate(scores, radius=self.radius, threshold=self.threshold, faint=self.faint)
         return [
-            Prediction(query=query, score=float(found[:, 2].mean()), keypoints=found)
+            KeypointPrediction(query=query, score=float(found[:, 2].mean()), keypoints=found)
             for query, found in ((query, row[: len(query["rgbs"])]) for query, row in zip(queries, points, strict=True))
         ]
 
@@ -189,21 +190,24 @@ class KeypointDetection(Task):
         points[:, 2] = 0.0
         back = torch.from_numpy(invert(np.asarray(query["warp"], dtype=np.float64)))
         for prediction, asked in zip(predictions, queries, strict=True):
-            assert prediction.keypoints is not None
-            found = prediction.keypoints.detach().cpu().double()
+            found = self._joints(prediction).detach().cpu().double()
             moved = found[:, :2] @ back[:, :2].T + back[:, 2]
             points[asked["indices"]] = torch.cat([moved, found[:, 2:]], dim=1).float()
-        return Prediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
+        return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
 
-    def truth(self, annotation: dict[str, Any]) -> Truth:
+    def truth(self, annotation: dict[str, Any]) -> KeypointTruth:
         """The person's joints and box in the original picture. See `Task.truth`."""
-        return Truth(
-            key=annotation["key"],
-            keypoints=torch.as_tensor(scored_joints(annotation, self.score), dtype=torch.float32),
-            box=annotation["box"],
-            area=annotation["area"],
-            sigmas=tuple(annotation["sigmas"]),
-        )
+        joints = torch.as_tensor(scored_joints(annotation, self.score), dtype=torch.float32)
+        facts = {name: annotation[name] for name in ("key", "box", "area")}
+        return KeypointTruth(**facts, keypoints=joints, sigmas=tuple(annotation["sigmas"]))
+
+    def truth_of_prompt(self, annotation: dict[str, Any], query: dict[str, Any]) -> Truth:
+        """Joints that the prompt does not ask for count as not labelled. See `Task.truth_of_prompt`."""
+        truth = self.truth(annotation)
+        others = torch.ones(len(truth.keypoints), dtype=torch.bool)
+        others[query["indices"]] = False
+        truth.keypoints[others, 2] = 0
+        return truth
 
     def metrics(self) -> MetricCollection:
         """`ap ap50 ap75` by OKS, `pck` and `pck05`. See `Task.metrics`."""
@@ -215,20 +219,15 @@ class KeypointDetection(Task):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Draw each joint that was found as a dot in its own colour. See `Task.render`."""
-        drawn = picture.copy()
-        if prediction.keypoints is None:
-            return drawn
-        radius = max(2, round(max(picture.shape[:2]) / 64))
-        for index, (x, y, _) in enumerate(prediction.keypoints.tolist()):
-            if math.isfinite(x) and math.isfinite(y):
-                cv2.circle(drawn, (round(x), round(y)), radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
-                cv2.circle(drawn, (round(x), round(y)), radius, painting.class_color(index), -1, cv2.LINE_AA)
-        return drawn
+        return draw_joints(picture, self._joints(prediction))
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
         """A stick figure of 14 joints. See `Task.example`."""
         return figure(rng)
+
+    def _joints(self, prediction: Prediction) -> Tensor:
+        return expect(prediction, KeypointPrediction, by=self.kind).keypoints
 
     def _seen(self, who: Person, points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
         """Joints in the model's pixels (K, 3); visibility 0 where a joint lies outside, sides swapped in a mirror."""

@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
+from idiff.predictions import MaskPrediction, MaskTruth, expect
 from idiff.tasks.common.baselines import everything
 from idiff.tasks.common.examples import named_shapes
 from idiff.tasks.common.masks import mask_prediction, original_scores, sure_regions, tint
@@ -81,7 +82,7 @@ class ReferringSegmentation(RegionTask):
         """Ask for what a phrase names. See `Task.asked`."""
         return Sample(ASKED, picture, {"phrases": [{"text": needed_words(text), "instances": []}], "instances": []})
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """One mask a query, in the model's pixels; empty where it is a speck or unsure. See `Task.decode`."""
         scores = self._scores(edited, rendered, queries)[:, 0]
         scores = sure_regions(scores, pixels=self.min_pixels, score=self.min_score)
@@ -94,7 +95,7 @@ class ReferringSegmentation(RegionTask):
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The union of the named objects in the original picture. See `Task.truth`."""
         mask = torch.from_numpy(np.ascontiguousarray(annotation["mask"]))
-        return Truth(key=annotation["key"], mask=mask, held_out=annotation["held_out"])
+        return MaskTruth(key=annotation["key"], mask=mask, held_out=annotation["held_out"])
 
     def metrics(self) -> MetricCollection:
         """`ciou`, `giou`, `n_acc` of phrases without a target, `ciou_held_out` of new ones, `ece` of pixels. See `Task.metrics`."""
@@ -107,9 +108,8 @@ class ReferringSegmentation(RegionTask):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Tint the mask in the asked colour. See `Task.render`."""
-        if prediction.mask is None:
-            return picture.copy()
-        return tint(picture, prediction.mask.cpu().numpy(), prediction.query["rgb"])
+        found = expect(prediction, MaskPrediction, by=self.kind)
+        return tint(picture, found.mask.cpu().numpy(), prediction.query["rgb"])
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:

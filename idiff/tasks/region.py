@@ -101,8 +101,8 @@ class RegionTask(Task):
         Raises:
             ConfigError: fewer than `least`, or more than there are colours.
         """
-        check_number(name, count, least=least, whole=True)
-        if count > len(self.colors):
+        check_number(name, count, whole=True)
+        if not least <= count <= len(self.colors):
             raise ConfigError(
                 f"{name}={count} must lie between {least} and the {len(self.colors)} colours of '{self.palette}'."
             )

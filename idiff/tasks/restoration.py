@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.metrics import PSNR, SSIM
+from idiff.predictions import ChangedImageTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
@@ -87,7 +88,7 @@ class Restoration(Task):
         """Ask for the picture as the task's own sentence does: words are not needed. See `Task.asked`."""
         return Sample(ASKED, picture, {}, target=picture)
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """The painted pictures themselves. See `Task.decode`."""
         return painted_pictures(edited, queries)
 
@@ -96,12 +97,12 @@ class Restoration(Task):
         query, original = queries[0], (int(queries[0]["size"][0]), int(queries[0]["size"][1]))
         picture = stitch([needed_picture(one) for one in predictions], [one["warp"] for one in queries], original)
         rows, columns = _seen(queries, original, self.size)
-        return Prediction(query=query, score=predictions[0].score, picture=picture[:, rows, columns])
+        return ImagePrediction(query=query, score=predictions[0].score, picture=picture[:, rows, columns])
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The same part of the clean picture and of the damaged one. See `Task.truth`."""
         picture, source = to_tensor(annotation["target"]), to_tensor(annotation["source"])
-        return Truth(key=annotation["key"], picture=picture, source=source)
+        return ChangedImageTruth(key=annotation["key"], picture=picture, source=source)
 
     def metrics(self) -> MetricCollection:
         """`psnr` and `ssim`. See `Task.metrics`."""

@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.metrics import MeanClassIoU, MeanIoU
+from idiff.predictions import LabelMapPrediction, LabelMapTruth, expect
 from idiff.tasks.common.baselines import largest_class
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.label_map import absent_class, askable, background, labels_and_classes, own_values
@@ -54,7 +55,7 @@ class SemanticSegmentation(ClassRegionTask):
     """
 
     kind = "segmentation"
-    headline = "miou"
+    headline, headline_of_one_prompt = "miou", "mciou"
 
     default_decoder_args: ClassVar[dict[str, Any]] = {"smooth": 3}
 
@@ -113,7 +114,7 @@ class SemanticSegmentation(ClassRegionTask):
         empty = np.zeros(picture.shape[:2], np.uint8)
         return Sample(ASKED, picture, {}, meta={"classes": ["background", needed_words(text)]}, label=empty)
 
-    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+    def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
         """One mask an asked class, in the model's pixels. See `Task.decode`."""
         scores = self._scores(edited, rendered, queries)
         scores = sure_regions(scores.flatten(0, 1), score=self.min_score).view_as(scores)
@@ -128,7 +129,7 @@ class SemanticSegmentation(ClassRegionTask):
         labels = torch.tensor(indices, device=scores.device)[which]
         if query["background"] is not None:
             labels = torch.where(best > 0.5, labels, int(query["background"]))
-        return Prediction(
+        return LabelMapPrediction(
             query=query,
             score=float(best.mean()),
             labels=labels.to(torch.uint8),
@@ -138,7 +139,7 @@ class SemanticSegmentation(ClassRegionTask):
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The label map of the original picture and its one absent class. See `Task.truth`."""
         labels = torch.from_numpy(np.ascontiguousarray(annotation["labels"]))
-        return Truth(key=annotation["key"], labels=labels, absent=annotation["absent"])
+        return LabelMapTruth(key=annotation["key"], labels=labels, absent=annotation["absent"])
 
     def metrics(self) -> MetricCollection:
         """`miou` over the set, and `mciou`. See `Task.metrics`."""
@@ -150,10 +151,8 @@ class SemanticSegmentation(ClassRegionTask):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Tint each class in its own colour; a background stays as it is. See `Task.render`."""
-        drawn = picture.copy()
-        if prediction.labels is None:
-            return drawn
-        labels = prediction.labels.cpu().numpy()
+        found = expect(prediction, LabelMapPrediction, by=self.kind)
+        drawn, labels = picture.copy(), found.labels.cpu().numpy()
         for index in np.unique(labels).tolist():
             if index not in {VOID, prediction.query["background"]}:
                 drawn = tint(drawn, labels == index, painting.class_color(index))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from candidate_making import SHARES, build_scenes, digest, make_folder
 
-from idiff.alignment.auto import ClipScorer, Scores, TaskScorer, choose, only_asked, pick_all
+from idiff.alignment.auto import ClipScorer, Scores, TaskScorer, choose, pick_all
 from idiff.alignment.candidates import Candidate, CandidateFolder, CandidateSample
 from idiff.alignment.generate import one_prompt, plan
 from idiff.alignment.picks import PickJournal
@@ -132,7 +132,7 @@ def test_joints_that_were_not_asked_for_do_not_count():
     sample = task.example(np.random.default_rng(0))
     triplet = task.queries(sample, 0)[0]
     truth, asked = task.truth(triplet.annotation), triplet.query["indices"]
-    cut = only_asked(truth, triplet.query)
+    cut = task.truth_of_prompt(triplet.annotation, triplet.query)
     assert cut.keypoints[asked].equal(truth.keypoints[asked])
     others = [index for index in range(len(truth.keypoints)) if index not in asked]
     assert others and (cut.keypoints[others, 2] == 0).all()

@@ -1,6 +1,7 @@
 """Answers as files: their names, formats and values, and what is read back."""
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from idiff.callbacks.predictions import PredictionFiles
-from idiff.callbacks.scoring import answers
+from idiff.callbacks.scoring import Answer, answers
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.errors import ConfigError
-from idiff.metrics.results import class_mask_results, mask_result, own_label_map, picture_number
+from idiff.metrics.results import Results, class_mask_results, item_name, own_label_map, picture_number, results_of
+from idiff.predictions import LabelMapPrediction
 from idiff.tasks import InstructEditing, ReferringSegmentation, SemanticSegmentation
-from idiff.types import VOID, Prediction, Sampling
+from idiff.types import VOID, Prediction, Sampling, Truth
 
 torch.set_num_threads(1)
 
@@ -57,14 +59,12 @@ def test_label_maps_have_the_set_s_own_values(tmp_path):
 
 def test_indices_without_values_and_no_answer_stay():
     labels = torch.tensor([[0, 1], [4, VOID]], dtype=torch.uint8)
-    prediction = Prediction(query={}, labels=labels)
+    prediction = LabelMapPrediction(query={}, labels=labels)
     plain = [{"key": "k", "class": 1, "background": None}]
     assert np.array_equal(own_label_map(prediction, plain), labels.numpy())
     own = [{"key": "k", "class": 1, "background": 0, "values": [7, 3]}]
     assert own_label_map(prediction, own).tolist() == [[3, 7], [4, VOID]]
-    with pytest.raises(ConfigError, match="label map of 'k': the prediction has no labels"):
-        own_label_map(Prediction(query={}), own)
-    assert class_mask_results(Prediction(query={}), own) == []
+    assert class_mask_results(prediction, own) == []
 
 
 def test_referring_masks_are_png_and_run_lengths_with_the_set_s_numbers(tmp_path):
@@ -100,8 +100,33 @@ def test_pictures_without_a_number_get_one_that_json_can_hold():
     numbers = {picture_number({"key": f"k{number}"}) for number in range(50)}
     assert len(numbers) == 50 and all(0 <= number < 2**53 for number in numbers)
     assert picture_number({"key": "k", "image_id": 7}) == picture_number({"key": "k", "origin": {"image_id": 7}}) == 7
-    with pytest.raises(ConfigError, match="mask result of 'k': the prediction has no mask"):
-        mask_result(Prediction(query={"key": "k", "group": "k/0"}))
+
+
+@dataclass(kw_only=True)
+class Depth(Prediction):
+    """An answer that the project knows nothing of."""
+
+    depth: torch.Tensor
+
+
+def test_an_answer_of_ones_own_is_written_as_it_says(tmp_path):
+    query = {"task": "depth", "key": "k", "group": "k/3"}
+    answer = Answer(slice(0, 0), [query], Depth(query=query, depth=torch.ones(2, 2)), Truth(key="k"))
+    files = PredictionFiles(tmp_path)
+    files._write_answer(tmp_path, answer)
+    assert not files.results and not list(tmp_path.iterdir())
+
+    @results_of.register
+    def of_depth(prediction: Depth, queries) -> Results:
+        far = prediction.depth.mul(100).byte().numpy()
+        return Results(
+            {("depth", item_name(queries[0])): far}, {"depth.json": [{"mean": float(prediction.depth.mean())}]}
+        )
+
+    files._write_answer(tmp_path, answer)
+    files.close()
+    assert (np.asarray(Image.open(tmp_path / "depth/k_3.png")) == 100).all()
+    assert json.loads((tmp_path / "depth.json").read_text()) == [{"mean": 1.0}]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

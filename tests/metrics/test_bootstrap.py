@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -25,9 +26,31 @@ from idiff.metrics import (
 )
 from idiff.metrics.bootstrap import Additions, draws, intervals, percentile_interval
 from idiff.metrics.detection import BoxAP
-from idiff.types import VOID, Prediction, Truth
+from idiff.predictions import (
+    BoxPrediction,
+    BoxTruth,
+    EditTruth,
+    ImagePrediction,
+    KeypointPrediction,
+    KeypointTruth,
+    LabelMapPrediction,
+    LabelMapTruth,
+    MaskPrediction,
+    MaskTruth,
+)
+from idiff.types import VOID
 
 torch.set_num_threads(1)
+
+
+@dataclass(kw_only=True)
+class Found(LabelMapPrediction, MaskPrediction, ImagePrediction):
+    """An answer of every kind at once."""
+
+
+@dataclass(kw_only=True)
+class Told(LabelMapTruth, MaskTruth, EditTruth):
+    """What it is scored against."""
 
 
 def dense(count, seed=0, *, classes=5, items_a_picture=1, size=12):
@@ -40,13 +63,13 @@ def dense(count, seed=0, *, classes=5, items_a_picture=1, size=12):
         wrong = torch.rand(size, size, generator=rng) < share
         mask = (labels == 1) & bool(number % 3)
         picture = torch.rand(3, size, size, generator=rng) * 2 - 1
-        truth = Truth(
+        truth = Told(
             key=f"p{number // items_a_picture}", labels=labels.masked_fill(torch.rand(size, size, generator=rng) < 0.1, VOID),
             mask=mask, picture=picture, source=picture.roll(1, 2), absent=classes + 1,
         )  # fmt: skip
         found = torch.where(wrong, torch.randint(0, classes, (size, size), generator=rng, dtype=torch.uint8), labels)
         pairs.append((
-            Prediction(
+            Found(
                 query={}, labels=found, masks={c: found == c for c in range(classes + 2)},
                 mask=(mask ^ wrong) & (share > 0.2), picture=picture + 0.3 * share * torch.randn(3, size, size, generator=rng),
             ),
@@ -64,7 +87,7 @@ BUILD = {
 def recorded(build, pairs):
     metrics, additions = MetricCollection({name: make() for name, make in build.items()}), Additions()
     for pair in pairs:
-        if pair[1].mask is not None:
+        if isinstance(pair[1], MaskTruth):
             pair[1].mask = pair[1].mask.bool()
         additions.update(metrics, *pair)
     return metrics, additions.found
@@ -77,8 +100,7 @@ def by_hand(build, pairs, counts, keys):
         metrics = MetricCollection({name: make() for name, make in build.items()})
         for prediction, truth in pairs:
             for copy in range(row[keys.index(truth.key)]):
-                again = Truth(**{name: getattr(truth, name) for name in Truth.__slots__})
-                again.key = f"{truth.key}/{copy}"
+                again = replace(truth, key=f"{truth.key}/{copy}")
                 metrics.update(prediction, again)
         for name, value in metrics.compute().items():
             figures.setdefault(name, []).append(float(value))
@@ -142,8 +164,8 @@ def boxes(seed, pictures=8, classes=4):
         moved = true + np.array([1, 1, 1, 1, 0]) * rng.normal(0, 4, (len(true), 5))
         found = np.vstack([moved, np.column_stack([rng.uniform(0, 50, (3, 4)) + 5, rng.integers(1, classes + 1, 3)])])
         found = np.column_stack([found[:, :4], rng.permutation(len(found)) / 100 + number / 10_000, found[:, 4]])
-        prediction = Prediction(query={}, boxes=torch.from_numpy(found[found[:, 5] != 0]).float())
-        pairs.append((prediction, Truth(key=f"b{number}", boxes=torch.from_numpy(true).float())))
+        prediction = BoxPrediction(query={}, boxes=torch.from_numpy(found[found[:, 5] != 0]).float())
+        pairs.append((prediction, BoxTruth(key=f"b{number}", boxes=torch.from_numpy(true).float())))
     return pairs
 
 
@@ -171,8 +193,8 @@ def test_resamples_without_a_labelled_joint_are_nan():
     metric = KeypointAP()
     for key, seen in (("a", 2.0), ("b", 0.0)):
         points = torch.tensor([[1.0, 1, seen], [5, 5, seen]])
-        truth = Truth(key=key, keypoints=points, box=(0.0, 0.0, 9.0, 9.0), sigmas=(0.05, 0.05))
-        metric.update(Prediction(query={}, score=0.5, keypoints=points), truth)
+        truth = KeypointTruth(key=key, keypoints=points, box=(0.0, 0.0, 9.0, 9.0), sigmas=(0.05, 0.05))
+        metric.update(KeypointPrediction(query={}, score=0.5, keypoints=points), truth)
     got = metric.resampled(["a", "b"], np.array([[2, 0], [0, 2], [1, 1]]))
     assert got["ap"][[0, 2]] == pytest.approx([1.0, 1.0])
     assert np.isnan(got["ap"][1])

@@ -4,7 +4,8 @@ from torchmetrics.classification import BinaryCalibrationError
 
 from idiff.errors import ConfigError
 from idiff.metrics.calibration import CalibrationError, calibration_counts, calibration_error, error_from_counts
-from idiff.types import Prediction, Truth
+from idiff.predictions import MaskPrediction, MaskTruth
+from idiff.types import Truth
 
 
 def drawn(seed, count=4000, *, bias=0.0):
@@ -47,8 +48,11 @@ def test_the_metric_counts_items_with_score_maps():
     metric = CalibrationError()
     assert metric.compute().isnan()
     for number in range(4):
-        metric.update(Prediction(query={}, scores=maps[number]), Truth(key=str(number), mask=masks[number]))
-    metric.update(Prediction(query={}), Truth(key="no map"))
+        metric.update(
+            MaskPrediction(query={}, mask=maps[number] > 0.5, scores=maps[number]),
+            MaskTruth(key=str(number), mask=masks[number]),
+        )
+    metric.update(MaskPrediction(query={}, mask=masks[0]), MaskTruth(key="no map", mask=masks[0]))
     assert float(metric.compute()) == pytest.approx(float(calibration_error(scores, truth)))
     metric.reset()
     metric.add(scores, truth)
@@ -60,5 +64,5 @@ def test_what_does_not_fit_is_refused():
         calibration_error(torch.rand(3), torch.zeros(4))
     with pytest.raises(ConfigError, match="at least 1 bin"):
         calibration_error(torch.rand(3), torch.zeros(3), bins=0)
-    with pytest.raises(ConfigError, match=r"truth\.mask"):
-        CalibrationError().update(Prediction(query={}, scores=torch.rand(2, 2)), Truth(key="a"))
+    with pytest.raises(ConfigError, match="CalibrationError got a Truth for 'a', expected a MaskTruth"):
+        CalibrationError().update(MaskPrediction(query={}, mask=torch.ones(2, 2) > 0), Truth(key="a"))

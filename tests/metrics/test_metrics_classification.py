@@ -11,7 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from idiff.errors import ConfigError
 from idiff.metrics import BalancedAccuracy, Top1Accuracy, balanced_accuracy, top1
-from idiff.types import Prediction, Truth
+from idiff.predictions import ClassPrediction, ClassTruth
 
 torch.set_num_threads(1)
 
@@ -31,8 +31,8 @@ def drawn(seed, count=60, classes=5):
 def fed(truths, scores):
     metrics = collection()
     for number, (truth, row) in enumerate(zip(truths, scores, strict=True)):
-        answer = Prediction(query={}, class_scores=dict(enumerate(row.tolist())))
-        metrics.update(answer, Truth(key=str(number), category=truth))
+        answer = ClassPrediction(query={}, class_scores=dict(enumerate(row.tolist())))
+        metrics.update(answer, ClassTruth(key=str(number), category=truth))
     return metrics
 
 
@@ -62,8 +62,8 @@ def test_the_highest_score_above_zero_is_the_answer(scores, answer):
 
 def test_no_answer_is_a_wrong_one():
     metrics = collection()
-    metrics.update(Prediction(query={}, class_scores={0: 0.0}), Truth(key="a", category=0))
-    metrics.update(Prediction(query={}, class_scores={0: 0.9}), Truth(key="b", category=0))
+    metrics.update(ClassPrediction(query={}, class_scores={0: 0.0}), ClassTruth(key="a", category=0))
+    metrics.update(ClassPrediction(query={}, class_scores={0: 0.9}), ClassTruth(key="b", category=0))
     assert {name: float(value) for name, value in metrics.compute().items()} == {"accuracy": 0.5, "balanced": 0.5}
 
 
@@ -80,11 +80,12 @@ def test_nothing_is_nan_and_states_merge_and_pickle():
 @pytest.mark.parametrize(
     ("scores", "category", "sentence"),
     [
-        (None, 0, r"got no prediction\.class_scores for 'k'"),
-        ({0: 1.0}, None, r"got no truth\.category for 'k'"),
+        ({0: 1.0}, None, "class of 'k' is unknown: BalancedAccuracy needs it"),
         ({0: 1.0}, 1000, "class index 1000, expected 0 to 999"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(scores, category, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        BalancedAccuracy().update(Prediction(query={}, class_scores=scores), Truth(key="k", category=category))
+        BalancedAccuracy().update(
+            ClassPrediction(query={}, class_scores=scores), ClassTruth(key="k", category=category)
+        )

@@ -16,7 +16,8 @@ from idiff.curation.quality.features import ClipFeatures
 from idiff.errors import ConfigError
 from idiff.metrics.bootstrap import Additions, intervals
 from idiff.metrics.clip import KEPT, Aesthetic, CLIPDirection, CLIPSimilarity, Remembered
-from idiff.types import Prediction, Truth
+from idiff.predictions import EditTruth, ImagePrediction, ImageTruth
+from idiff.types import Prediction
 from idiff.utils.images import to_picture
 
 torch.set_num_threads(1)
@@ -37,10 +38,10 @@ def edits(count, *, captions=True):
     for number in range(count):
         rng = torch.Generator().manual_seed(number)
         edit, source = (torch.rand(3, 40, 48, generator=rng) * 2 - 1 for _ in range(2))
-        truth = Truth(key=f"k{number}", source=source)
+        truth = EditTruth(key=f"k{number}", source=source, picture=source, mask=torch.ones(source.shape[1:]) > 0)
         if captions:
             truth.caption, truth.source_caption = f"{chr(97 + number % 26)} thing {number * 37}", "a photo of nothing"
-        pairs.append((Prediction(query={}, picture=edit), truth))
+        pairs.append((ImagePrediction(query={}, picture=edit), truth))
     return pairs
 
 
@@ -163,8 +164,8 @@ def test_they_have_intervals(features):
 
 def test_refusals(features):
     [(_, truth)] = edits(1)
-    with pytest.raises(ConfigError, match=r"CLIPSimilarity got no prediction.picture for 'k0'"):
+    with pytest.raises(ConfigError, match=r"CLIPSimilarity got a Prediction for 'k0', expected an? ImagePrediction"):
         CLIPSimilarity(Remembered(features)).update(Prediction(query={}), truth)
-    truth.source = None
-    with pytest.raises(ConfigError, match=r"CLIPDirection got no truth.source for 'k0'"):
-        CLIPDirection(Remembered(features)).update(Prediction(query={}, picture=torch.zeros(3, 8, 8)), truth)
+    found, plain = ImagePrediction(query={}, picture=torch.zeros(3, 8, 8)), ImageTruth(key="k0", picture=truth.picture)
+    with pytest.raises(ConfigError, match=r"CLIPDirection got a.? ImageTruth for 'k0', expected a.? EditTruth"):
+        CLIPDirection(Remembered(features)).update(found, plain)

@@ -14,7 +14,8 @@ from pycocotools.cocoeval import COCOeval
 
 from idiff.errors import ConfigError
 from idiff.metrics import BoxAP, coco_detection_results
-from idiff.types import Prediction, Truth
+from idiff.predictions import BoxPrediction, BoxTruth
+from idiff.types import Prediction
 
 torch.set_num_threads(1)
 NAMES = ("ap", "ap50", "ap75")
@@ -34,7 +35,7 @@ def items(seed, *, pictures=6, classes=4, noise=0.15, extra=2):
         found += [[*rng.uniform(0, 60, 2), 12, 12, rng.random(), rng.integers(classes)] for _ in range(extra)]
         boxes = torch.tensor(np.array(found, dtype=np.float32).reshape(-1, 6))
         truth = torch.tensor(np.array(true, dtype=np.float32).reshape(-1, 5))
-        pairs.append((Prediction(query={}, boxes=boxes), Truth(key=f"picture{number}", boxes=truth)))
+        pairs.append((BoxPrediction(query={}, boxes=boxes), BoxTruth(key=f"picture{number}", boxes=truth)))
     return pairs
 
 
@@ -105,7 +106,7 @@ def test_a_class_without_a_true_box_costs_nothing_and_no_answer_is_zero():
 
 def test_where_nothing_is_to_be_found_the_result_is_nan():
     assert all(math.isnan(value) for value in values(BoxAP()).values())
-    empty = (Prediction(query={}, boxes=torch.ones(1, 6)), Truth(key="a", boxes=torch.zeros(0, 5)))
+    empty = (BoxPrediction(query={}, boxes=torch.ones(1, 6)), BoxTruth(key="a", boxes=torch.zeros(0, 5)))
     assert all(math.isnan(value) for value in values(fed([empty])).values())
 
 
@@ -140,8 +141,6 @@ def test_ranks_are_joined_also_where_one_saw_nothing():
 @pytest.mark.parametrize(
     ("found", "true", "sentence"),
     [
-        (None, torch.zeros(0, 5), r"got no prediction\.boxes for 'k'"),
-        (torch.zeros(0, 6), None, r"got no truth\.boxes for 'k'"),
         (torch.zeros(2, 5), torch.zeros(0, 5), r"found boxes of 'k' have shape \(2, 5\)"),
         (torch.full((1, 6), math.nan), torch.zeros(0, 5), "not finite"),
         (torch.zeros(0, 6), torch.zeros(3), r"true boxes of 'k' have shape \(3,\)"),
@@ -149,12 +148,12 @@ def test_ranks_are_joined_also_where_one_saw_nothing():
 )
 def test_what_cannot_be_scored_is_refused(found, true, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        BoxAP().update(Prediction(query={}, boxes=found), Truth(key="k", boxes=true))
+        BoxAP().update(BoxPrediction(query={}, boxes=found), BoxTruth(key="k", boxes=true))
 
 
 def test_results_have_the_ids_of_the_set():
     boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0, 0.5, 1.0]])
-    (entry,) = coco_detection_results(Prediction(query={"category_ids": [7, 90]}, boxes=boxes), image_id=5)
+    (entry,) = coco_detection_results(BoxPrediction(query={"category_ids": [7, 90]}, boxes=boxes), image_id=5)
     assert entry == {"image_id": 5, "category_id": 90, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.5}
-    with pytest.raises(ConfigError, match="no boxes"):
+    with pytest.raises(ConfigError, match="got a Prediction for 'image 5', expected a BoxPrediction"):
         coco_detection_results(Prediction(query={}), image_id=5)

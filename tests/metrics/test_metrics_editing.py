@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from idiff.errors import ConfigError
 from idiff.metrics.editing import MSERatio, PSNRInside, PSNROutside, region_error, region_psnr
 from idiff.metrics.restoration import PSNR_LIMIT, psnr
-from idiff.types import Prediction, Truth
+from idiff.predictions import EditTruth, ImagePrediction, ImageTruth
 
 torch.set_num_threads(1)
 
@@ -46,7 +46,9 @@ def test_the_whole_picture_as_region_is_plain_psnr():
 
 def updated(metric, cases):
     for edit, true, source, region in cases:
-        metric.update(Prediction(query={}, picture=edit), Truth(key="k", picture=true, source=source, mask=region))
+        metric.update(
+            ImagePrediction(query={}, picture=edit), EditTruth(key="k", picture=true, source=source, mask=region)
+        )
     return metric
 
 
@@ -93,13 +95,14 @@ def test_states_merge_as_sums(metric):
 
 
 def test_refusals():
-    edit, true, source, region = case(3)
+    edit, true, _, region = case(3)
     with pytest.raises(ConfigError, match="pictures"):
         region_error(edit[:, 1:], true, region)
     for wrong in (region[1:], region.float()):
         with pytest.raises(ConfigError, match="region of shape"):
             region_error(edit, true, wrong)
-    with pytest.raises(ConfigError, match=r"MSERatio got no truth.source for 'k'"):
-        updated(MSERatio(), [(edit, true, None, region)])
-    with pytest.raises(ConfigError, match=r"PSNRInside got no truth.mask"):
-        updated(PSNRInside(), [(edit, true, source, None)])
+    for metric in (MSERatio(), PSNRInside(), PSNROutside()):
+        with pytest.raises(
+            ConfigError, match=rf"{type(metric).__name__} got a.? ImageTruth for 'k', expected a.? EditTruth"
+        ):
+            metric.update(ImagePrediction(query={}, picture=edit), ImageTruth(key="k", picture=true))

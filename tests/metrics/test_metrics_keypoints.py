@@ -18,7 +18,8 @@ from idiff.errors import ConfigError
 from idiff.metrics.average_precision import oks
 from idiff.metrics.keypoints import PCK, KeypointAP
 from idiff.metrics.results import ABSENT, coco_keypoint_results
-from idiff.types import Prediction, Truth
+from idiff.predictions import KeypointPrediction, KeypointTruth
+from idiff.types import Prediction
 
 torch.set_num_threads(1)
 COCO_FILE = Path(__file__).resolve().parents[2] / "../shared/data/formats/coco/test_coco.json"
@@ -65,8 +66,8 @@ def answers(truth, seed, *, sigmas, noise=1.0, absent=0.1):
         points = np.column_stack([true[:, :2] + move, rng.random(len(true))])
         points[rng.random(len(true)) < absent] = [np.nan, np.nan, 0]
         yield (
-            Prediction(query={}, score=float(score), keypoints=torch.tensor(points, dtype=torch.float32)),
-            Truth(
+            KeypointPrediction(query={}, score=float(score), keypoints=torch.tensor(points, dtype=torch.float32)),
+            KeypointTruth(
                 key=f"image-{annotation['image_id']}",
                 keypoints=torch.tensor(true, dtype=torch.float32),
                 box=tuple(annotation["bbox"]),
@@ -181,18 +182,20 @@ def test_people_of_one_picture_are_matched_together():
         metric = KeypointAP()
         for key, true, predicted in zip(keys, poses, reversed(poses), strict=True):
             box = (float(true[0, 0]), 10.0, 20.0, 30.0)
-            truth = Truth(key=key, keypoints=true, box=box, sigmas=(0.05,) * 3)
-            metric.update(Prediction(query={}, score=0.5, keypoints=predicted), truth)
+            truth = KeypointTruth(key=key, keypoints=true, box=box, sigmas=(0.05,) * 3)
+            metric.update(KeypointPrediction(query={}, score=0.5, keypoints=predicted), truth)
         assert float(metric.compute()["ap"]) == pytest.approx(expected)
 
 
 def test_nobody_labelled_is_nan_and_nothing_painted_is_zero():
     metric = KeypointAP()
     box, sigmas = (0.0, 0.0, 10.0, 10.0), (0.05, 0.05)
-    nothing = Prediction(query={}, keypoints=torch.tensor([[torch.nan, torch.nan, 0.0]] * 2))
-    metric.update(nothing, Truth(key="a", keypoints=torch.zeros(2, 3), box=box, sigmas=sigmas))
+    nothing = KeypointPrediction(query={}, keypoints=torch.tensor([[torch.nan, torch.nan, 0.0]] * 2))
+    metric.update(nothing, KeypointTruth(key="a", keypoints=torch.zeros(2, 3), box=box, sigmas=sigmas))
     assert all(value.isnan() for value in metric.compute().values())
-    metric.update(nothing, Truth(key="b", keypoints=torch.tensor([[0.0, 0, 2], [0, 0, 1]]), box=box, sigmas=sigmas))
+    metric.update(
+        nothing, KeypointTruth(key="b", keypoints=torch.tensor([[0.0, 0, 2], [0, 0, 1]]), box=box, sigmas=sigmas)
+    )
     assert all(float(value) == 0.0 for value in metric.compute().values())
 
 
@@ -241,13 +244,16 @@ def test_pck_border_counts_and_unlabelled_joints_do_not():
     metric = PCK(0.1)
     predicted = torch.tensor([[1.0, 0, 1], [1.1, 0, 1], [9, 9, 1], [torch.nan, torch.nan, 0]])
     true = torch.tensor([[0.0, 0, 1], [0, 0, 2], [torch.nan, torch.nan, 0], [0, 0, 2]])
-    metric.update(Prediction(query={}, keypoints=predicted), Truth(key="k", keypoints=true, box=(0.0, 0.0, 4.0, 10.0)))
+    metric.update(
+        KeypointPrediction(query={}, keypoints=predicted),
+        KeypointTruth(key="k", keypoints=true, box=(0.0, 0.0, 4.0, 10.0)),
+    )
     assert float(metric.compute()) == pytest.approx(1 / 3)
 
 
 def test_results_are_json_and_absent_joints_are_far_off():
     keypoints = torch.tensor([[1.5, 2.0, 0.9], [torch.nan, torch.nan, 0.0], [torch.inf, 0.0, 0.4]])
-    [entry] = coco_keypoint_results([Prediction(query={}, score=0.25, keypoints=keypoints)], [7], category_id=3)
+    [entry] = coco_keypoint_results([KeypointPrediction(query={}, score=0.25, keypoints=keypoints)], [7], category_id=3)
     assert json.loads(json.dumps(entry, allow_nan=False)) == {
         "image_id": 7,
         "category_id": 3,
@@ -258,19 +264,19 @@ def test_results_are_json_and_absent_joints_are_far_off():
 
 
 def test_results_refuse_what_is_no_pose():
-    with pytest.raises(ConfigError, match="image 7: the prediction has no keypoints"):
+    with pytest.raises(
+        ConfigError, match="a COCO keypoint result got a Prediction for 'image 7', expected a KeypointPrediction"
+    ):
         coco_keypoint_results([Prediction(query={})], [7])
     with pytest.raises(ValueError, match="shorter"):
-        coco_keypoint_results([Prediction(query={}, keypoints=torch.zeros(1, 3))], [])
+        coco_keypoint_results([KeypointPrediction(query={}, keypoints=torch.zeros(1, 3))], [])
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"sigmas": None}, "KeypointAP got no truth.sigmas for 'k'"),
+        ({"sigmas": ()}, "2 joints and 0 OKS sigmas"),
         ({"sigmas": (0.05,)}, "2 joints and 1 OKS sigmas"),
-        ({"box": None}, "got no truth.box"),
-        ({"keypoints": None}, "got no truth.keypoints"),
         ({"keypoints": torch.zeros(3, 3)}, r"shape \(2, 3\), the truth \(3, 3\)"),
         ({"area": float("nan")}, "has the area nan"),
     ],
@@ -278,7 +284,7 @@ def test_results_refuse_what_is_no_pose():
 def test_ap_refuses_a_truth_it_cannot_use(change, says):
     truth = {"keypoints": torch.ones(2, 3), "box": (0.0, 0.0, 9.0, 9.0), "sigmas": (0.05, 0.05), "area": 40.0} | change
     with pytest.raises(ConfigError, match=says):
-        KeypointAP().update(Prediction(query={}, keypoints=torch.ones(2, 3)), Truth(key="k", **truth))
+        KeypointAP().update(KeypointPrediction(query={}, keypoints=torch.ones(2, 3)), KeypointTruth(key="k", **truth))
 
 
 def test_pycocotools_is_quiet(capsys):

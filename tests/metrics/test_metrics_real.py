@@ -19,7 +19,18 @@ from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardInd
 
 from idiff.metrics import PSNR, SSIM, CumulativeIoU, MeanIoU, MeanMaskIoU, PSNRInside, PSNROutside
 from idiff.metrics.detection import BoxAP
-from idiff.types import VOID, Prediction, Truth
+from idiff.predictions import (
+    BoxPrediction,
+    BoxTruth,
+    EditTruth,
+    ImagePrediction,
+    ImageTruth,
+    LabelMapPrediction,
+    LabelMapTruth,
+    MaskPrediction,
+    MaskTruth,
+)
+from idiff.types import VOID
 from idiff.utils.images import to_tensor
 from idiff.utils.sigmas import TABLES
 
@@ -67,8 +78,10 @@ def test_box_ap_of_a_real_detector(real_data):
     for picture in sorted(pictures):
         true = [[*entry["bbox"], 0] for entry in value["annotations"] if entry["image_id"] == picture]
         boxes = [[*entry["bbox"], entry["score"], 0] for entry in found if entry["image_id"] == picture]
-        prediction = Prediction(query={}, boxes=torch.tensor(boxes, dtype=torch.float64).reshape(-1, 6))
-        metric.update(prediction, Truth(key=str(picture), boxes=torch.tensor(true, dtype=torch.float64).reshape(-1, 5)))
+        prediction = BoxPrediction(query={}, boxes=torch.tensor(boxes, dtype=torch.float64).reshape(-1, 6))
+        metric.update(
+            prediction, BoxTruth(key=str(picture), boxes=torch.tensor(true, dtype=torch.float64).reshape(-1, 5))
+        )
     assert len(found) > 20 and 0.2 < scoring.stats[0] < 1
     for name, expected in zip(("ap", "ap50", "ap75"), scoring.stats, strict=False):
         assert float(metric.compute()[name]) == pytest.approx(expected, abs=1e-6), name
@@ -87,7 +100,7 @@ def test_miou_of_real_label_maps_is_torchmetrics(real_data, name):
         true = torch.from_numpy(np.array(Image.open(path)))
         found = torch.from_numpy(shifted(true.numpy(), 3 + number)).masked_fill(true == VOID, 0)
         found[found == VOID] = 0
-        metric.update(Prediction(query={}, labels=found), Truth(key="k", labels=true))
+        metric.update(LabelMapPrediction(query={}, labels=found), LabelMapTruth(key="k", labels=true))
         reference.update(found[None].long(), true[None].long())
         counted = true != VOID
         seen |= {*true[counted].unique().tolist(), *found[counted].unique().tolist()}
@@ -110,7 +123,7 @@ def test_masks_of_real_people_are_pycocotools_and_torchmetrics(real_data):
         pair = torch.from_numpy(found), torch.from_numpy(true)
         pooled.update(pair[0].int(), pair[1].int())
         for metric in (ciou, giou):
-            metric.update(Prediction(query={}, mask=pair[0]), Truth(key="k", mask=pair[1]))
+            metric.update(MaskPrediction(query={}, mask=pair[0]), MaskTruth(key="k", mask=pair[1]))
     assert len(ious) == 14 and 0.2 < np.mean(ious) < 0.99
     assert float(giou.compute()) == pytest.approx(np.mean(ious), abs=1e-6)
     assert float(ciou.compute()) == pytest.approx(both / either, abs=1e-6)
@@ -127,7 +140,9 @@ def test_psnr_and_ssim_of_real_noise_are_scikit_image_s(real_data):
         window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 2}
         expected["ssim"].append(structural_similarity(true, found, data_range=255, **window))
         for metric in metrics.values():
-            metric.update(Prediction(query={}, picture=to_tensor(found)), Truth(key="k", picture=to_tensor(true)))
+            metric.update(
+                ImagePrediction(query={}, picture=to_tensor(found)), ImageTruth(key="k", picture=to_tensor(true))
+            )
     assert 25 < np.mean(expected["psnr"]) < 50
     assert float(metrics["psnr"].compute()) == pytest.approx(np.mean(expected["psnr"]), abs=1e-3)
     assert float(metrics["ssim"].compute()) == pytest.approx(np.mean(expected["ssim"]), abs=1e-4)
@@ -143,9 +158,9 @@ def test_psnr_of_real_edits_inside_and_outside_of_their_region(real_data):
         region = (np.abs(source.astype(int) - true) > 20).any(axis=2)
         for part, values in zip((region, ~region), expected, strict=True):
             values.append(peak_signal_noise_ratio(true[part], source[part], data_range=255))
-        truth = Truth(key="k", picture=to_tensor(true), mask=torch.from_numpy(region))
+        truth = EditTruth(key="k", picture=to_tensor(true), source=to_tensor(source), mask=torch.from_numpy(region))
         for metric in (inside, outside):
-            metric.update(Prediction(query={}, picture=to_tensor(source)), truth)
+            metric.update(ImagePrediction(query={}, picture=to_tensor(source)), truth)
     assert len(expected[0]) > 1
     for metric, values in zip((inside, outside), expected, strict=True):
         assert float(metric.compute()) == pytest.approx(np.mean(values), abs=1e-3)

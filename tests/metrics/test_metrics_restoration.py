@@ -9,7 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from idiff.errors import ConfigError
 from idiff.metrics.restoration import PSNR, PSNR_LIMIT, SSIM, psnr, ssim
-from idiff.types import Prediction, Truth
+from idiff.predictions import ImagePrediction, ImageTruth
+from idiff.types import Prediction
 
 torch.set_num_threads(1)
 
@@ -50,7 +51,7 @@ def test_metrics_are_means_over_pictures_of_any_size():
         (SSIM(), reference_ssim),
     ):
         for predicted, true in pairs:
-            metric.update(Prediction(query={}, picture=predicted), Truth(key="k", picture=true))
+            metric.update(ImagePrediction(query={}, picture=predicted), ImageTruth(key="k", picture=true))
         assert float(metric.compute()) == pytest.approx(np.mean([reference(*pair) for pair in pairs]), abs=1e-3)
 
 
@@ -69,5 +70,5 @@ def test_refusals():
         psnr(torch.zeros(3, 20, 20), torch.zeros(3, 20, 21))
     with pytest.raises(ConfigError, match="expected sides >= 11"):
         ssim(torch.zeros(3, 10, 20), torch.zeros(3, 10, 20))
-    with pytest.raises(ConfigError, match=r"PSNR got no prediction.picture for 'k'"):
-        PSNR().update(Prediction(query={}), Truth(key="k", picture=torch.zeros(3, 20, 20)))
+    with pytest.raises(ConfigError, match=r"PSNR got a Prediction for 'k', expected an? ImagePrediction"):
+        PSNR().update(Prediction(query={}), ImageTruth(key="k", picture=torch.zeros(3, 20, 20)))

@@ -20,6 +20,7 @@ from idiff.metrics.segmentation import (
     iou_from_confusion,
     miou_from_confusion,
 )
+from idiff.predictions import ClassMasksPrediction, LabelMapPrediction, LabelMapTruth, MaskPrediction, MaskTruth
 from idiff.types import VOID, Prediction, Truth
 
 torch.set_num_threads(1)
@@ -63,10 +64,14 @@ def brute_iou(pairs):
 def item(predicted=None, true=None):
     """Arrays as prediction and truth: uint8 are label maps, bool are masks."""
 
-    def field(array):
-        return {} if array is None else {"mask" if array.dtype == bool else "labels": torch.from_numpy(array)}
+    def made(array, plain, mask, labels, **about):
+        if array is None:
+            return plain(**about)
+        named = {"mask" if array.dtype == bool else "labels": torch.from_numpy(array)}
+        return (mask if array.dtype == bool else labels)(**about, **named)
 
-    return Prediction(query={}, **field(predicted)), Truth(key="k", **field(true))
+    prediction = made(predicted, Prediction, MaskPrediction, LabelMapPrediction, query={})
+    return prediction, made(true, Truth, MaskTruth, LabelMapTruth, key="k")
 
 
 @settings(max_examples=60, deadline=None)
@@ -121,8 +126,8 @@ def test_mciou_is_the_brute_force_one(seed):
     for _, true in label_maps(seed):
         absent = next((c for c in rng.permutation(8) if c not in true), None)
         answers = {c: rng.random(true.shape) < rng.choice([0.0, 0.5]) for c in range(8) if c != 0}  # 0 is never asked
-        prediction = Prediction(query={}, masks={c: torch.from_numpy(m) for c, m in answers.items()})
-        metric.update(prediction, Truth(key="k", labels=torch.from_numpy(true), absent=absent))
+        prediction = ClassMasksPrediction(query={}, masks={c: torch.from_numpy(m) for c, m in answers.items()})
+        metric.update(prediction, LabelMapTruth(key="k", labels=torch.from_numpy(true), absent=absent))
         valid = true != VOID
         for label, mask in answers.items():
             if label in true or label == absent:
@@ -143,14 +148,17 @@ def test_mciou_counts_false_alarms_of_the_absent_class_only():
         3: torch.tensor([[True, False, False]]),
     }
     metric = MeanClassIoU()
-    metric.update(Prediction(query={}, masks=answers), Truth(key="k", labels=labels, absent=2))
+    metric.update(ClassMasksPrediction(query={}, masks=answers), LabelMapTruth(key="k", labels=labels, absent=2))
     assert float(metric.compute()) == pytest.approx((1.0 + 0.0) / 2)
 
 
 def test_mciou_of_rightly_empty_answers_is_one():
     metric = MeanClassIoU()
     nothing = torch.zeros(1, 2, dtype=torch.bool)
-    metric.update(Prediction(query={}, masks={2: nothing}), Truth(key="k", labels=torch.tensor([[0, 0]]), absent=2))
+    metric.update(
+        ClassMasksPrediction(query={}, masks={2: nothing}),
+        LabelMapTruth(key="k", labels=torch.tensor([[0, 0]]), absent=2),
+    )
     assert float(metric.compute()) == 1.0
 
 
@@ -187,17 +195,17 @@ def test_empty_and_full_masks(predicted, true):
 
 
 @pytest.mark.parametrize(
-    ("metric", "name"),
+    ("metric", "kind"),
     [
-        (MeanIoU(), "prediction.labels"),
-        (MeanClassIoU(), "prediction.masks"),
-        (CumulativeIoU(), "prediction.mask"),
-        (MeanMaskIoU(), "prediction.mask"),
-        (NoTargetAccuracy(), "prediction.mask"),
+        (MeanIoU(), "LabelMapPrediction"),
+        (MeanClassIoU(), "ClassMasksPrediction"),
+        (CumulativeIoU(), "MaskPrediction"),
+        (MeanMaskIoU(), "MaskPrediction"),
+        (NoTargetAccuracy(), "MaskPrediction"),
     ],
 )
-def test_a_missing_field_is_named(metric, name):
-    with pytest.raises(ConfigError, match=f"{type(metric).__name__} got no {name} for 'k'"):
+def test_another_kind_of_answer_is_refused(metric, kind):
+    with pytest.raises(ConfigError, match=f"{type(metric).__name__} got a Prediction for 'k', expected a {kind}"):
         metric.update(*item())
 
 
@@ -209,8 +217,8 @@ def test_held_out_queries_are_also_counted_alone(seed):
     alone, every = CumulativeIoU(), CumulativeIoU()
     chosen = [True, *(rng.random(5) < 0.5).tolist()]  # the first is held out: then both metrics hold the same at first
     for (predicted, true), held_out in zip(masks(seed), chosen, strict=True):
-        prediction = Prediction(query={}, mask=torch.from_numpy(predicted))
-        truth = Truth(key="k", mask=torch.from_numpy(true), held_out=held_out)
+        prediction = MaskPrediction(query={}, mask=torch.from_numpy(predicted))
+        truth = MaskTruth(key="k", mask=torch.from_numpy(true), held_out=held_out)
         both.update(prediction, truth)
         every.update(prediction, truth)
         if held_out:
@@ -221,5 +229,5 @@ def test_held_out_queries_are_also_counted_alone(seed):
 
 def test_without_a_held_out_query_its_score_is_nan():
     metric = HeldOutIoU()
-    metric.update(Prediction(query={}, mask=torch.ones(2, 2) > 0), Truth(key="k", mask=torch.ones(2, 2) > 0))
+    metric.update(MaskPrediction(query={}, mask=torch.ones(2, 2) > 0), MaskTruth(key="k", mask=torch.ones(2, 2) > 0))
     assert torch.isnan(metric.compute())

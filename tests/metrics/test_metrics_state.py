@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import warnings
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -24,7 +25,17 @@ from idiff.metrics import (
     NoTargetAccuracy,
 )
 from idiff.metrics.bootstrap import Additions, intervals
-from idiff.types import VOID, Prediction, Truth
+from idiff.predictions import (
+    ImagePrediction,
+    ImageTruth,
+    KeypointPrediction,
+    KeypointTruth,
+    LabelMapPrediction,
+    LabelMapTruth,
+    MaskPrediction,
+    MaskTruth,
+)
+from idiff.types import VOID
 
 torch.set_num_threads(1)
 BUILD = {
@@ -42,6 +53,16 @@ BUILD = {
 NAMES = {*BUILD, "ap50", "ap75"}
 
 
+@dataclass(kw_only=True)
+class Found(LabelMapPrediction, MaskPrediction, KeypointPrediction, ImagePrediction):
+    """An answer of every kind at once."""
+
+
+@dataclass(kw_only=True)
+class Told(LabelMapTruth, KeypointTruth, MaskTruth, ImageTruth):
+    """What it is scored against."""
+
+
 def collection():
     return MetricCollection({name: build() for name, build in BUILD.items()})
 
@@ -56,7 +77,7 @@ def items(count, *, perfect=False):
         mask = torch.rand(12, 12, generator=rng) < (0.0 if number % 3 == 0 else 0.5)
         points = torch.rand(joints, 2, generator=rng) * 100
         picture = torch.rand(3, 12, 12, generator=rng) * 2 - 1
-        truth = Truth(
+        truth = Told(
             key=f"picture/{number // 2}",
             labels=labels.masked_fill(torch.rand(12, 12, generator=rng) < 0.1, VOID),
             mask=mask,
@@ -69,7 +90,7 @@ def items(count, *, perfect=False):
         wrong = 0.0 if perfect else 0.3
         flip = torch.rand(12, 12, generator=rng) < wrong
         moved = points + torch.randn(joints, 2, generator=rng) * 10 * wrong * (number % 4)
-        prediction = Prediction(
+        prediction = Found(
             query={},
             score=float(torch.rand((), generator=rng)),
             mask=mask ^ (flip & (number % 2 == 0)),

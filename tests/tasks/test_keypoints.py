@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from idiff.errors import BadSampleError, ConfigError, IdiffError
+from idiff.predictions import KeypointPrediction
 from idiff.tasks import KeypointDetection
-from idiff.types import Prediction, Sample
+from idiff.types import Sample
 from idiff.utils.painting import disc_maps, palette
 from idiff.utils.seeds import numpy_rng
 
@@ -251,7 +252,7 @@ def test_only_joints_that_coco_has_are_scored_where_that_is_asked():
         if name not in scored:
             found[index, :2] += 30
     for name, told in (("coco", truth), ("all", whole)):
-        metrics[name].update(Prediction(query={}, score=1.0, keypoints=found), told)
+        metrics[name].update(KeypointPrediction(query={}, score=1.0, keypoints=found), told)
     assert float(metrics["coco"].compute()["pck"]) == 1.0 and float(metrics["coco"].compute()["ap"]) == pytest.approx(
         1.0
     )

@@ -226,7 +226,8 @@ def test_render_tints_the_mask():
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     drawn = task.render(prediction, picture)
     assert np.array_equal((drawn > 0).any(axis=2), prediction.mask.numpy())
-    assert np.array_equal(task.render(Prediction(query=prediction.query), picture), picture)
+    with pytest.raises(ConfigError, match=r"referring got a Prediction for .*, expected a MaskPrediction"):
+        task.render(Prediction(query=prediction.query), picture)
 
 
 def change(**fields):

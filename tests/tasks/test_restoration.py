@@ -110,7 +110,7 @@ def test_no_answer_makes_sense_without_the_picture():
 
 def test_only_decoded_pictures_are_combined():
     (triplet,) = Denoise().queries(sample(), 0)
-    with pytest.raises(AssertionError, match="decode"):
+    with pytest.raises(ConfigError, match=r"expected an? ImagePrediction"):
         Denoise().combine([Prediction(query=triplet.query)], [triplet.query])
 
 

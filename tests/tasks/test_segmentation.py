@@ -7,7 +7,8 @@ import torch
 
 from idiff.errors import BadSampleError, ConfigError
 from idiff.tasks import SemanticSegmentation
-from idiff.types import Prediction, Sample
+from idiff.tasks.common.masks import mask_prediction
+from idiff.types import Sample
 from idiff.utils.painting import palette, rgb_values
 from idiff.utils.seeds import numpy_rng
 
@@ -153,9 +154,7 @@ def test_the_color_of_queries_hangs_on_the_picture_alone():
 
 def combined(task, scores):
     triplets = task.queries(sample(), 0)
-    rows = [
-        Prediction(query=t.query, scores=torch.full((64, 64), value)) for t, value in zip(triplets, scores, strict=True)
-    ]
+    rows = [mask_prediction(t.query, torch.full((64, 64), value)) for t, value in zip(triplets, scores, strict=True)]
     return task.combine(rows, [t.query for t in triplets])
 
 
@@ -173,7 +172,7 @@ def test_without_a_background_the_best_class_wins():
     data = sample(classes=["sky", "road", "car", "tree"])
     data.label[data.label == 0] = 3
     triplets = task.queries(data, 0)
-    rows = [Prediction(query=t.query, scores=torch.full((64, 64), 0.1 * n)) for n, t in enumerate(triplets)]
+    rows = [mask_prediction(t.query, torch.full((64, 64), 0.1 * n)) for n, t in enumerate(triplets)]
     assert (task.combine(rows, [t.query for t in triplets]).labels == 3).all()
 
 

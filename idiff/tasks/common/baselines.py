@@ -9,6 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from idiff.predictions import (
+    BoxPrediction,
+    BoxTruth,
+    ClassPrediction,
+    ClassTruth,
+    KeypointPrediction,
+    KeypointTruth,
+    LabelMapPrediction,
+    LabelMapTruth,
+    MaskPrediction,
+    MaskTruth,
+)
 from idiff.types import VOID, Prediction, Truth
 
 Guess = tuple[str, Callable[[dict[str, Any]], Prediction]]
@@ -19,7 +31,7 @@ def largest_class(truths: Iterable[Truth]) -> Guess | None:
     """The class with the most pixels, everywhere; None where no pixel has a class."""
     counts = torch.zeros(VOID + 1, dtype=torch.int64)
     for truth in truths:
-        if truth.labels is not None:
+        if isinstance(truth, LabelMapTruth):
             counts += torch.bincount(truth.labels.flatten().long().cpu(), minlength=VOID + 1)
     if not counts[:VOID].any():
         return None
@@ -29,18 +41,19 @@ def largest_class(truths: Iterable[Truth]) -> Guess | None:
         shape = (int(query["size"][0]), int(query["size"][1]))
         asked = (index for index in range(int(query["classes"])) if index != query["background"])
         masks = {index: torch.full(shape, index == largest) for index in asked}
-        return Prediction(query=query, labels=torch.full(shape, largest, dtype=torch.uint8), masks=masks)
+        return LabelMapPrediction(query=query, labels=torch.full(shape, largest, dtype=torch.uint8), masks=masks)
 
     return "largest_class", answer
 
 
 def everything(truths: Iterable[Truth]) -> Guess | None:
     """All pixels of the picture; None where no truth has a mask."""
-    if not any(truth.mask is not None for truth in truths):
+    if not any(isinstance(truth, MaskTruth) for truth in truths):
         return None
 
     def answer(query: dict[str, Any]) -> Prediction:
-        return Prediction(query=query, mask=torch.ones(int(query["size"][0]), int(query["size"][1]), dtype=torch.bool))
+        mask = torch.ones(int(query["size"][0]), int(query["size"][1]), dtype=torch.bool)
+        return MaskPrediction(query=query, mask=mask)
 
     return "everything", answer
 
@@ -49,7 +62,7 @@ def median_boxes(truths: Iterable[Truth]) -> Guess | None:
     """For each class the median of its boxes, as sure as the class is frequent; None where no truth has a box."""
     boxes: dict[int, list[NDArray[np.float64]]] = {}
     for truth in truths:
-        for row in () if truth.boxes is None else truth.boxes.cpu().double().numpy():
+        for row in truth.boxes.cpu().double().numpy() if isinstance(truth, BoxTruth) else ():
             boxes.setdefault(int(row[4]), []).append(row[:4])
     if not boxes:
         return None
@@ -57,26 +70,26 @@ def median_boxes(truths: Iterable[Truth]) -> Guess | None:
     found = [[*np.median(rows, axis=0).tolist(), len(rows) / most, index] for index, rows in sorted(boxes.items())]
     found.sort(key=lambda row: -row[4])
     guessed = torch.tensor(found, dtype=torch.float32)
-    return "median_box", lambda query: Prediction(query=query, score=1.0, boxes=guessed.clone())
+    return "median_box", lambda query: BoxPrediction(query=query, score=1.0, boxes=guessed.clone())
 
 
 def most_frequent(truths: Iterable[Truth]) -> Guess | None:
     """The class of most pictures, of equals the one with the least index; None where no truth has a class."""
     counts: dict[int, int] = {}
     for truth in truths:
-        if truth.category is not None:
+        if isinstance(truth, ClassTruth) and truth.category is not None:
             counts[truth.category] = counts.get(truth.category, 0) + 1
     if not counts:
         return None
     most = max(counts, key=lambda index: (counts[index], -index))
-    return "most_frequent", lambda query: Prediction(query=query, score=1.0, class_scores={most: 1.0})
+    return "most_frequent", lambda query: ClassPrediction(query=query, score=1.0, class_scores={most: 1.0})
 
 
 def mean_pose(truths: Iterable[Truth]) -> Guess | None:
     """The median pose, stretched into the given box, for each number of joints; None where nobody is given."""
     poses: dict[int, list[NDArray[np.float64]]] = {}
     for truth in truths:
-        if truth.keypoints is not None and truth.box is not None:
+        if isinstance(truth, KeypointTruth):
             joints = truth.keypoints.double().numpy()
             x, y, width, height = truth.box
             relative = (joints[:, :2] - (x, y)) / (max(width, 1e-6), max(height, 1e-6))
@@ -91,7 +104,7 @@ def mean_pose(truths: Iterable[Truth]) -> Guess | None:
         points = torch.ones(count, 3)
         relative = medians.get(count, np.full((count, 2), 0.5))
         points[:, :2] = torch.from_numpy(relative * (width, height) + (x, y)).float()
-        return Prediction(query=query, score=1.0, keypoints=points)
+        return KeypointPrediction(query=query, score=1.0, keypoints=points)
 
     return "mean_pose", answer
 

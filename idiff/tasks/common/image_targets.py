@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from idiff.errors import BadSampleError
+from idiff.predictions import ImagePrediction, expect
 from idiff.tasks.common.view import check_picture
 from idiff.types import Picture, Prediction, Sample
 
@@ -30,7 +31,7 @@ def given_target(sample: Sample) -> Picture:
     return target
 
 
-def painted_pictures(edited: Tensor, queries: Sequence[dict[str, Any]]) -> list[Prediction]:
+def painted_pictures(edited: Tensor, queries: Sequence[dict[str, Any]]) -> list[ImagePrediction]:
     """Painted pictures as they are: clipped to [-1, 1], NaN as mid grey, score 1.
 
     Args:
@@ -38,10 +39,10 @@ def painted_pictures(edited: Tensor, queries: Sequence[dict[str, Any]]) -> list[
         queries: B queries.
     """
     clean = torch.nan_to_num(edited.float(), nan=0.0).clamp(-1, 1)
-    return [Prediction(query=query, score=1.0, picture=picture) for query, picture in zip(queries, clean, strict=True)]
+    pairs = zip(queries, clean, strict=True)
+    return [ImagePrediction(query=query, score=1.0, picture=picture) for query, picture in pairs]
 
 
 def needed_picture(prediction: Prediction) -> Tensor:
     """The picture of a prediction that `painted_pictures` made."""
-    assert prediction.picture is not None, "combine() takes what decode() returned, and that holds a picture"
-    return prediction.picture
+    return expect(prediction, ImagePrediction, by="a task of pictures").picture

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from idiff.predictions import ClassMasksPrediction, MaskPrediction
 from idiff.tasks.common.masks import mask_prediction
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.types import VOID, Labels, Prediction
+from idiff.types import VOID, Labels
 from idiff.utils import painting
 from idiff.utils.text import name_words
 
@@ -93,7 +94,7 @@ def asked_classes(query: Mapping[str, Any]) -> list[int]:
     return [int(index) for index in query.get("indices") or [query["class"]]]
 
 
-def class_predictions(query: dict[str, Any], scores: Tensor) -> Prediction:
+def class_predictions(query: dict[str, Any], scores: Tensor) -> MaskPrediction | ClassMasksPrediction:
     """What was painted for one query.
 
     Args:
@@ -107,5 +108,6 @@ def class_predictions(query: dict[str, Any], scores: Tensor) -> Prediction:
         return mask_prediction(query, scores[0])
     classes = asked_classes(query)
     found = [mask_prediction(query, one) for one in scores[: len(classes)]]
-    masks = {index: one.mask for index, one in zip(classes, found, strict=True) if one.mask is not None}
-    return Prediction(query=query, score=max(one.score for one in found), masks=masks, scores=scores[: len(classes)])
+    masks = {index: one.mask for index, one in zip(classes, found, strict=True)}
+    sure = max(one.score for one in found)
+    return ClassMasksPrediction(query=query, score=sure, masks=masks, scores=scores[: len(classes)])

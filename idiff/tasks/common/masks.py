@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idiff.errors import ConfigError
+from idiff.predictions import MaskPrediction
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction
 
@@ -34,11 +35,11 @@ def sure_regions(scores: Tensor, *, pixels: int = 1, score: float = 0.0) -> Tens
     return torch.where(empty[:, None, None], scores.clamp(max=0.5), scores)
 
 
-def mask_prediction(query: dict[str, Any], scores: Tensor) -> Prediction:
+def mask_prediction(query: dict[str, Any], scores: Tensor) -> MaskPrediction:
     """The mask where scores (H, W) are above one half; its score is their mean there, 0 for an empty mask."""
     mask = scores > 0.5
     sure = float(scores[mask].mean()) if bool(mask.any()) else 0.0
-    return Prediction(query=query, score=sure, mask=mask, scores=scores)
+    return MaskPrediction(query=query, score=sure, mask=mask, scores=scores)
 
 
 def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any]) -> Tensor:
@@ -51,7 +52,7 @@ def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any])
     Raises:
         ConfigError: a prediction has no scores.
     """
-    maps = [prediction.scores for prediction in predictions]
+    maps = [getattr(prediction, "scores", None) for prediction in predictions]
     found = [scores for scores in maps if scores is not None]
     if len(found) < len(maps):
         raise ConfigError("a mask without scores cannot be combined with others: combine what decode() returned.")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from idiff.errors import BadSampleError, ConfigError, unknown
 from idiff.tasks.common.view import ASKED, check_picture, needed_words
 from idiff.types import Parts, Picture, Sample
-from idiff.utils.painting import disc_maps
+from idiff.utils.painting import class_color, disc_maps
 from idiff.utils.seeds import hash64
 from idiff.utils.sigmas import TABLES
 from idiff.utils.text import name_words
@@ -157,6 +160,16 @@ def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *
         if joints[index, 2] == 2:
             labels[disc] = index
     return Parts(labels, [*names, "background"])
+
+
+def draw_joints(picture: Picture, keypoints: Tensor) -> Picture:
+    """Draw each joint of (K, 3) that was found as a dot in its own colour: uint8 (H, W, 3), a new image."""
+    drawn, radius = picture.copy(), max(2, round(max(picture.shape[:2]) / 64))
+    for index, (x, y, _) in enumerate(keypoints.tolist()):
+        if math.isfinite(x) and math.isfinite(y):
+            cv2.circle(drawn, (round(x), round(y)), radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(drawn, (round(x), round(y)), radius, class_color(index), -1, cv2.LINE_AA)
+    return drawn
 
 
 def _pairs(key: str, pairs: Any, count: int) -> list[tuple[int, int]]:
