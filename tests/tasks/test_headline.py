@@ -1,11 +1,15 @@
 """A headline that is an error: what it adds to the score, and that the better answer wins wherever answers are compared."""
 
 import math
+from types import SimpleNamespace
 
+import lightning.pytorch as pl
 import pytest
 from contract import PROMISES
 
 from idiff.alignment.auto import _names
+from idiff.callbacks.evaluate import Evaluate
+from idiff.callbacks.scoring import Score
 from idiff.evaluation.tuning import Point, choose
 from idiff.tasks import InstructEditing, Task
 from idiff.types import Sampling
@@ -52,3 +56,17 @@ def test_tuning_takes_the_cheapest_of_the_small_errors(errors, chosen):
         for cost, error in zip((1, 2, 4), errors, strict=True)
     ]
     assert choose(points, "mse_ratio", tolerance=0.06, lower_is_better=True) == chosen
+
+
+def test_the_mean_score_of_tasks_grows_as_an_error_falls(tmp_path):
+    def val_score(error):
+        evaluate, logged = Evaluate(table=False), {}
+        for name, task, value in (("edits", Ratio(), error), ("more", InstructEditing(), 20.0)):
+            score = Score({task.headline: value})
+            evaluate._scorers[name] = SimpleNamespace(task=task, compute=lambda score=score: score, baselines=False)
+        module = SimpleNamespace(log=lambda key, value, **_: logged.update({key: value}))
+        evaluate.on_validation_epoch_end(pl.Trainer(default_root_dir=tmp_path, logger=False, accelerator="cpu"), module)
+        assert logged["val/edits/mse_ratio"] == error
+        return logged["val/score"]
+
+    assert [val_score(error) for error in (0.0, 1.0, 5.0)] == pytest.approx([(1 + 0.4) / 2, (0.5 + 0.4) / 2, 0.4 / 2])
