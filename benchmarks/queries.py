@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.checkpoint import load
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sampling, Triplet
 

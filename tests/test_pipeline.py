@@ -12,11 +12,11 @@ from PIL import Image
 import idiff
 from idiff import Answer, Pipeline
 from idiff.cli import main
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.models.io.export import write_folder
 from idiff.models.ood import Familiarity
 from idiff.pipeline import to_coco
+from idiff.synthetic.source import SyntheticSource
 from idiff.types import Sampling
 from idiff.utils.images import to_tensor
 

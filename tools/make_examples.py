@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from idiff.data.sources.synthetic import SyntheticSource
+from idiff.synthetic.source import SyntheticSource
 from idiff.types import Sample
 from idiff.utils.images import write_png
 

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from idiff.checks import check_number
 from idiff.data.loading.loaders import start_worker
-from idiff.data.sentences import Sentences
 from idiff.errors import ConfigError, missing
+from idiff.synthetic.sentences import Sentences
 from idiff.types import Batch
 from idiff.utils.settings import FREE
 

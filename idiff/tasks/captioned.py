@@ -13,12 +13,12 @@ from torchmetrics import MetricCollection
 from idiff.errors import BadSampleError
 from idiff.metrics import PSNR
 from idiff.predictions import ImageTruth
-from idiff.synthetic.phrases.captions import MOST, caption
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.image_targets import needed_picture, painted_pictures
 from idiff.tasks.common.label_map import background
 from idiff.tasks.common.marks import marked
+from idiff.tasks.common.scene_captions import MOST, caption
 from idiff.tasks.common.view import check_share, check_size, look, matrix_list
 from idiff.transforms.frames import frame_whole
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth

@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 
 from idiff.callbacks.predictions import PredictionFiles
 from idiff.callbacks.scoring import answers
-from idiff.data.sources.synthetic import SyntheticSource
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import ImageClassification, ObjectDetection
 from idiff.types import Batch
 

@@ -3,11 +3,11 @@ import pytest
 import torch
 from small_models import TEXT, UNET
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.text import TextEncoder
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks.captioned import Captioned, describe
 from idiff.tasks.instructions import suffixes
 from idiff.types import VOID, Batch, Sample

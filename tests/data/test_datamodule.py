@@ -11,8 +11,8 @@ from idiff.data.build.builder import build
 from idiff.data.datamodule import MixtureDataModule, SegmentationDataModule, StreamDataModule, TaskDataModule
 from idiff.data.loading import training
 from idiff.data.loading.training import TaskEntry
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import ConfigError, DataError
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Sampling
 

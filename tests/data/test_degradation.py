@@ -9,15 +9,23 @@ import torch
 from raw_sets import SIZE, made, put, serves
 from small_models import REAL_DATA
 
-from idiff.data import degradation
 from idiff.data.datamodule import TaskDataModule
-from idiff.data.degradation import KINDS, defocus, degrade, gaussian_blur, motion_blur, sensor_noise, watermark
 from idiff.data.sources import create
 from idiff.data.sources import tiles as tiling
-from idiff.data.watermarks import OPACITY, SHARE, draw_cover
 from idiff.errors import BadSampleError, ConfigError, DataError
-from idiff.synthetic.scenes.degrade import identity_psnr
 from idiff.tasks import Deblur, Denoise, Dewatermark
+from idiff.transforms.degradations import photographs as degradation
+from idiff.transforms.degradations.common import OPACITY, identity_psnr
+from idiff.transforms.degradations.photographs import (
+    KINDS,
+    defocus,
+    degrade,
+    gaussian_blur,
+    motion_blur,
+    sensor_noise,
+    watermark,
+)
+from idiff.transforms.degradations.watermarks import SHARE, draw_cover
 from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng
 

@@ -16,8 +16,8 @@ from idiff.data.datamodule import SegmentationDataModule
 from idiff.data.shards import remote
 from idiff.data.shards.file_cache import Cache, parse_size
 from idiff.data.shards.reader import ShardSet
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import ConfigError, DataError, FetchError
+from idiff.synthetic.source import SyntheticSource
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -9,14 +9,14 @@ import torch
 from small_models import TEXT
 
 from idiff.data.sentence_datamodule import SentenceDataModule
-from idiff.data.sentences import Sentences, phrase_facts
 from idiff.errors import ConfigError, DataError
 from idiff.models.text import TextEncoder
 from idiff.synthetic.drawing.palette import COLOURS
-from idiff.synthetic.drawing.shapes import KINDS
-from idiff.synthetic.phrases.captions import MOST, WAYS, caption, place_of
 from idiff.synthetic.phrases.grammar import held_out
 from idiff.synthetic.scenes.edits import PLACES, SLOTS
+from idiff.synthetic.sentences import Sentences, phrase_facts
+from idiff.tasks.common.scene_captions import MOST, WAYS, caption, place_of
+from idiff.utils.silhouettes import KINDS
 
 COUNT = 400
 NAMED = {"task", "which", "other which"}

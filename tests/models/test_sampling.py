@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import once_each
 from idiff.models.denoising import changes
 from idiff.models.io.checkpoint import load
 from idiff.stages import TaskTraining
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sampling
 

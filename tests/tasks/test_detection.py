@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError, ConfigError
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import ObjectDetection
 from idiff.tasks.common.objects import apart, filled, regions, things_of
 from idiff.types import Sample

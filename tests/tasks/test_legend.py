@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError, ConfigError
 from idiff.metrics.results import class_mask_results, own_label_map
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sample
 from idiff.utils.painting import palette, rgb_values

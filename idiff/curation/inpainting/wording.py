@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.synthetic.scenes.edits import PLACES, templates
+from idiff.synthetic.scenes.edits import templates
+from idiff.tasks.common.scene_captions import place_at
 from idiff.utils.text import normalise_prompt
 
 WAYS = 4
@@ -45,5 +46,4 @@ def place_of(mask: NDArray[np.bool_]) -> str:
         mask: bool (H, W), not empty.
     """
     rows, columns = np.nonzero(mask)
-    y, x = ((rows.mean() + 0.5) / mask.shape[0], (columns.mean() + 0.5) / mask.shape[1])
-    return min(PLACES, key=lambda name: (PLACES[name][0] - x) ** 2 + (PLACES[name][1] - y) ** 2)
+    return place_at(((columns.mean() + 0.5) / mask.shape[1], (rows.mean() + 0.5) / mask.shape[0]))

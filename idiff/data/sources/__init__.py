@@ -201,7 +201,7 @@ SOURCES: Mapping[str, SourceEntry] = {
         ("annotations", "images"),
     ),
     "synthetic": SourceEntry(
-        "idiff.data.sources.synthetic:SyntheticSource",
+        "idiff.synthetic.source:SyntheticSource",
         "no files: scenes are drawn; --size pixels a side (64)\n"
         "--task segmentation, referring, detection, classification, keypoints, denoise, deblur, dewatermark or editing",
         ("task", "split", "count", "seed"),

@@ -20,7 +20,7 @@ class CleanFolder(TiledSource):
     """One sample a picture, or one a tile of those with more than 2 million pixels: the damaged picture, and it as target.
 
     The clean file passes through unchanged; the damaged picture is stored without loss. The damage is a function of seed,
-    task and file name, so that a build gives the same bytes again; see `idiff.data.degradation`.
+    task and file name, so that a build gives the same bytes again; see `idiff.transforms.degradations`.
     `annotation`: `file_name`, `degradation` (`kind`, strength, `identity_psnr` in dB); of a tile also `tile` and `size`.
 
     Args:
@@ -49,7 +49,7 @@ class CleanFolder(TiledSource):
 
     def sample(self, index: int) -> RawSample:
         """Read one picture or tile, and damage it."""
-        from idiff.data.degradation import degrade
+        from idiff.transforms.degradations.photographs import degrade
         from idiff.utils.seeds import numpy_rng
 
         number, tile = self._places[index]

@@ -1,11 +1,8 @@
-"""Geometry onto pixel grids: silhouettes, and the painting of one thing onto a canvas.
-
-Grids hold side x side pixels with pixel centres at whole numbers, so a share u of the side lies at u * side - 0.5.
-"""
+"""Geometry onto pixel grids: the painting of one thing onto a canvas, and its silhouette. Grids as in `utils.silhouettes`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -13,12 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.synthetic.drawing.description import Figure, Part, Point, SceneObject, Thing
+from idiff.synthetic.drawing.description import Figure, Part, SceneObject, Thing
 from idiff.synthetic.drawing.palette import RGB, rim, scaled
-from idiff.synthetic.drawing.shapes import SHAPES, Contour
-
-_SHIFT = 4
-"""Bits behind the point in OpenCV's drawing coordinates: 1/16 pixel."""
+from idiff.utils.silhouettes import SHAPES, SHIFT, Contour, filled, fixed, placed
 
 _OUTLINE = 0.011
 """Thickness of an outline as a share of the side."""
@@ -58,12 +52,11 @@ def paint(canvas: Canvas, thing: Thing, number: int) -> NDArray[np.bool_]:
 
 def silhouette(thing: Thing, side: int) -> NDArray[np.bool_]:
     """The pixels of a thing as if nothing lay over it: bool (side, side)."""
-    mask = np.zeros((side, side), dtype=np.uint8)
     if isinstance(thing, SceneObject):
-        _fill(mask, outline(thing), 1)
-    else:
-        for part, points in zip(thing.parts, _part_points(thing, side), strict=True):
-            _stroke(mask, part, points, part.radius, 1)
+        return filled(outline(thing), side).view(np.bool_)
+    mask = np.zeros((side, side), dtype=np.uint8)
+    for part, points in zip(thing.parts, _part_points(thing, side), strict=True):
+        _stroke(mask, part, points, part.radius, 1)
     return mask.view(np.bool_)
 
 
@@ -73,29 +66,14 @@ def outline(thing: SceneObject) -> list[Contour]:
 
 
 def _placed(thing: SceneObject, contours: Iterable[Contour]) -> list[Contour]:
-    turn, scale = np.deg2rad(thing.angle), thing.share**0.5
-    cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
-    flip = -1.0 if thing.mirrored else 1.0
-    matrix = np.array([[flip * cos, flip * sin], [-sin, cos]])
-    return [contour @ matrix + np.array(thing.centre) for contour in contours]
-
-
-def _fixed(points: Contour | Sequence[Point], side: int, offset: tuple[int, int] = (0, 0)) -> NDArray[np.int32]:
-    """Shares of the side -> OpenCV's fixed-point pixels, from a region that starts at `offset`."""
-    pixels = np.asarray(points, dtype=np.float64) * side - (np.array(offset) + 0.5)
-    return np.asarray(np.rint(pixels * (1 << _SHIFT)), dtype=np.int32)
+    return placed(contours, centre=thing.centre, share=thing.share, angle=thing.angle, mirrored=thing.mirrored)
 
 
 def _part_points(figure: Figure, side: int) -> list[NDArray[np.int32]]:
     """The points of every part, turned into fixed-point pixels all at once."""
-    points = _fixed([point for part in figure.parts for point in part.points], side)
+    points = fixed([point for part in figure.parts for point in part.points], side)
     ends = list(accumulate(len(part.points) for part in figure.parts))
     return [points[end - len(part.points) : end] for part, end in zip(figure.parts, ends, strict=True)]
-
-
-def _fill(image: NDArray[np.uint8], contours: Sequence[Contour], value: int | RGB) -> None:
-    side = image.shape[0]
-    cv2.fillPoly(image, [_fixed(contour, side) for contour in contours], value, shift=_SHIFT)
 
 
 def _paint_object(canvas: Canvas, thing: SceneObject, number: int) -> NDArray[np.bool_]:
@@ -104,18 +82,18 @@ def _paint_object(canvas: Canvas, thing: SceneObject, number: int) -> NDArray[np
     low = np.floor(np.min([c.min(axis=0) for c in contours], axis=0) * side).astype(int) - 2
     high = np.ceil(np.max([c.max(axis=0) for c in contours], axis=0) * side).astype(int) + 3
     (x0, y0), (x1, y1) = (int(v) for v in np.clip(low, 0, side)), (int(v) for v in np.clip(high, 0, side))
-    drawn = [_fixed(contour, side, (x0, y0)) for contour in contours]
+    drawn = [fixed(contour, side, (x0, y0)) for contour in contours]
     inside = np.zeros((y1 - y0, x1 - x0), dtype=np.uint8)
-    cv2.fillPoly(inside, drawn, 1, shift=_SHIFT)
+    cv2.fillPoly(inside, drawn, 1, shift=SHIFT)
     shade = _shading(thing, (x0, y0, x1, y1), side)
     for mark in _placed(thing, SHAPES[thing.kind].marks):
         spot = np.zeros_like(inside)
-        cv2.fillPoly(spot, [_fixed(mark, side, (x0, y0))], 1, shift=_SHIFT)
+        cv2.fillPoly(spot, [fixed(mark, side, (x0, y0))], 1, shift=SHIFT)
         shade[spot > 0] *= np.float32(0.62) if max(thing.rgb) > 60 else np.float32(4)
     fill = cv2.merge(
         [np.minimum(shade * np.float32(channel), np.float32(255)).astype(np.uint8) for channel in thing.rgb]
     )
-    cv2.polylines(fill, drawn, True, rim(thing.rgb), thickness=max(1, round(2 * _OUTLINE * side)), shift=_SHIFT)
+    cv2.polylines(fill, drawn, True, rim(thing.rgb), thickness=max(1, round(2 * _OUTLINE * side)), shift=SHIFT)
     held = inside.view(np.bool_)
     np.copyto(canvas.picture[y0:y1, x0:x1], fill, where=held[..., None])
     canvas.owners[y0:y1, x0:x1][held] = number + 1
@@ -159,8 +137,8 @@ def _stroke(image: NDArray[np.uint8], part: Part, points: NDArray[np.int32], rad
     reach = radius * image.shape[0]
     if len(points) == 1:
         x, y = points[0].tolist()
-        cv2.circle(image, (x, y), max(1, round(reach * (1 << _SHIFT))), value, -1, shift=_SHIFT)
+        cv2.circle(image, (x, y), max(1, round(reach * (1 << SHIFT))), value, -1, shift=SHIFT)
         return
     if part.closed:
-        cv2.fillPoly(image, [points], value, shift=_SHIFT)
-    cv2.polylines(image, [points], part.closed, value, thickness=max(1, round(2 * reach)), shift=_SHIFT)
+        cv2.fillPoly(image, [points], value, shift=SHIFT)
+    cv2.polylines(image, [points], part.closed, value, thickness=max(1, round(2 * reach)), shift=SHIFT)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from idiff.synthetic.drawing.palette import COLOURS
-from idiff.synthetic.drawing.shapes import KINDS
+from idiff.utils.silhouettes import KINDS
 
 MARGIN = 0.1
 """How much farther to one side, as a share of the picture's side, an object must lie to be said to lie there."""

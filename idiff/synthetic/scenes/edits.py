@@ -19,15 +19,9 @@ import numpy as np
 from idiff.synthetic.drawing.description import Point, Scene, SceneObject
 from idiff.synthetic.drawing.palette import COLOURS, RGB, SHADES, distance, from_hsv
 from idiff.synthetic.drawing.raster import silhouette
-from idiff.synthetic.drawing.shapes import KINDS
 from idiff.synthetic.scenes.layout import GRID, MIN_VISIBLE, inside, visible_shares
-
-PLACES: Mapping[str, Point] = {
-    f"{row} {column}" if (row, column) != ("middle", "middle") else "centre": (x, y)
-    for row, y in (("upper", 0.2), ("middle", 0.5), ("lower", 0.8))
-    for column, x in (("left", 0.2), ("middle", 0.5), ("right", 0.8))
-}
-"""A part of the picture -> where an object that is put there has its centre."""
+from idiff.tasks.common.scene_captions import PLACES
+from idiff.utils.silhouettes import KINDS
 
 SLOTS: Mapping[str, frozenset[str]] = {
     "recolour": frozenset({"object", "colour"}),

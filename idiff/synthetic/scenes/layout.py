@@ -12,7 +12,7 @@ from idiff.synthetic.drawing.backgrounds import draw_background
 from idiff.synthetic.drawing.description import Background, Point, Scene, SceneObject
 from idiff.synthetic.drawing.palette import COLOURS, distance, shade
 from idiff.synthetic.drawing.raster import outline, silhouette
-from idiff.synthetic.drawing.shapes import KINDS, SHAPES
+from idiff.utils.silhouettes import KINDS, SHAPES
 
 MIN_VISIBLE = 0.5
 """Every object keeps at least this share of its area in sight."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from idiff.errors import BadSampleError
 from idiff.synthetic.drawing.description import Scene
 from idiff.synthetic.drawing.render import render
-from idiff.synthetic.scenes.degrade import DEGRADATIONS, identity_psnr
 from idiff.synthetic.scenes.edits import draw_edit, sentence
+from idiff.transforms.degradations.common import identity_psnr
+from idiff.transforms.degradations.scenes import DEGRADATIONS
 from idiff.utils.masks import encode_mask
 
 
@@ -39,7 +40,7 @@ def damaged(task: str) -> Callable[[Scene, int, np.random.Generator], Pair]:
     `kind` and strength, and `identity_psnr`, the damaged picture's PSNR in dB.
 
     Args:
-        task: a key of `degrade.DEGRADATIONS`.
+        task: a key of `degradations.scenes.DEGRADATIONS`.
     """
 
     def draw(scene: Scene, size: int, rng: np.random.Generator) -> Pair:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from idiff.synthetic.drawing.body import JOINTS, PAIRS, SIGMA
 from idiff.synthetic.drawing.description import Figure, Scene, SceneObject
 from idiff.synthetic.drawing.render import Rendered
-from idiff.synthetic.drawing.shapes import KINDS
 from idiff.synthetic.phrases.told import object_instances, tell_phrases
-from idiff.synthetic.scenes.degrade import DEGRADATIONS
 from idiff.synthetic.scenes.layout import draw_objects_scene, draw_single_scene
 from idiff.synthetic.scenes.pairs import Pair, damaged, edited
 from idiff.synthetic.scenes.people import draw_figures_scene
+from idiff.transforms.degradations.scenes import DEGRADATIONS
 from idiff.utils.seeds import numpy_rng
+from idiff.utils.silhouettes import KINDS
 
 VERSION = 2
 """Of the generator. Any change of what is drawn for a seed raises it."""

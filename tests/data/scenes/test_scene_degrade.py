@@ -8,23 +8,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.metrics.restoration import psnr
 from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
-from idiff.synthetic.scenes.degrade import (
-    BLUR,
-    DEGRADATIONS,
-    OPACITY,
-    SIGMA,
-    add_blur,
-    add_mark,
-    add_noise,
-    filtered,
-    gaussian_kernel,
-    identity_psnr,
-    motion_kernel,
-)
-from idiff.synthetic.scenes.marks import SHARE, draw_mark
+from idiff.synthetic.source import SyntheticSource
+from idiff.transforms.degradations.common import NOISE, OPACITY, add_noise, identity_psnr
+from idiff.transforms.degradations.kernels import filtered, gaussian_kernel, motion_kernel
+from idiff.transforms.degradations.scenes import BLUR, DEGRADATIONS, add_blur, add_mark
+from idiff.transforms.degradations.strokes import SHARE, draw_mark
 from idiff.utils.images import to_tensor
 
 cv2.setNumThreads(0)
@@ -47,7 +37,7 @@ def test_a_set_is_as_hard_as_stated(drawn):
     assert 18 <= found["identity_psnr"] <= 26
     measured = [float(psnr(to_tensor(sample.image), to_tensor(sample.target))) for sample in samples]
     assert found["identity_psnr"] == pytest.approx(np.mean(measured), abs=0.01)
-    ranges = {"denoise": ("sigma", SIGMA), "deblur": ("sigma", BLUR), "dewatermark": ("opacity", OPACITY)}
+    ranges = {"denoise": ("sigma", NOISE), "deblur": ("sigma", BLUR), "dewatermark": ("opacity", OPACITY)}
     name, (least, most) = ranges[task]
     low, high = found[name]
     assert least <= low < least + 0.1 * (most - least) and most - 0.1 * (most - least) < high <= most

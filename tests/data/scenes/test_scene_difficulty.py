@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError, ConfigError
 from idiff.synthetic.scenes import VERSION, difficulty
+from idiff.synthetic.source import SyntheticSource
 from idiff.types import Sample
 
 cv2.setNumThreads(0)

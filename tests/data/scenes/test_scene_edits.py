@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.errors import BadSampleError
 from idiff.synthetic.drawing.description import SceneObject
 from idiff.synthetic.drawing.palette import COLOURS, SHADES
@@ -20,6 +19,7 @@ from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
 from idiff.synthetic.scenes.edits import PLACES, SLOTS, draw_edit, name_of, sentence, templates, typical
 from idiff.synthetic.scenes.layout import draw_objects_scene
 from idiff.synthetic.scenes.pairs import edited
+from idiff.synthetic.source import SyntheticSource
 from idiff.utils.masks import decode_mask
 
 cv2.setNumThreads(0)

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
+from idiff.synthetic.source import SyntheticSource
 from idiff.utils.masks import decode_mask
 
 TASKS = ("detection", "classification")

@@ -13,9 +13,9 @@ from idiff.synthetic.drawing.description import Background, Scene, SceneObject
 from idiff.synthetic.drawing.palette import COLOURS, distance, shade
 from idiff.synthetic.drawing.raster import outline, silhouette
 from idiff.synthetic.drawing.render import render
-from idiff.synthetic.drawing.shapes import KINDS, SHAPES, area
 from idiff.synthetic.scenes.layout import MIN_VISIBLE, draw_object, draw_objects_scene, inside, visible_shares
 from idiff.synthetic.scenes.samples import CLASSES, label_map, scene_facts
+from idiff.utils.silhouettes import KINDS, SHAPES, area
 
 cv2.setNumThreads(0)
 PURE = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255)]

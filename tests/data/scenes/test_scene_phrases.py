@@ -12,11 +12,11 @@ import pytest
 from pycocotools import mask as coco
 
 from idiff.data.shards.annotation import validate
-from idiff.data.sources.synthetic import SyntheticSource
 from idiff.synthetic.drawing.palette import COLOURS
-from idiff.synthetic.drawing.shapes import KINDS
 from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
 from idiff.synthetic.scenes import difficulty
+from idiff.synthetic.source import SyntheticSource
+from idiff.utils.silhouettes import KINDS
 
 cv2.setNumThreads(0)
 COUNT = 250

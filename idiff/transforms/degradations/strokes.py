@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.synthetic.drawing.description import SceneObject
-from idiff.synthetic.drawing.raster import silhouette
-from idiff.synthetic.drawing.shapes import KINDS
+from idiff.transforms.degradations.common import draw_logo
+from idiff.utils.silhouettes import SHIFT
 
 SHARE = (0.10, 0.40)
 """Share of the picture that a mark covers."""
 
 _FINE = 4  # drawn pixels a side for each pixel of the picture
-_SHIFT = 4  # bits behind the point in OpenCV's drawing coordinates
 _DOTS = [(x, y) for y in (0.0, 0.5, 1.0) for x in (0.0, 0.5, 1.0)]
 
 
@@ -33,27 +31,11 @@ def draw_mark(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
         wanted = float(rng.uniform(SHARE[0] + 0.02, SHARE[1] - 0.04))
         mask = np.zeros((side * _FINE, side * _FINE), np.uint8)
         if rng.random() < 0.4:
-            mask |= _logo(mask.shape[0], rng)
+            mask |= draw_logo(mask.shape[0], rng, share=(0.04, 0.12), centre=(0.25, 0.75))
         _write(mask, wanted, rng)
         cover = cv2.resize(mask * np.uint8(_FINE**2), (side, side), interpolation=cv2.INTER_AREA) / _FINE**2
         if SHARE[0] <= float((cover >= 0.5).mean()) <= SHARE[1]:
             return np.asarray(cover, np.float64)
-
-
-def _logo(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One of the scenes' shapes as a silhouette: uint8 (side, side) of 0 and 1."""
-    thing = SceneObject(
-        kind=KINDS[rng.integers(len(KINDS))],
-        colour="white",
-        rgb=(255, 255, 255),
-        centre=(float(rng.uniform(0.25, 0.75)), float(rng.uniform(0.25, 0.75))),
-        share=float(rng.uniform(0.04, 0.12)),
-        angle=float(rng.uniform(-20, 20)),
-        mirrored=False,
-        light=(0.0, 0.0),
-        stripes=0,
-    )
-    return silhouette(thing, side).view(np.uint8)
 
 
 def _write(mask: NDArray[np.uint8], wanted: float, rng: np.random.Generator) -> None:
@@ -89,5 +71,5 @@ def _letter(
     for _ in range(int(rng.integers(2, 4))):
         chosen = [_DOTS[index] for index in rng.permutation(len(_DOTS))[: int(rng.integers(2, 4))]]
         points = np.array([corner + across * x + down * y for x, y in chosen])
-        pixels = np.rint((points * side - 0.5) * (1 << _SHIFT)).astype(np.int32)
-        cv2.polylines(mask, [pixels], False, 1, thickness=thickness, shift=_SHIFT)
+        pixels = np.rint((points * side - 0.5) * (1 << SHIFT)).astype(np.int32)
+        cv2.polylines(mask, [pixels], False, 1, thickness=thickness, shift=SHIFT)

@@ -14,13 +14,13 @@ import numpy as np
 
 from idiff.synthetic.drawing.body import JOINTS
 from idiff.synthetic.drawing.palette import COLOURS
-from idiff.synthetic.drawing.shapes import KINDS
-from idiff.synthetic.phrases.captions import caption
 from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
-from idiff.synthetic.scenes.edits import PLACES, SLOTS, templates
+from idiff.synthetic.scenes.edits import SLOTS, templates
+from idiff.tasks.common.scene_captions import PLACES, caption
 from idiff.tasks.instructions import InstructionBank
 from idiff.utils import painting
 from idiff.utils.seeds import numpy_rng
+from idiff.utils.silhouettes import KINDS
 from idiff.utils.text import name_words, normalise_prompt
 
 T = TypeVar("T")

@@ -12,15 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from idiff.errors import BadSampleError
-from idiff.synthetic.drawing.description import SceneObject
-from idiff.synthetic.drawing.raster import silhouette
-from idiff.synthetic.drawing.shapes import KINDS
+from idiff.transforms.degradations.common import draw_logo
 
 SHARE = (0.01, 0.40)
 """Share of the picture that a mark covers."""
-
-OPACITY = (0.3, 0.7)
-"""How much of a mark hides the picture, as in CLWD (Liu et al., WACV 2021)."""
 
 _WORDS = (
     "sample",
@@ -102,12 +97,7 @@ def _text(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _logo(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """One of the scenes' shapes, filled or as a ring of it."""
-    thing = SceneObject(
-        kind=KINDS[int(rng.integers(len(KINDS)))], colour="white", rgb=(255, 255, 255), centre=(0.5, 0.5),
-        share=float(rng.uniform(0.25, 0.4)), angle=float(rng.uniform(-20, 20)), mirrored=bool(rng.random() < 0.5),
-        light=(0.0, 0.0), stripes=0,
-    )  # fmt: skip
-    mask = silhouette(thing, side * _FINE).astype(np.uint8) * np.uint8(255)
+    mask = draw_logo(side * _FINE, rng, share=(0.25, 0.4), mirrored=True) * np.uint8(255)
     if rng.random() < 0.4:
         mask -= cv2.erode(mask, np.ones((3, 3), np.uint8), iterations=max(1, side * _FINE // 16))
     return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

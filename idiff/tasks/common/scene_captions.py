@@ -1,4 +1,4 @@
-"""Say in a sentence what is in a scene: captions for text-to-image training."""
+"""Say in a sentence what is in a drawn scene, from its description: captions for text-to-image training."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from idiff.synthetic.scenes.edits import PLACES
 from idiff.utils.text import join_words
+
+PLACES: Mapping[str, tuple[float, float]] = {
+    f"{row} {column}" if (row, column) != ("middle", "middle") else "centre": (x, y)
+    for row, y in (("upper", 0.2), ("middle", 0.5), ("lower", 0.8))
+    for column, x in (("left", 0.2), ("middle", 0.5), ("right", 0.8))
+}
+"""A part of the picture -> where an object that is put there has its centre."""
 
 MOST = 4
 """Things a caption names: more do not fit the text encoder."""
@@ -55,8 +61,12 @@ def caption(scene: Mapping[str, Any], rng: np.random.Generator, *, size: int) ->
 
 
 def place_of(centre: Sequence[float], *, size: int) -> str:
-    """The part of the picture that a point lies in: the nearest of `edits.PLACES`."""
-    share = [(value + 0.5) / size for value in centre]
+    """The part of a square picture of `size` pixels a side that a point in pixels lies in."""
+    return place_at([(value + 0.5) / size for value in centre])
+
+
+def place_at(share: Sequence[float]) -> str:
+    """The nearest of `PLACES` to a point (x, y) in shares of width and height."""
     return min(PLACES, key=lambda name: sum((a - b) ** 2 for a, b in zip(PLACES[name], share, strict=True)))
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from idiff.data.watermarks import OPACITY, draw_cover
 from idiff.errors import BadSampleError, unknown
-from idiff.synthetic.scenes.degrade import Degraded, add_noise, identity_psnr, motion_kernel
 from idiff.transforms.augment import Augment
+from idiff.transforms.degradations.common import OPACITY, Degraded, add_noise, identity_psnr, laid_over, log_uniform
+from idiff.transforms.degradations.kernels import motion_kernel
+from idiff.transforms.degradations.watermarks import draw_cover
+from idiff.types import Picture
 
 MIN_SIDE = 16
 """Smaller pictures are refused."""
@@ -39,8 +40,6 @@ READ = (0.005, 0.04)
 
 QUALITY = (8, 40)
 """Of a JPEG file that was squeezed."""
-
-Picture = NDArray[np.uint8]
 
 
 def degrade(picture: Picture, task: str, rng: np.random.Generator) -> Degraded:
@@ -73,7 +72,7 @@ def degrade(picture: Picture, task: str, rng: np.random.Generator) -> Degraded:
 
 def gaussian_blur(picture: Picture, rng: np.random.Generator) -> Degraded:
     """Anisotropic Gaussian blur: two standard deviations and a direction."""
-    across, along = (float(np.exp(rng.uniform(*np.log(SIGMA)))) for _ in range(2))
+    across, along = (log_uniform(SIGMA, rng) for _ in range(2))
     angle, reach = int(rng.integers(0, 90)), 2 * math.ceil(3 * max(across, along)) + 1
     spec = {
         "name": "AdvancedBlur", "blur_limit": (reach, reach), "sigma_x_limit": (across, across),
@@ -112,7 +111,7 @@ def gaussian_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 def sensor_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
     """Poisson-Gaussian noise: `gain * Poisson(x / gain) + N(0, read^2)` for x in [0, 1]; bright parts have more."""
-    gain, read = (float(np.exp(rng.uniform(*np.log(span)))) for span in (GAIN, READ))
+    gain, read = log_uniform(GAIN, rng), log_uniform(READ, rng)
     light = picture.astype(np.float64) / 255
     noisy = rng.poisson(light / gain) * gain + rng.standard_normal(picture.shape) * read
     facts = {"kind": "sensor noise", "gain": round(gain, 5), "read": round(read, 5)}
@@ -133,10 +132,8 @@ def watermark(picture: Picture, rng: np.random.Generator) -> Degraded:
     colour = np.array(rng.integers(0, 256, 3), np.float64)
     if light < 0.6:
         colour = np.full(3, float(rng.integers(210, 256) if light < 0.45 else rng.integers(0, 40)))
-    share = cover.share[..., None] * opacity
-    marked = np.rint(picture * (1 - share) + colour * share).astype(np.uint8)
-    facts = {"opacity": round(opacity, 3), "share": round(float((cover.share >= 0.5).mean()), 4)}
-    return Degraded(marked, cover.facts | facts)
+    made = laid_over(picture, cover.share, opacity=opacity, colour=colour)
+    return Degraded(made.picture, cover.facts | made.facts)
 
 
 KINDS: Mapping[str, tuple[Callable[[Picture, np.random.Generator], Degraded], ...]] = {

@@ -1,20 +1,25 @@
-"""The silhouettes of the kinds of object, as polygons.
+"""The silhouettes of the kinds of object: polygons, and how they are placed on and filled into pixel grids.
 
 Every shape has area 1 and its bounding box is centred on the origin, so that an object's size does not tell its kind. y
-points down, as in pictures.
+points down, as in pictures. Grids hold side x side pixels with pixel centres at whole numbers, so a share u of the side lies at
+u * side - 0.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Contour: TypeAlias = NDArray[np.float64]
 """float64 (N, 2) points (x, y) of a closed polygon."""
+
+SHIFT = 4
+"""Bits behind the point in OpenCV's drawing coordinates: 1/16 pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +164,37 @@ SHAPES: dict[str, Shape] = {kind: _normalised(draw()) for kind, draw in _DRAWN.i
 
 KINDS = tuple(SHAPES)
 """The names of the kinds, in a fixed order."""
+
+
+def placed(
+    contours: Iterable[Contour], *, centre: tuple[float, float], share: float, angle: float, mirrored: bool = False
+) -> list[Contour]:
+    """Put a shape's contours on an image, in shares of its side.
+
+    Args:
+        contours: of a shape of area 1 around the origin.
+        centre: (x, y) of the shape's origin, as shares of the side.
+        share: area of the silhouette as a share of the image.
+        angle: rotation in degrees, clockwise.
+        mirrored: flip left to right before the rotation.
+    """
+    turn, scale = np.deg2rad(angle), share**0.5
+    cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
+    flip = -1.0 if mirrored else 1.0
+    matrix = np.array([[flip * cos, flip * sin], [-sin, cos]])
+    return [contour @ matrix + np.array(centre) for contour in contours]
+
+
+def fixed(
+    points: Contour | Sequence[tuple[float, float]], side: int, offset: tuple[int, int] = (0, 0)
+) -> NDArray[np.int32]:
+    """Shares of the side -> OpenCV's fixed-point pixels, from a region that starts at `offset`."""
+    pixels = np.asarray(points, dtype=np.float64) * side - (np.array(offset) + 0.5)
+    return np.asarray(np.rint(pixels * (1 << SHIFT)), dtype=np.int32)
+
+
+def filled(contours: Iterable[Contour], side: int) -> NDArray[np.uint8]:
+    """Contours in shares of the side, filled under the even-odd rule: uint8 (side, side) of 0 and 1."""
+    mask = np.zeros((side, side), dtype=np.uint8)
+    cv2.fillPoly(mask, [fixed(contour, side) for contour in contours], 1, shift=SHIFT)
+    return mask
