@@ -15,7 +15,7 @@ FILES = {
     "low/one.py": f'"""One.\n\nMore.\n"""\n\nimport os  # not a line of comment\n\n# a comment\n\n\ndef f(items):\n{RUN}\n',
     "low/two.py": f"from idiff.errors import x\n\n\ndef g(items):\n    # here it is again\n\n{RUN}\n",
     "high/__init__.py": '"""High."""\n',
-    "high/three.py": "def late():\n    from ..low import one\n    return one, 'idiff.errors:x'\n",
+    "high/three.py": "def late():\n    from ..low import one\n    return one, 'idiff.errors', 'idiff.late:x'\n",
 }
 TABLE = """
 EVERYWHERE = {"errors"}

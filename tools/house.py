@@ -18,7 +18,7 @@ from pathlib import Path
 from house_lines import LEAST, repeated, split_lines
 from house_walks import walks
 
-MODULE = re.compile(r"idiff(\.\w+)+(:\w+)?")
+MODULE = re.compile(r"idiff(\.\w+)+")
 BEGIN, END = "<!-- map: begin (tools/house.py --draw) -->", "<!-- map: end -->"
 
 
@@ -53,7 +53,7 @@ def imported(source, package):
             module = ".".join([*above, *([node.module] if node.module else [])])
             yield from (module, *(f"{module}.{alias.name}" for alias in node.names))
         elif isinstance(node, ast.Constant) and id(node) not in alone and MODULE.fullmatch(str(node.value)):
-            yield node.value.partition(":")[0]
+            yield node.value
 
 
 def arrows(package, *, passed_over=()):

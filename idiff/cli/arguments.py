@@ -7,15 +7,27 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from idiff.errors import ConfigError
 
 
 class WordParser(argparse.ArgumentParser):
-    """Argparse that raises instead of printing its usage."""
+    """Argparse that raises instead of printing its usage.
+
+    Attributes:
+        prepare: called with the words before they are parsed; it may add options that depend on them.
+    """
+
+    prepare: Callable[[Sequence[str]], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse words. See `ArgumentParser.parse_known_args`."""
+        if self.prepare is not None:
+            self.prepare(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the words.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -13,9 +13,26 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from idiff.checks import check_number
 from idiff.data.loading.loaders import start_worker
 from idiff.errors import ConfigError, missing
-from idiff.synthetic.sentences import Sentences
 from idiff.types import Batch
+from idiff.utils.lookup import find_class
 from idiff.utils.settings import FREE
+
+DRAWN = "idiff.synthetic.sentences:Sentences"
+"""The sentences of the drawn scenes."""
+
+
+class Sentence(Protocol):
+    """A sentence that asks for something, and what it asks: question -> answer."""
+
+    text: str
+    facts: dict[str, str]
+
+
+class Sentences(Protocol):
+    """An endless stream of sentences; made with `seed` and `names`, further object names."""
+
+    def __getitem__(self, position: int) -> Sentence:
+        """The sentence at a place of the stream, always the same."""
 
 
 class _Batches(Dataset[Batch]):
@@ -63,9 +80,11 @@ class SentenceDataModule(LightningDataModule):
         seed: of the sentences.
         words: a text file of further object names, one word or `_`-joined name each.
         epoch_steps: optimizer steps that count as an epoch.
+        sentences: class of the sentences, as `module.Class` or `module:Class`: made with `seed` and `names`, it gives the sentence
+            at a position, with its `text` and `facts`. None: those of the drawn scenes.
 
     Raises:
-        ConfigError: a number below 1.
+        ConfigError: a number below 1, or no such class.
         DataError: the file of names is missing.
     """
 
@@ -77,6 +96,7 @@ class SentenceDataModule(LightningDataModule):
         seed: int = 0,
         words: str | None = None,
         epoch_steps: int = 1_000_000,
+        sentences: str | None = None,
     ) -> None:
         super().__init__()
         check_number("data.batch_size", batch_size, least=1, whole=True)
@@ -87,7 +107,7 @@ class SentenceDataModule(LightningDataModule):
         names: list[str] = []
         if words is not None:
             names = sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8").split()})
-        self.sentences = Sentences(seed=seed, names=names)
+        self.sentences: Sentences = find_class(sentences or DRAWN, what="data.sentences")(seed=seed, names=names)
         self.batch_size, self.num_workers, self.seed, self.epoch_steps = batch_size, num_workers, seed, epoch_steps
         self.tasks: dict[str, Any] = {}
 

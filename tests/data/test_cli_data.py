@@ -37,7 +37,7 @@ def test_help_loads_nothing_heavy(words):
 def test_sources_are_listed_with_their_layout(capsys):
     assert main(["data", "sources"]) == 0
     text = capsys.readouterr().out
-    assert "coco-stuff  --root --split [--fold]" in text
+    assert "coco-stuff\n    images/{split}/" in text
     assert "labels.txt" in text
 
 

@@ -35,7 +35,7 @@ def real(name):
             {"root": "x", "split": "val", "seed": 1},
             "takes no --seed. It takes --root, --split, --fold, --annotations, --images",
         ),
-        ("synthetic", {"split": "val", "count": 3}, "needs --task and --seed"),
+        ("synthetic", {"split": "val", "seed": 3}, "needs --task and --count"),
     ],
 )
 def test_wrong_options_are_named(name, options, reason):

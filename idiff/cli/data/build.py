@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
-from idiff.cli.arguments import say
+from idiff.cli.arguments import WordParser, say
 from idiff.cli.data.options import add_build_options, progress
+from idiff.cli.data.source_options import add_source_options, given_options, options_for
 
 
-def add_arguments(child: argparse.ArgumentParser) -> None:
-    """Add the options of the command to its parser."""
-    child.add_argument("source", metavar="SOURCE", help="a name from `idiff data sources`")
-    child.add_argument("--root", metavar="DIR", help="folder of the raw data set")
+def add_arguments(child: WordParser) -> None:
+    """Add the options of the command to its parser. Those of the source follow when the words are known."""
+    child.add_argument(
+        "source", metavar="SOURCE", help="a name from `idiff data sources`, or a class of your own: MODULE.CLASS"
+    )
     child.add_argument("--split", metavar="NAME", required=True, help="train, val, ...")
     child.add_argument("--out", metavar="DIR", required=True, help="folder of the shards")
     add_build_options(child)
     child.add_argument("--limit", metavar="N", type=int, help="take the first N samples")
-    child.add_argument(
-        "--annotations", metavar="PATH", help="annotations (label maps: their folder) that are elsewhere"
-    )
-    child.add_argument("--images", metavar="DIR", help="pictures that are not in their usual place")
-    child.add_argument("--targets", metavar="DIR", help="clean pictures of pairs, where --images are the damaged ones")
-    child.add_argument(
-        "--variant", metavar="NAME", help="which of several damaged versions a set has, such as blur_gamma"
-    )
-    child.add_argument("--fold", metavar="FILE", help="labels to fewer classes: a line `name: label, label` for each")
-    child.add_argument("--task", metavar="NAME", help="which task the set is for, where it could serve several")
-    child.add_argument("--count", metavar="N", type=int, help="synthetic: number of scenes")
-    child.add_argument("--seed", metavar="N", type=int, help="synthetic, folder: seed of the set")
-    child.add_argument("--size", metavar="N", type=int, help="synthetic: side of the pictures in pixels (64)")
+    child.epilog = "The options of a source, such as --root: idiff data build SOURCE --help."
+    child.prepare = partial(add_source_options, child)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,14 +29,14 @@ def run(arguments: argparse.Namespace) -> int:
     from idiff.data.build.builder import REJECTED, build, funnel_text
     from idiff.data.sources import create
 
-    names = ("root", "split", "annotations", "images", "targets", "variant", "fold", "task", "count", "seed", "size")
-    options = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    known = options_for(arguments.source)
+    options = given_options(arguments, known)
     source = create(arguments.source, options)
-    paths = {"root", "annotations", "images", "targets", "fold"}
-    stored = {name: str(Path(value).resolve()) if name in paths else value for name, value in options.items()}
+    stored = {name: known[name].stored(value) for name, value in options.items()}
+    name = arguments.source.replace(":", ".")
     with progress() as bar:
         report = build(
-            source, arguments.out, name=arguments.source, split=arguments.split, options=stored, limit=arguments.limit,
+            source, arguments.out, name=name, split=arguments.split, options=stored, limit=arguments.limit,
             shard_size=arguments.shard_size, workers=arguments.workers, executor=arguments.executor,
             progress=bar,
         )  # fmt: skip

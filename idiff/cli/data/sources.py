@@ -13,10 +13,10 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print them. Returns 0."""
-    from idiff.data.sources import SOURCES
+    from idiff.data.sources import SOURCES, installed
 
-    for name, entry in SOURCES.items():
-        options = [f"--{key}" for key in entry.required] + [f"[--{key}]" for key in entry.optional]
-        say(f"{name}  {' '.join(options)}")
-        say("".join(f"    {line}\n" for line in entry.layout.splitlines()))
+    for name, text in (installed() | {name: entry.layout for name, entry in SOURCES.items()}).items():
+        say(name)
+        say("".join(f"    {line}\n" for line in text.splitlines()))
+    say("The options of each: idiff data build SOURCE --help. A source of your own: idiff data build MODULE.CLASS.")
     return 0
