@@ -13,9 +13,9 @@ from idiff.errors import ConfigError, DataError
 from idiff.models.text import TextEncoder
 from idiff.synthetic.drawing.palette import COLOURS
 from idiff.synthetic.phrases.grammar import held_out
-from idiff.synthetic.scenes.edits import PLACES, SLOTS
+from idiff.synthetic.scenes.edits import SLOTS
 from idiff.synthetic.sentences import Sentences, phrase_facts
-from idiff.tasks.common.scene_captions import MOST, WAYS, caption, place_of
+from idiff.tasks.common.scene_captions import MOST, PLACES, WAYS, caption, place_of
 from idiff.utils.silhouettes import KINDS
 
 COUNT = 400
@@ -227,3 +227,19 @@ def test_the_file_of_words_is_read_and_a_missing_one_is_named(tmp_path):
         SentenceDataModule(words=str(tmp_path / "gone.txt"))
     with pytest.raises(ConfigError, match="batch_size is 0"):
         SentenceDataModule(batch_size=0)
+
+
+def test_sentences_of_ones_own_are_found_by_their_class(tmp_path, monkeypatch):
+    (tmp_path / "own_sentences.py").write_text(
+        "from types import SimpleNamespace\n\n\nclass Counted:\n"
+        "    def __init__(self, *, seed, names):\n        self.seed = seed\n\n"
+        "    def __getitem__(self, position):\n"
+        "        return SimpleNamespace(text=f'{self.seed}: {position}', facts={'n': 'x'})\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = SentenceDataModule(seed=4, batch_size=2, sentences="own_sentences.Counted")
+    batch = next(iter(module.train_dataloader()))
+    assert batch.instruction == ["4: 0", "4: 1"]
+    assert batch.query == [{"facts": {"n": "x"}}] * 2
+    with pytest.raises(ConfigError, match=r"data\.sentences 'own_sentences\.Count': .*did you mean 'Counted'"):
+        SentenceDataModule(sentences="own_sentences.Count")

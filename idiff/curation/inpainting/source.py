@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,22 +104,19 @@ class Inpainting(Source):
         self.steps = {"pictures": len(shards), "objects": 0, "of a fitting size": 0, "taken": 0}
         self.things: list[Thing] = []
         self.donors: list[Thing] = []
+        names: list[str] = []
         for place in range(len(shards)):
             found = [t for t in things_of(shards, place) if classes is None or t.category in classes]
             fitting = [thing for thing in found if shares[0] <= thing.share <= shares[1]]
             rng = numpy_rng(seed, "inpaint", shards.key(place))
             chosen = sorted(rng.permutation(len(fitting))[:per_picture].tolist())
             self.things += [fitting[index] for index in chosen]
+            names += [f"{shards.key(place)}/{count}" for count in range(len(chosen))]
             self.donors += [t for t in found if t.category and t.whole and t.solid and t.share >= _DONOR_SHARE]
             self.steps["objects"] += len(found)
             self.steps["of a fitting size"] += len(fitting)
         self.steps["taken"] = len(self.things)
         self.pairs = [(number, operation) for number in range(len(self.things)) for operation in operations]
-        count: Counter[int] = Counter()
-        names = []
-        for thing in self.things:
-            names.append(f"{shards.key(thing.place)}/{count[thing.place]}")
-            count[thing.place] += 1
         self.names = [f"{names[number]}-{operation}" for number, operation in self.pairs]
         self.keys = make_keys(self.names)
         self._last: tuple[int, Filled] | None = None

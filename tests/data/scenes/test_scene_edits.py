@@ -16,10 +16,11 @@ from idiff.synthetic.drawing.description import SceneObject
 from idiff.synthetic.drawing.palette import COLOURS, SHADES
 from idiff.synthetic.drawing.raster import silhouette
 from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
-from idiff.synthetic.scenes.edits import PLACES, SLOTS, draw_edit, name_of, sentence, templates, typical
+from idiff.synthetic.scenes.edits import SLOTS, draw_edit, name_of, sentence, templates, typical
 from idiff.synthetic.scenes.layout import draw_objects_scene
 from idiff.synthetic.scenes.pairs import edited
 from idiff.synthetic.source import SyntheticSource
+from idiff.tasks.common.scene_captions import PLACES
 from idiff.utils.masks import decode_mask
 
 cv2.setNumThreads(0)
