@@ -24,8 +24,8 @@ PATTERN = r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+
 def corpus() -> list[str]:
     """Bank sentences without their slots, and single words."""
     lines = []
-    banks = sorted((ROOT / "idiff" / "tasks" / "instructions").glob("*.txt"))
-    for file in [*banks, ROOT / "idiff" / "data" / "scenes" / "edits.txt"]:
+    banks = (ROOT / "idiff" / "tasks" / "instructions").glob("*.txt")
+    for file in sorted(banks, key=lambda file: (file.stem == "edits", file)):
         sentences = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
         lines += [re.sub(r"\{\w+\}", " ", sentence) for sentence in sentences] * 3
     words = (ROOT / "tools" / "tokenizer_words.txt").read_text().split()

@@ -23,7 +23,7 @@ class WordParser(argparse.ArgumentParser):
 
     prepare: Callable[[Sequence[str]], None] | None = None
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse words. See `ArgumentParser.parse_known_args`."""
         if self.prepare is not None:
             self.prepare(args)

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from idiff.synthetic.drawing.palette import COLOURS, RGB, SHADES, distance, from
 from idiff.synthetic.drawing.raster import silhouette
 from idiff.synthetic.scenes.layout import GRID, MIN_VISIBLE, inside, visible_shares
 from idiff.tasks.common.scene_captions import PLACES
+from idiff.tasks.instructions.bank import builtin
 from idiff.utils.silhouettes import KINDS
 
 SLOTS: Mapping[str, frozenset[str]] = {
@@ -69,7 +69,7 @@ def draw_edit(scene: Scene, rng: np.random.Generator) -> Edit | None:
 
 
 def sentence(edit: Edit, rng: np.random.Generator) -> str:
-    """Ask for an edit in one of the ways of `edits.txt`."""
+    """Ask for an edit in one of the ways of `tasks/instructions/edits.txt`."""
     ways = templates()[edit.operation]
     return ways[int(rng.integers(len(ways)))].format(**edit.words)
 
@@ -78,8 +78,7 @@ def sentence(edit: Edit, rng: np.random.Generator) -> str:
 def templates() -> Mapping[str, Sequence[str]]:
     """Operation -> its sentences, with slots."""
     found: dict[str, list[str]] = {operation: [] for operation in SLOTS}
-    text = resources.files("idiff.synthetic.scenes").joinpath("edits.txt").read_text(encoding="utf-8")
-    for line in text.splitlines():
+    for line in builtin("edits.txt").splitlines():
         if line and not line.startswith("#"):
             operation, _, words = line.partition(": ")
             slots = sorted(name for _, name, _, _ in string.Formatter().parse(words) if name is not None)

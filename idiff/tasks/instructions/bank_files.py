@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from idiff.errors import ConfigError, missing, suggest
@@ -50,8 +49,8 @@ def where(what: str, *, kind: str | None = None) -> list[Bank]:
         DataError: the file is missing.
     """
     if what == EDITING or what in EDITS:
-        unseen = _scenes("edits_unseen.txt")
-        return [Bank("edits.txt", _scenes("edits.txt"), None), Bank("edits_unseen.txt", unseen, None, _known)]
+        unseen = "unseen/edits.txt"
+        return [Bank("edits.txt", builtin("edits.txt"), None), Bank(unseen, builtin(unseen), None, _known)]
     if what in KINDS:
         more = [Bank(f"unseen/{what}.txt", builtin(f"unseen/{what}.txt"), what, _known)] if what in SLOTS else []
         return [Bank(f"{what}.txt", builtin(f"{what}.txt"), what), *more]
@@ -101,7 +100,7 @@ def unseen_of(kind: str) -> list[str]:
     if kind in SLOTS:
         text = builtin(f"unseen/{kind}.txt")
     elif kind in EDITS:
-        text, name = _scenes("edits_unseen.txt"), ""
+        text, name = builtin("unseen/edits.txt"), ""
     return [line for found, line in ((k, s) for _, k, s in numbered(text, name or None)) if found == kind]
 
 
@@ -117,10 +116,6 @@ def _known(kind: str) -> Known:
 def _edit(text: str, name: str) -> str | None:
     """None where the lines of a file for one edit name their kind, else that kind."""
     return None if any(found in EDITS for _, found, _ in numbered(text, None)) else name
-
-
-def _scenes(name: str) -> str:
-    return (files("idiff.synthetic.scenes") / name).read_text(encoding="utf-8")
 
 
 def _read(path: Path) -> str:

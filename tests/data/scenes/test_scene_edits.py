@@ -5,7 +5,6 @@ import json
 import string
 from collections import Counter
 from dataclasses import replace
-from importlib import resources
 
 import cv2
 import numpy as np
@@ -21,6 +20,7 @@ from idiff.synthetic.scenes.layout import draw_objects_scene
 from idiff.synthetic.scenes.pairs import edited
 from idiff.synthetic.source import SyntheticSource
 from idiff.tasks.common.scene_captions import PLACES
+from idiff.tasks.instructions.bank import builtin
 from idiff.utils.masks import decode_mask
 
 cv2.setNumThreads(0)
@@ -147,7 +147,7 @@ def test_each_operation_has_several_sentences(operation, edits):
 
 
 def test_unseen_sentences_have_the_slots_and_share_no_line_with_those_of_training():
-    lines = (resources.files("idiff.synthetic.scenes") / "edits_unseen.txt").read_text(encoding="utf-8").splitlines()
+    lines = builtin("unseen/edits.txt").splitlines()
     pairs = [line.split(": ", 1) for line in lines if line and not line.startswith("#")]
     assert Counter(operation for operation, _ in pairs) == dict.fromkeys(SLOTS, 4)
     for operation, words in pairs:
