@@ -33,15 +33,9 @@ def save(backbone, path, **extra):
 
 def test_a_hub_folder_loads_as_the_sd15_configuration_names_it(hub_folder, batch):
     settings = yaml.safe_load((ROOT / "configs/model/sd15.yaml").read_text())
-    arguments = settings["model"]["init_args"]["backbone"]["init_args"]
-    arguments["autoencoder"]["init_args"]["weights"] = hub_folder
-    arguments["text"]["init_args"]["weights"] = hub_folder
-    model = LatentDiffusion(
-        autoencoder=Autoencoder(**arguments["autoencoder"]["init_args"]),
-        text=TextEncoder(**arguments["text"]["init_args"]),
-        unet_weights=hub_folder,
-        objective=Objective(**arguments["objective"]),
-    )
+    arguments = settings["model"]["backbone"]
+    assert arguments["pretrained"] == "weights/stable-diffusion-v1-5"
+    model = LatentDiffusion(pretrained=hub_folder, objective=Objective(**arguments["objective"]))
     assert model.autoencoder.scale == 0.18215
     assert model.unet.config.in_channels == 8
     assert model.objective.prediction == "epsilon"

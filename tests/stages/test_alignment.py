@@ -90,7 +90,7 @@ def start(make, tmp_path):
 
 
 def test_it_needs_weights_to_start_from_and_a_beta(make, start):
-    with pytest.raises(ConfigError, match=r"set model\.init_args\.init_from"):
+    with pytest.raises(ConfigError, match=r"set model\.init_from"):
         PreferenceTraining(backbone=make())
     with pytest.raises(ConfigError, match="beta is 0"):
         PreferenceTraining(backbone=make(), init_from=start, beta=0)

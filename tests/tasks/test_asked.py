@@ -44,7 +44,8 @@ def prompts(task, text, shown=None):
 
 
 def test_every_task_is_asked_here():
-    assert {getattr(idiff.tasks, name) for name in idiff.tasks.__all__} - {Task} == set(WORDS)
+    from_words_alone = {idiff.tasks.Captioned}  # has no image to be asked about
+    assert {getattr(idiff.tasks, name) for name in idiff.tasks.__all__} - {Task} - from_words_alone == set(WORDS)
 
 
 @pytest.mark.parametrize("kind", WORDS)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from contract import PROMISES
+
+from idiff.config.compose import compose
 
 torch.set_num_threads(1)
 
@@ -20,7 +21,7 @@ CASES = [(path, change) for path in CONFIGS for change in ({}, *OPTIONS.get(path
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([case[0].stem, *map(str, case[1].values())]))
 def task(request):
     path, change = request.param
-    entry = yaml.safe_load(path.read_text())["task"]
+    entry = compose([str(path)])["task"]
     module, _, name = entry["class_path"].rpartition(".")
     return getattr(importlib.import_module(module), name)(**entry.get("init_args", {}) | change)
 
