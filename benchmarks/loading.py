@@ -3,8 +3,8 @@
     python benchmarks/loading.py                                  # photographs that it makes itself
     python benchmarks/loading.py --data data/coco/train --count 500
 
-Both sides run in this one process, in turns, over the same samples in the same random order, and give RGB pictures.
-`decoding` has the bytes of every picture in memory already and calls OpenCV's decoder, the fastest at hand, with no check
+Both sides run in this one process, in turns, over the same samples in the same random order, and give RGB images.
+`decoding` has the bytes of every image in memory already and calls OpenCV's decoder, the fastest at hand, with no check
 at all. `reading` finds a sample by its position, reads its members from the shard, tests their checksums, decodes, and
 checks the annotation: all that a training row costs before painting. Seconds are those of the processor, so that other
 programs on the machine and a slow disk do not count; the best round of each side counts. The ratio is reading over
@@ -60,7 +60,7 @@ def measure(shards: ShardSet, *, count: int, rounds: int = ROUNDS) -> dict[str, 
     """Time both sides on `count` samples drawn at random.
 
     Returns:
-        pictures a second of `decoding` and `reading`, their `ratio`, and the mean size of a picture in `megapixels`.
+        images a second of `decoding` and `reading`, their `ratio`, and the mean size of an image in `megapixels`.
     """
     places = np.random.default_rng(0).permutation(len(shards))[:count].tolist()
     files = [
@@ -89,9 +89,9 @@ def _time(run) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="DIR", help="shards whose pictures are JPEGs; made up where it is left out")
+    parser.add_argument("--data", metavar="DIR", help="shards whose images are JPEGs; made up where it is left out")
     parser.add_argument("--count", type=int, default=200, metavar="N", help="samples (200)")
-    parser.add_argument("--size", default="640x480", metavar="WxH", help="of made-up pictures (640x480)")
+    parser.add_argument("--size", default="640x480", metavar="WxH", help="of made-up images (640x480)")
     parser.add_argument("--out", metavar="FILE.json", help="write the figures there, too")
     words = parser.parse_args()
     cv2.setNumThreads(1)

@@ -1,9 +1,9 @@
-"""How long all classes of a picture take: asked one by one, together, and with several classes in one prompt.
+"""How long all classes of an image take: asked one by one, together, and with several classes in one prompt.
 
     python benchmarks/queries.py
     python benchmarks/queries.py --classes 14 --steps 4 --stop 0.6 --out queries.json
 
-`one by one` makes a call for each class, as a tool does that answers one prompt at a time: the picture is encoded for each.
+`one by one` makes a call for each class, as a tool does that answers one prompt at a time: the image is encoded for each.
 `together` asks them in one call; `ending early` does so and does not go on with classes that the first step finds absent; `legend`
 asks K classes in one prompt (what that costs, not how good it is: the shipped model was not trained for it). No call finds prompts
 that an earlier one kept. Seconds are those of the processor, so that other programs do not count; the best round counts.
@@ -24,7 +24,7 @@ from idiff.types import Sampling, Triplet
 
 
 def ask(backbone: LatentDiffusion, triplets: list[Triplet], sampling: Sampling) -> list[int]:
-    """Paint prompts of one picture in one call; returns what each row took."""
+    """Paint prompts of one image in one call; returns what each row took."""
     backbone.text.forget()
     source = torch.stack([triplet.source for triplet in triplets])
     words = [triplet.instruction for triplet in triplets]
@@ -44,7 +44,7 @@ def measure(
         rounds: of which the best counts.
 
     Returns:
-        for each way the `seconds` of the picture, `evaluations` (U-Net samples), `encoded` (rows that the autoencoder encoded), and
+        for each way the `seconds` of the image, `evaluations` (U-Net samples), `encoded` (rows that the autoencoder encoded), and
         `ratio`, the seconds of `one by one` over its own.
     """
     scene = SyntheticSource("segmentation", split="val", count=1, seed=5).sample(0)
@@ -86,7 +86,7 @@ def main() -> None:
     backbone = load(words.checkpoint).backbone.eval()
     options = {name: getattr(words, name) for name in ("classes", "steps", "stop", "most", "rounds")}
     found = measure(backbone, **options)
-    print(f"{words.classes} classes of one picture, {words.steps} steps")
+    print(f"{words.classes} classes of one image, {words.steps} steps")
     print(f"{'':14}{'seconds':>9}{'U-Net samples':>15}{'encoded':>9}{'ratio':>8}")
     for name, row in found.items():
         print(f"{name:14}{row['seconds']:9.2f}{row['evaluations']:15d}{row['encoded']:9d}{row['ratio']:8.2f}")

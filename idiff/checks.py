@@ -37,7 +37,7 @@ def check_number(
     whole: bool = False,
     optional: bool = False,
 ) -> None:
-    """Refuse what is no finite number, or one out of range.
+    """Refuse what is not a finite number, or one out of range.
 
     Args:
         setting: its name.

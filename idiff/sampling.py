@@ -16,7 +16,7 @@ PredictionName = Literal["epsilon", "v_prediction", "sample"]
 
 @dataclass
 class Sampling:
-    """How a picture is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
+    """How an image is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
 
     The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion. With `stop_unchanged`, a row whose first step changes
     the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where the asked

@@ -35,7 +35,7 @@ def write_candidates(folder, *, samples=4, candidates=5, size=32, seed=0):
 
 
 def write_sample(folder, number, pair, *, grid, seed):
-    """Write one sample: pictures first, then `sample.json`."""
+    """Write one sample: images first, then `sample.json`."""
     name = f"{number:06d}"
     place = folder / "samples" / name
     place.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _pair(size, *, seed, index):
 
 
 def _answer(pair, rng):
-    """Part of the way to the target, or nothing done at all, with noise, a cast of colour, or blurred blocks."""
+    """Part of the way to the target, or nothing done at all, with noise, a cast of color, or blurred blocks."""
     share = rng.choice([0.0, 0.4, 0.8, 1.0, 1.0])
     picture = pair.picture + (pair.target.astype(np.float64) - pair.picture) * share
     kind = rng.integers(4)

@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real pictures with labels; tests that need it are skipped where it is missing."""
+    """Folder of real images with labels; tests that need it are skipped where it is missing."""
     if not REAL_DATA.is_dir():
         pytest.skip(f"real data is not at {REAL_DATA}")
     return REAL_DATA
@@ -25,7 +25,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def autoencoder_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A small autoencoder in diffusers' format. It is not trained: what it renders is no picture, but always the same."""
+    """A small autoencoder in diffusers' format. It is not trained: what it renders is not an image, but always the same."""
     from diffusers import AutoencoderKL
 
     torch.manual_seed(0)
@@ -58,7 +58,7 @@ def backbone(autoencoder_folder: str):
 
 @pytest.fixture
 def batch():
-    """Four rows of random pictures; the target differs from the source in one corner."""
+    """Four rows of random images; the target differs from the source in one corner."""
     from idiff.types import Batch
 
     rng = torch.Generator().manual_seed(3)

@@ -176,7 +176,7 @@ def guess_is_a_combined_prediction(task):
     truths = [task.truth(triplet.annotation) for triplet, _ in rows]
     guess = task.guess(truths)
     if guess is None:
-        pytest.skip("no answer makes sense without the picture")
+        pytest.skip("no answer makes sense without the image")
     name, answer_for = guess
     metrics = task.metrics()
     for (triplet, sample), truth in zip(rows, truths, strict=True):
@@ -213,7 +213,7 @@ def instructions_fit_the_tokenizer(task):
 
 
 def odd(sample: Sample, height: int, width: int, seed: int, kind: str) -> Sample:
-    """The sample with a picture of an odd size and facts at their extremes."""
+    """The sample with an image of an odd size and facts at their extremes."""
     rng = np.random.default_rng(seed)
     sample = copy.deepcopy(sample)
     sample.image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)

@@ -92,7 +92,7 @@ def test_experiments_parse(parse, path):
         return  # see below
     if not complete(config):
         used = [other for other in EXPERIMENTS if other != path and path.name in other.read_text(encoding="utf-8")]
-        assert used, f"{path} is no whole experiment, and none includes it"
+        assert used, f"{path} is not a whole experiment, and none includes it"
         return
     words = ROOT / "tools" / "tokenizer_words.txt"  # read when the data module is built, from the working folder
     Path("tools").mkdir()

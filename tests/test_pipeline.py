@@ -1,4 +1,4 @@
-"""Asking a model about one picture: in Python, and with the commands that do the same."""
+"""Asking a model about one image: in Python, and with the commands that do the same."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def model(backbone, tmp_path):
 
 @pytest.fixture
 def critic(backbone, tmp_path):
-    """A model that knows the pictures it was trained on."""
+    """A model that knows the images it was trained on."""
     with torch.no_grad():
         shown = torch.stack([to_tensor(drawn("train", n)) for n in range(200)])
         known = Familiarity.fit(shown, backbone.autoencoder.render(shown))
@@ -194,8 +194,8 @@ def test_a_model_of_classes_is_asked_for_a_class(backbone, tmp_path):
 REFUSED = [
     ("segment", "a.png", "", "expected words that say what is asked"),
     ("segment", "a.txt", "the star", "a.txt cannot be used"),
-    ("segment", "gone.png", "the star", "gone.png is missing: expected a picture"),
-    ("segment", ".", "the star", "is missing: expected a picture"),
+    ("segment", "gone.png", "the star", "gone.png is missing: expected an image"),
+    ("segment", ".", "the star", "is missing: expected an image"),
     ("keypoints", "a.png", ",", "names no joint"),
     ("edit", "a.png", " ", "expected words"),
     ("restore", "a.png", "sharpen", "restore knows no 'sharpen': expected denoise, deblur or dewatermark"),
@@ -207,7 +207,7 @@ REFUSED = [
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(noise(48, 80)).save("a.png")
-    (tmp_path / "a.txt").write_text("no picture")
+    (tmp_path / "a.txt").write_text("no image")
     return tmp_path
 
 
@@ -283,4 +283,4 @@ def test_the_command_says_when_not_to_trust_it(here, critic, capsys):
     assert "idiff: " not in capsys.readouterr().err
     Image.fromarray(STRANGE).save("strange.png")
     assert main(["segment", "strange.png", "the star", "--checkpoint", critic]) == 0
-    assert "idiff: This picture is unlike those" in capsys.readouterr().err
+    assert "idiff: This image is unlike those" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Answers lie on the picture pixel on pixel: same size, no shift, no seam, and what was not edited stays to the bit."""
+"""Answers lie on the image pixel on pixel: same size, no shift, no seam, and what was not edited stays to the bit."""
 
 import io
 
@@ -21,7 +21,7 @@ WAYS = [{}, {"tile": True}, {"native": True}]
 
 
 def scenery(height, width, *, seed=0, step=1.0):
-    """A smooth picture with detail of 5 to 20 pixels; `step` times as large, so that it survives being shrunk by it."""
+    """A smooth image with detail of 5 to 20 pixels; `step` times as large, so that it survives being shrunk by it."""
     rng = np.random.default_rng(seed)
     drawn = np.zeros((height, width, 3), np.float32)
     for cell in (5 * step, 10 * step, 20 * step):
@@ -33,7 +33,7 @@ def scenery(height, width, *, seed=0, step=1.0):
 
 
 def detail(size, way):
-    """How much larger the detail must be: the whole picture is fitted into 64 pixels where nothing else is asked."""
+    """How much larger the detail must be: the whole image is fitted into 64 pixels where nothing else is asked."""
     return 1.0 if way else max(1.0, max(size) / 64)
 
 
@@ -124,7 +124,7 @@ def test_a_restoration_that_changes_nothing_is_the_picture(pipe, size):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_the_real_autoencoder_does_not_shift(real, size, way):
-    """Its errors look like shifts of either sign: a shift of all pictures is what counts. They grow as a picture is shrunk."""
+    """Its errors look like shifts of either sign: a shift of all images is what counts. They grow as an image is shrunk."""
     if size[0] * size[1] > 1 << 20:
         pytest.skip("minutes of painting")
     found = []
@@ -194,7 +194,7 @@ def gradients(picture, columns):
 
 @pytest.mark.parametrize("task", ["edit", "restore"])
 def test_no_seam_is_seen_where_tiles_meet(pipe, task):
-    """A model that makes every second tile lighter by 30 grey levels."""
+    """A model that makes every second tile lighter by 30 gray levels."""
 
     def paint(source, instruction, **_):
         lighter = torch.arange(len(source)) % 2 * 30 / 127.5
@@ -242,7 +242,7 @@ def test_tiles_and_own_size_exclude_each_other_and_thresholds_are_checked(pipe):
         with pytest.raises(ConfigError, match="choose one of them"):
             ask(tile=True, native=True)
     for threshold in (0, 256, float("nan")):
-        with pytest.raises(ConfigError, match="at most 255 grey levels"):
+        with pytest.raises(ConfigError, match="at most 255 gray levels"):
             pipe.edit(scenery(64, 64), "x", keep_unedited=True, threshold=threshold)
 
 
@@ -279,7 +279,7 @@ def test_the_commands_take_the_ways(here, model, capsys):  # noqa: F811
     for more, sentence in (
         (["--tile", "--native"], "not allowed with"),
         (["--threshold", "9"], "give --paste-back as well"),
-        (["--paste-back", "--threshold", "0"], "at most 255 grey levels"),
+        (["--paste-back", "--threshold", "0"], "at most 255 gray levels"),
     ):
         capsys.readouterr()
         assert main([*words, *more, "--out", "refused"]) == 2

@@ -55,7 +55,7 @@ def score(name: str, task: str) -> dict[str, Any]:
 
 
 def marked_loss(name: str, *, marks: float, pictures: int = 200) -> float:
-    """Denoising loss of a text-to-image variant on validation pictures, all or none of which carry marks, under fixed noise."""
+    """Denoising loss of a text-to-image variant on validation images, all or none of which carry marks, under fixed noise."""
     backbone, task = load(name).backbone, Captioned(marks=marks)
     shards = ShardSet.open(DATA / "segmentation" / "val")
     losses = []
@@ -72,7 +72,7 @@ def marked_loss(name: str, *, marks: float, pictures: int = 200) -> float:
 def figures() -> str:
     """Table of all figures: the variants of stage 2 and 3 beside ceiling and floors."""
     lines = [
-        "| task | metric | tiny-tasks | 95 % | tiny-aligned | ceiling | source | guess |",
+        "| task | metric | tiny-tasks | 95 % | tiny-aligned | ceiling | source | baseline |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for task in TASKS:
@@ -90,8 +90,8 @@ def figures() -> str:
 
 
 def adaptation() -> str:
-    """Table of stage 1: what marked pictures cost a text-to-image model before and after it."""
-    lines = ["| variant | loss on marked pictures | loss on plain pictures |", "|---|---|---|"]
+    """Table of stage 1: what marked images cost a text-to-image model before and after it."""
+    lines = ["| variant | loss on marked images | loss on plain images |", "|---|---|---|"]
     for name in ("tiny-base", "tiny-adapted"):
         lines.append(f"| `{name}` | {marked_loss(name, marks=1.0):.4f} | {marked_loss(name, marks=0.0):.4f} |")
     return "\n".join(lines)

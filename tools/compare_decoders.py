@@ -1,4 +1,4 @@
-"""Compare the learned decoder with the colour decoder on the same pictures: truth as painted, truth through the autoencoder, and
+"""Compare the learned decoder with the color decoder on the same images: truth as painted, truth through the autoencoder, and
 what a model paints.
 
     python tools/compare_decoders.py --checkpoint tiny --decoder runs/readout_tiny/decoder --data data/base/segmentation/val \
@@ -49,12 +49,12 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = options.add_argument
     add("--checkpoint", default="tiny", help="the model that paints")
-    add("--decoder", default="tiny", help="the learned decoder: a folder or an embedded one's name")
+    add("--decoder", default="tiny", help="the learned decoder: a folder or a pretrained one's name")
     add("--data", nargs="+", required=True, help="folders of shards, one a task")
     add("--count", type=int, default=200, help="items of each")
     add("--steps", type=int, nargs="*", default=[1, 4], help="sampling steps the model paints with")
     add("--flip", action="store_true", help="the learned decoder reads the mirror, too")
-    add("--color-share", type=float, default=0.0, help="share of the colour decoder's score in the learned one's")
+    add("--color-share", type=float, default=0.0, help="share of the color decoder's score in the learned one's")
     add("--device", default="cpu")
     add("--threads", type=int, default=1)
     add("--out", help="a JSON file")
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 @torch.no_grad()
 def compare(data: str, options: argparse.Namespace) -> list[dict]:
-    """One row for each way pictures came about."""
+    """One row for each way images came about."""
     loaded = load(options.checkpoint)
     backbone = loaded.backbone.to(options.device)
     arguments = {"weights": options.decoder, "flip": options.flip, "color_share": options.color_share}
@@ -98,7 +98,7 @@ def compare(data: str, options: argparse.Namespace) -> list[dict]:
 
 
 class Reading:
-    """What one decoder makes of pictures of one task that came about in one way."""
+    """What one decoder makes of images of one task that came about in one way."""
 
     def __init__(self, task):
         self.task, self.values = task, []

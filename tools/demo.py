@@ -79,7 +79,7 @@ def main(words: list[str] | None = None) -> None:
         for metric, value in after[task].items():
             row = (before[task][metric], stage_2[task][metric], value, tiny[task][metric] or 0)
             print(f"{task:<14}{metric:<8}{''.join(f'{number:>9.3f}' for number in row)}")
-    print(f"\n{minutes:.1f} minutes. Pictures: {out / 'grid.png'}. Curves: tensorboard --logdir {out}")
+    print(f"\n{minutes:.1f} minutes. Images: {out / 'grid.png'}. Curves: tensorboard --logdir {out}")
 
 
 def scores(rows: list[dict[str, str]], step: int) -> dict[str, dict[str, float]]:

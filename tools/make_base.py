@@ -74,7 +74,7 @@ def build_data() -> None:
 
 
 def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
-    """Print how far the autoencoder can restore, beside the damaged pictures as they are."""
+    """Print how far the autoencoder can restore, beside the damaged images as they are."""
     for task in ("denoise", "deblur", "dewatermark"):
         shards = ShardSet.open(DATA / task / "val")
         samples = [shards.read(index) for index in range(min(pictures, len(shards)))]
@@ -87,13 +87,13 @@ def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
 
 
 def psnr(pictures: torch.Tensor, clean: torch.Tensor) -> float:
-    """Mean over pictures, in dB."""
+    """Mean over images, in dB."""
     error = (pictures - clean).square().mean(dim=(1, 2, 3)) / 4
     return float(-10 * error.log10().mean())
 
 
 def familiarity(loaded: Loaded, *, pictures: int = 1000) -> Familiarity:
-    """What undamaged training pictures look like to the autoencoder."""
+    """What undamaged training images look like to the autoencoder."""
     sources = []
     for task in ("segmentation", "keypoints", "editing"):
         shards = ShardSet.open(DATA / task / "train")

@@ -1,4 +1,4 @@
-"""Draw the pictures that come with the package, `example:objects`, `example:figure` and `example:noisy`.
+"""Draw the images that come with the package, `example:objects`, `example:figure` and `example:noisy`.
 
     python tools/make_examples.py
 

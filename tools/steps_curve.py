@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--split", default="val")
     add("--limit", type=int, help="items of each; default: all")
     add("--steps", type=counts, default=STEPS, help="step counts with commas between")
-    add("--seed", type=int, default=0, help="of the sampled pictures")
+    add("--seed", type=int, default=0, help="of the sampled images")
     add("--device", help="where the network runs; default: what there is")
     add("--out", type=Path, required=True, help="a folder")
     return options
@@ -123,7 +123,7 @@ def draw_curves(curves: Mapping[str, Sequence[Point]], metrics: Mapping[str, str
         curves: task -> points that differ in their steps alone.
         metrics: task -> its headline metric.
         path: the PNG to write.
-        title: above the picture.
+        title: above the image.
 
     Raises:
         ConfigError: the file cannot be written.

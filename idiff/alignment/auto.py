@@ -90,7 +90,7 @@ class TaskScorer:
         """Score a sample.
 
         Raises:
-            DataError: a picture is missing or damaged, or the sample is not in the shards.
+            DataError: an image is missing or damaged, or the sample is not in the shards.
         """
         if facts.key not in self._numbers:
             raise DataError(
@@ -134,7 +134,7 @@ class ClipScorer:
         self.features = ClipFeatures(clip, device=device)
 
     def __call__(self, facts: CandidateSample) -> Scores:
-        """Score a sample. Raises DataError where a picture is missing or damaged."""
+        """Score a sample. Raises DataError where an image is missing or damaged."""
         entries = [facts.source, *({"file": one.file, "sha256": one.sha256} for one in facts.candidates)]
         pictures = [
             decode_picture(self.folder.picture(facts, one["file"], one.get("sha256")), where=facts.sample)
@@ -224,6 +224,6 @@ def _names(task: Task) -> dict[str, float]:
 
 
 def _pixels(folder: CandidateFolder, facts: CandidateSample, entry: Mapping[str, str]) -> Tensor:
-    """One picture of a sample as the model has it."""
+    """One image of a sample as the model has it."""
     data = folder.picture(facts, entry["file"], entry.get("sha256"))
     return to_tensor(decode_picture(data, where=f"{facts.sample}/{entry['file']}"))

@@ -102,8 +102,8 @@ def picks_of(
 class PickedEdits(Source):
     """One editing sample a chosen candidate: source, prompt, the candidate as target, and a `rejected` one.
 
-    Pictures pass through unchanged and are checked against their SHA-256. `annotation`: `instruction`, and `picked`: key of the
-    picture, number of the sample, the chosen candidate with its guidance, the rejected one, votes and voters.
+    Images pass through unchanged and are checked against their SHA-256. `annotation`: `instruction`, and `picked`: key of the
+    image, number of the sample, the chosen candidate with its guidance, the rejected one, votes and voters.
 
     Args:
         folder: of candidates.
@@ -125,7 +125,7 @@ class PickedEdits(Source):
         self.folder, self.picks, self.stages = folder, picks, dict(stages)
 
     def meta(self) -> dict[str, Any]:
-        """None: sentences and pictures alone."""
+        """None: sentences and images alone."""
         return {}
 
     def __len__(self) -> int:

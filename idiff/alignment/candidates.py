@@ -1,7 +1,7 @@
 """The folder of candidates: what one model painted for each prompt under several guidance settings, for a choice among them.
 
     align.json                       what was asked of which model, see `CandidateFolder.settings`
-    samples/000012/source.png        the model's view of the picture
+    samples/000012/source.png        the model's view of the image
     samples/000012/rendered.png      the same through the autoencoder, which decoders compare with
     samples/000012/candidate_00.png  what the model painted, uint8 RGB at the model's size
     samples/000012/target.png        the painted truth, where there is one
@@ -38,7 +38,7 @@ _KNOWN_BY = {"checkpoint": "sha256", "data": "fingerprint"}
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One painted picture.
+    """One painted image.
 
     Attributes:
         file: its name in the sample's folder.
@@ -59,7 +59,7 @@ class CandidateSample:
 
     Attributes:
         sample: its number in the folder, such as `000012`.
-        key: key of the picture in the shards. item: which item of the picture was asked for.
+        key: key of the image in the shards. item: which item of the image was asked for.
         instruction: the prompt.
         caption: what the wanted result shows, where the data says so; else the instruction.
         query: see `Triplet.query`.
@@ -154,7 +154,7 @@ class CandidateFolder:
             ) from error
 
     def picture(self, sample: CandidateSample, file: str, sha256: str | None = None) -> bytes:
-        """The bytes of one of a sample's pictures.
+        """The bytes of one of a sample's images.
 
         Args:
             sample: which.
@@ -162,20 +162,20 @@ class CandidateFolder:
             sha256: what its bytes must be; None: unknown.
 
         Raises:
-            DataError: it is missing, or another picture than was written.
+            DataError: it is missing, or another image than was written.
         """
         path = self.path / SAMPLES / sample.sample / file
         remedy = "Delete the sample's folder and run `idiff align generate` again."
         try:
             data = path.read_bytes()
         except OSError:
-            raise missing(path, what="a picture of this sample", remedy=remedy) from None
+            raise missing(path, what="an image of this sample", remedy=remedy) from None
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            raise DataError(f"{path} is not the picture that was written: its SHA-256 differs. {remedy}")
+            raise DataError(f"{path} is not the image that was written: its SHA-256 differs. {remedy}")
         return data
 
     def write(self, sample: CandidateSample, pictures: Mapping[str, bytes]) -> None:
-        """Write a sample: its pictures first, then `sample.json`.
+        """Write a sample: its images first, then `sample.json`.
 
         Args:
             sample: its facts.
@@ -246,7 +246,7 @@ def _sample(name: str, value: dict[str, Any]) -> CandidateSample:
     files = [one.file for one in candidates] + [part["file"] for part in (truth, source, rendered) if part]
     for file in files:
         if not _FILE.fullmatch(file):
-            raise ValueError(f"{file[:80]!r} is no plain name of a PNG file")
+            raise ValueError(f"{file[:80]!r} is not a plain name of a PNG file")
     instruction = value["instruction"]
     if not isinstance(instruction, str) or not candidates:
         raise ValueError(f"instruction {instruction!r}, {len(candidates)} candidates")

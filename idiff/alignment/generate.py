@@ -1,4 +1,4 @@
-"""Paint candidates: one prompt a picture, sampled under every setting of a grid."""
+"""Paint candidates: one prompt an image, sampled under every setting of a grid."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from idiff.utils.seeds import hash64
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A picture that is asked about: its place in the shards, and the item of it."""
+    """An image that is asked about: its place in the shards, and the item of it."""
 
     number: int
     item: int
 
 
 def plan(shards: ShardSet, unit: str, *, limit: int | None = None) -> list[Place]:
-    """Which pictures are asked about, and which item of each. Pictures without an item are left out.
+    """Which images are asked about, and which item of each. Images without an item are left out.
 
     Args:
         shards: the set.
-        unit: the task's item, see `Task.unit`. Of a picture with several, one is chosen by a hash of its key.
-        limit: at most so many pictures, spread evenly over the set.
+        unit: the task's item, see `Task.unit`. Of an image with several, one is chosen by a hash of its key.
+        limit: at most so many images, spread evenly over the set.
 
     Raises:
-        DataError: no picture has an item.
+        DataError: no image has an item.
     """
     found = []
     number = 0
@@ -51,13 +51,13 @@ def plan(shards: ShardSet, unit: str, *, limit: int | None = None) -> list[Place
                 found.append(Place(number, hash64("align", shards.key(number), "item") % count))
             number += 1
     if not found:
-        raise DataError(f"{shards.folder}: no picture has any '{unit}' to ask about. Choose another --task or --data.")
+        raise DataError(f"{shards.folder}: no image has any '{unit}' to ask about. Choose another --task or --data.")
     count = min(limit or len(found), len(found))
     return [found[place * len(found) // count] for place in range(count)]
 
 
 def one_prompt(task: Task, sample: Sample, item: int) -> Triplet:
-    """The prompt that a picture's candidates answer.
+    """The prompt that an image's candidates answer.
 
     Of several evaluation prompts (classes, groups of joints) one is chosen by a hash of the sample's key, among those whose painted
     truth differs from the source; among all where none does.
@@ -89,7 +89,7 @@ def generate(
         backbone: paints, on the device it lies on.
         task: asks.
         shards: what is asked about.
-        places: which pictures, see `plan`.
+        places: which images, see `plan`.
         settings: one a candidate.
         seed: of the noise.
         max_rows: see `paint_variants`.

@@ -95,7 +95,7 @@ class PickJournal:
         """All decisions in the order in which they were written, also those that no longer count.
 
         Raises:
-            DataError: the journal cannot be read, or has a line that is no decision.
+            DataError: the journal cannot be read, or has a line that is not a decision.
         """
         try:
             data = self.path.read_bytes()
@@ -195,7 +195,7 @@ def _parsed(data: bytes, path: Path, annotator: str) -> Iterator[Decision]:
                 raise ValueError(f"annotator is {decision.annotator!r}")
         except ValueError as error:
             raise DataError(
-                f"{path}:{number} is no decision of {annotator}: {error}. Mend the line or delete it."
+                f"{path}:{number} is not a decision of {annotator}: {error}. Mend the line or delete it."
             ) from None
         yield decision
 

@@ -1,4 +1,4 @@
-"""What a folder of candidates is made from: which pictures are asked about, under which settings of guidance."""
+"""What a folder of candidates is made from: which images are asked about, under which settings of guidance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Prepared:
     """What `generate` is asked for.
 
     Attributes:
-        places: which pictures.
+        places: which images.
         settings: one a candidate.
         described: what the folder keeps of it as plain values; a folder goes on where they are the same.
     """
@@ -54,9 +54,9 @@ def prepare(
         choice: the task.
         shards: what is asked about.
         data: where they lie, as it was given.
-        candidates: pictures a prompt.
+        candidates: images a prompt.
         seed: of the noise.
-        limit: pictures asked about; None: all.
+        limit: images asked about; None: all.
         text: text scales, see `guidance_grid`.
         image: image scales.
         steps: instead of the task's.
@@ -64,7 +64,7 @@ def prepare(
 
     Raises:
         ConfigError: an unknown sampler, or a model that paints from words alone.
-        DataError: no picture has an item.
+        DataError: no image has an item.
     """
     if sampler is not None and sampler not in SAMPLERS:
         raise unknown("sampler", sampler, SAMPLERS)

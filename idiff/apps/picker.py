@@ -21,7 +21,7 @@ MAX_BODY = 4096
 """Bytes of a request."""
 
 _KEEP = "private, max-age=604800, immutable"
-"""The page adds the sample's version to the address of a picture: another picture has another address."""
+"""The page adds the sample's version to the address of an image: another image has another address."""
 
 
 def create_app(folder: CandidateFolder, *, annotator: str | None = None) -> FastAPI:

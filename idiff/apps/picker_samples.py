@@ -1,4 +1,4 @@
-"""The samples that the picker shows: which there are, in which order a person sees the candidates, and their pictures."""
+"""The samples that the picker shows: which there are, in which order a person sees the candidates, and their images."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ class PickerSamples:
         """Refuse a decision that is not about what lies in the folder.
 
         Raises:
-            HTTPException: 404 no such sample, 409 its pictures are others now, 400 no such candidate.
+            HTTPException: 404 no such sample, 409 its images are others now, 400 no such candidate.
         """
         sample = self._known(name)
         if version != _version(sample):
-            raise HTTPException(409, f"the pictures of sample {name} have changed: load the page again")
+            raise HTTPException(409, f"the images of sample {name} have changed: load the page again")
         if any(index >= len(sample.candidates) for index in chosen):
             raise HTTPException(400, f"sample {name} has {len(sample.candidates)} candidates, got {list(chosen)}")
 
@@ -126,7 +126,7 @@ class PickerSamples:
 
 
 def _version(sample: CandidateSample) -> str:
-    """Another for other pictures or words."""
+    """Another for other images or words."""
     return _digest([sample.instruction, sample.source, [candidate.sha256 for candidate in sample.candidates]])
 
 

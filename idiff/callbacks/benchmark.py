@@ -17,14 +17,14 @@ from idiff.types import Batch
 
 
 class Benchmark(Evaluate):
-    """`Evaluate` without pictures and table, with 95 % intervals of the model's figures.
+    """`Evaluate` without images and table, with 95 % intervals of the model's figures.
 
     Args:
-        resamples: of the pictures, for intervals; 0: no intervals.
+        resamples: of the images, for intervals; 0: no intervals.
         seed: of the resamples.
         more: makes further metrics by name; None: those of the task alone.
         files: where what was decoded and scored is written, for others to re-score.
-        baselines: also score ceiling, painted truth, identity and guess.
+        baselines: also score ceiling, painted truth, identity and baseline.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Validation as the field scores it: painted pictures are decoded, combined, scored; curves, pictures and a table come out."""
+"""Validation as the field scores it: painted images are decoded, combined, scored; curves, images and a table come out."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Evaluate(pl.Callback):
     """Score every validation loader by its task, and log `val/<task>/<metric>` and their mean headline `val/score`.
 
     The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation;
-    a fit also keeps them in `results.csv` and the pictures in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`
+    a fit also keeps them in `results.csv` and the images in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`
     the weights training starts from are scored as step 0.
 
     Args:
         pictures: samples of each task in the grid source / edited / target / decoded under `val/<task>`.
-        baselines: score ceiling, identity and guess at the first validation, and show them beside the model ever after.
+        baselines: score ceiling, identity and baseline at the first validation, and show them beside the model ever after.
         table: print a table in the terminal.
     """
 

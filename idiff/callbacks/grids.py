@@ -15,13 +15,13 @@ def rows_of(task: Task, batch: Batch, edited: Tensor, found: list[Answer]) -> li
     """One row a group: its first painted query, and the whole group's decoded answer over the source.
 
     Args:
-        task: whose pictures these are.
+        task: whose images these are.
         batch: whole groups.
         edited: (B, 3, H, W) in [-1, 1].
         found: the groups' answers.
 
     Returns:
-        rows of uint8 (H, W, 3) pictures; the decoded one has the original's size.
+        rows of uint8 (H, W, 3) images; the decoded one has the original's size.
     """
     rows = []
     for answer in found:

@@ -19,7 +19,7 @@ from idiff.utils.images import to_picture, write_png
 
 
 class PredictionFiles:
-    """Write answers under `folder/<task>`, in the pixels of the original pictures and in the field's own formats.
+    """Write answers under `folder/<task>`, in the pixels of the original images and in the field's own formats.
 
     A file is named by the sample's key, which is the original file's name with `-` for `/` and what cannot stand in a name.
 
@@ -27,7 +27,7 @@ class PredictionFiles:
       its own (`idiff.metrics.results.class_mask_results`);
     * referring segmentation: `masks/KEY_ITEM.png`, 0 and 255, and `masks.json` (`idiff.metrics.results.mask_result`);
     * keypoints: `keypoints.json`, COCO's keypoint results; detection: `detections.json`, COCO's detection results;
-    * classification: `classes.json`, for each picture `key`, `image_id` and `scores`, class index -> score;
+    * classification: `classes.json`, for each image `key`, `image_id` and `scores`, class index -> score;
     * restoration and editing: `pictures/KEY.png`;
     * of all: `painted/KEY_ITEM_N.png`, what the model painted, in the model's pixels; and `queries.jsonl`, a line for each
       prompt with `key`, `prompt` and `query`, whose `origin` is what the set's own files call the sample.

@@ -14,7 +14,7 @@ class Painter(Protocol):
     """A stage that paints."""
 
     def render(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) as the autoencoder renders them."""
+        """Images (B, 3, H, W) as the autoencoder renders them."""
 
 
 class _Tasks(Protocol):

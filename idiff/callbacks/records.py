@@ -1,4 +1,4 @@
-"""What a run folder keeps of each validation: a table of figures, and the pictures."""
+"""What a run folder keeps of each validation: a table of figures, and the images."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def render_table(results: dict[str, Score], *, step: int) -> Table:
     guesses = {score.guess_name for score in results.values() if score.guess_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
-    caption = f"guess: {', '.join(sorted(guesses))}" if guesses else None
+    caption = f"baseline: {', '.join(sorted(guesses))}" if guesses else None
     table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
     for column in (*columns, "painted", "ceiling", "identity", "guess"):

@@ -1,4 +1,4 @@
-"""One scoring path for everything: painted pictures in, metrics out. Knows tasks, nothing of training."""
+"""One scoring path for everything: painted images in, metrics out. Knows tasks, nothing of training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from idiff.types import Batch, Painted, Prediction, Truth
 T = TypeVar("T")
 
 GUESS_SAMPLES = 500
-"""How many truths the answer that looks at no picture is fitted on."""
+"""How many truths the answer that looks at no image is fitted on."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Answer:
     Attributes:
         rows: rows of the batch the group has.
         queries: their queries.
-        prediction: combined, in the pixels of the original picture.
+        prediction: combined, in the pixels of the original image.
         truth: what it is scored against.
     """
 
@@ -43,7 +43,7 @@ def answers(task: Task, edited: Tensor, rendered: Tensor, batch: Batch) -> list[
     """Decode and combine a batch that holds whole groups of one task.
 
     Args:
-        task: whose pictures these are.
+        task: whose images these are.
         edited: (B, 3, H, W) in [-1, 1], painted.
         rendered: (B, 3, H, W), the sources as the autoencoder renders them.
         batch: queries and truth.
@@ -68,11 +68,11 @@ class Score:
 
     Attributes:
         metrics: of the model.
-        intervals: 95 % percentile intervals of `metrics` over pictures; empty where none were asked for.
+        intervals: 95 % percentile intervals of `metrics` over images; empty where none were asked for.
         ceiling: of the painted truth after the autoencoder.
         painted: of the painted truth as it is: what painting and decoding lose without the autoencoder.
         identity: of the untouched source.
-        guess: of the best answer that does not look; `guess_name` says which.
+        guess: of the blind baseline; `guess_name` says which.
         samples: items. queries: prompts. asked: which classes were asked, `all` or `present`, where the task has classes.
         split: prompts that were added because what an item asks did not fit the text encoder at once.
     """
@@ -95,11 +95,11 @@ class Scorer:
 
     Args:
         task: the task.
-        baselines: also score ceiling, painted truth, identity and guess.
-        resamples: of the pictures, for intervals; 0: no intervals.
+        baselines: also score ceiling, painted truth, identity and baseline.
+        resamples: of the images, for intervals; 0: no intervals.
         seed: of the resamples.
         more: makes further metrics by name, which the task does not know (those that need a model of their own). The
-            guess is not scored by them.
+            baseline is not scored by them.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Scorer:
             render: images through the autoencoder, for the ceiling.
 
         Returns:
-            the model's answers, for pictures and files.
+            the model's answers, for images and files.
         """
         self.device, rendered = painted.images.device, painted.sources
         found = answers(self.task, painted.images, rendered, batch)

@@ -188,7 +188,7 @@ def check_bases(experiment: Experiment) -> None:
             if not located(value).exists() and not any(path == one or one in path.parents for one in made):
                 raise CheckpointError(
                     f"stage '{entry.name}' starts from {value} ({setting}), which is missing: expected a checkpoint, a folder, the "
-                    f"name of an embedded model ({', '.join(names()) or 'this package has none'}) or what a former stage leaves "
+                    f"name of a pretrained model ({', '.join(names()) or 'this package has none'}) or what a former stage leaves "
                     "behind. Nothing was run."
                 )
         made += [Path(entry.result), entry.out]

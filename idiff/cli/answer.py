@@ -1,4 +1,4 @@
-"""`idiff segment | keypoints | edit | restore`: ask a model about one picture."""
+"""`idiff segment | keypoints | edit | restore`: ask a model about one image."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from idiff.errors import ConfigError
 
 ASKS = {
     "segment": ("find what a phrase names and tint it", 'a phrase, such as "the red star"'),
-    "keypoints": ("find joints of the person that fills the picture", 'joints, such as "left hand, right hand"'),
-    "edit": ("change the picture as a sentence says", 'a sentence, such as "Make the red star blue."'),
+    "keypoints": ("find joints of the person that fills the image", 'joints, such as "left hand, right hand"'),
+    "edit": ("change the image as a sentence says", 'a sentence, such as "Make the red star blue."'),
     "restore": ("take noise, blur or a watermark out", "denoise, deblur or dewatermark"),
 }
 
 
 PICTURES = ("edit", "restore")
-"""Commands that answer with a new picture."""
+"""Commands that answer with a new image."""
 
 
 def parser(command: str) -> WordParser:
@@ -35,20 +35,20 @@ def parser(command: str) -> WordParser:
         "--checkpoint",
         default="tiny",
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or an embedded model (tiny)",
+        help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
     )
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled picture")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     if command == "edit":
-        add("--paste-back", action="store_true", help="what the edit left alone is taken from the picture, to the bit")
-        text = "what changed by fewer grey levels was left alone; default: 20"
+        add("--paste-back", action="store_true", help="what the edit left alone is taken from the image, to the bit")
+        text = "what changed by fewer gray levels was left alone; default: 20"
         add("--threshold", type=float, metavar="LEVELS", help=f"with --paste-back: {text}")
     if command in PICTURES:
         ways = options.add_mutually_exclusive_group()
         tile = "work in overlapping tiles of the model's size, without shrinking"
         ways.add_argument("--tile", action="store_true", help=tile + ("; the default" if command == "restore" else ""))
         ways.add_argument(
-            "--native", action="store_true", help="work on the whole picture at its own size, at most 1 megapixel"
+            "--native", action="store_true", help="work on the whole image at its own size, at most 1 megapixel"
         )
     add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
     return options
@@ -57,8 +57,8 @@ def parser(command: str) -> WordParser:
 def run(words: list[str]) -> int:
     """Answer, write the files, and say where they are.
 
-    `NAME_segment.png` shows the answer at the size of the picture; beside it lie `NAME_segment_mask.png` (0 and 255) or
-    `NAME_keypoints.json` (COCO's results format). Pictures are PNG whatever was read: JPEG would smear what is painted.
+    `NAME_segment.png` shows the answer at the size of the image; beside it lie `NAME_segment_mask.png` (0 and 255) or
+    `NAME_keypoints.json` (COCO's results format). Images are PNG whatever was read: JPEG would smear what is painted.
 
     Raises:
         IdiffError: an input that cannot be used.
@@ -91,7 +91,7 @@ def run(words: list[str]) -> int:
         written.append(file)
     lines = [f"score {answer.score:.2f}", *[f"wrote {path}" for path in written]]
     if answer.mask is not None and not answer.mask.any():
-        lines.insert(0, f"nothing in the picture fits '{options.text}'")
+        lines.insert(0, f"nothing in the image fits '{options.text}'")
     for joint, (x, y, score) in (answer.keypoints or {}).items():
         lines.insert(-len(written) - 1, f"{joint}: x {x:.1f}, y {y:.1f}, score {score:.2f}")
     print("\n".join(lines))  # noqa: T201
@@ -101,7 +101,7 @@ def run(words: list[str]) -> int:
 
 
 def _ways(command: str, options: argparse.Namespace) -> dict[str, Any]:
-    """How a new picture is to be made, as arguments of the pipeline.
+    """How a new image is to be made, as arguments of the pipeline.
 
     Raises:
         ConfigError: a threshold without `--paste-back`.

@@ -18,7 +18,7 @@ def parser() -> WordParser:
     add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
-    add("--queries", choices=("present", "all"), help="classes asked a picture: those present and one absent, or all")
+    add("--queries", choices=("present", "all"), help="classes asked an image: those present and one absent, or all")
     add(
         "--phrasings",
         choices=("seen", "unseen"),
@@ -33,7 +33,7 @@ def parser() -> WordParser:
         "--whole",
         action="store_true",
         default=None,
-        help="restoration: score whole pictures, seen in overlapping squares, and not the middle of each alone",
+        help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
     )
     add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
     add(
@@ -44,13 +44,13 @@ def parser() -> WordParser:
     )
     add("--no-preset", action="store_true", help="sample as in training, whatever preset the model has")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures, and of the resamples")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
     add(
         "--bootstrap",
         type=not_negative,
         default=1000,
         metavar="N",
-        help="resamples of the pictures for 95 %% intervals (1000); 0: no intervals",
+        help="resamples of the images for 95 %% intervals (1000); 0: no intervals",
     )
     add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")

@@ -15,7 +15,7 @@ def parser() -> WordParser:
         "--checkpoint",
         required=True,
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or an embedded model's name",
+        help="a .ckpt file, an exported folder, or a pretrained model's name",
     )
     add("--out", required=True, metavar="DIR", help="a folder that does not exist yet")
     add(

@@ -24,13 +24,13 @@ def parser() -> WordParser:
         "Killed, the same command goes on.",
     )
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or an embedded model")
+    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or a pretrained model")
     add("--data", required=True, metavar="DIR", help="validation shards: not those that results are reported on")
-    add("--out", required=True, metavar="FILE", help="every point, as JSON; a picture of them goes beside it, as .png")
+    add("--out", required=True, metavar="FILE", help="every point, as JSON; an image of them goes beside it, as .png")
     kinds = "a task of the training by its name, or a kind; default: what the shards are for"
     add("--task", metavar="NAME", help=kinds)
     add("--limit", type=at_least_one, metavar="N", help="items, spread evenly over the set; default: all")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled pictures (0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images (0)")
     add("--steps", type=counts, default=STEPS, metavar="LIST", help="step counts (1,2,4,8,16,50)")
     add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the task's")
     add("--image", type=scales, metavar="LIST", help="image scales; default: four around the task's")

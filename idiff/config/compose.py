@@ -47,7 +47,7 @@ def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is no valid YAML: {reason}") from None
+        raise ConfigError(f"{path} is not valid YAML: {reason}") from None
     if content is None:
         return [{}]
     if not isinstance(content, dict):

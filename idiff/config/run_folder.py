@@ -50,7 +50,7 @@ def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str
     if wanted == "last":
         path, passed = newest(folder)
         for sentence in passed:
-            said(f"passed over: {sentence}")
+            said(f"skipping corrupt checkpoint: {sentence}")
         if path is None and not fit:
             raise CheckpointError(f"{folder} holds no checkpoint: train first, or name one with --ckpt_path FILE")
         if path is None:

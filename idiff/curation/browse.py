@@ -62,7 +62,7 @@ def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0) -> li
 
 
 def _draw_sample(sample: Sample) -> Image.Image:
-    """One cell: the picture (beside it the target) scaled to fit, then labels or joints drawn in the cell's pixels."""
+    """One cell: the image (beside it the target) scaled to fit, then labels or joints drawn in the cell's pixels."""
     picture = sample.image
     if sample.label is not None:
         shown = sample.label != 0 if "background" in list(sample.meta.get("classes", []))[:1] else sample.label != 255
@@ -112,7 +112,7 @@ def _write_phrase(cell: Image.Image, sample: Sample) -> None:
 
 
 def _class_colours() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """A colour for each label value, uint8 (256, 3); neighbouring values look different."""
+    """A color for each label value, uint8 (256, 3); neighbouring values look different."""
     golden = 0.618034
     return (
         np.array([colorsys.hsv_to_rgb(value * golden % 1, 0.9, 1.0) for value in range(256)]).dot(255).astype(np.uint8)

@@ -15,7 +15,7 @@ VOID = 255
 
 
 def stats(shards: ShardSet) -> dict[str, Any]:
-    """Count what the shards hold. Pictures are decoded only where the set is synthetic.
+    """Count what the shards hold. Images are decoded only where the set is synthetic.
 
     Returns:
         JSON-able: `source`, `split`, `tasks`, `unit`, `samples`, `items`, `units`, `fingerprint`; `pictures`: smallest,

@@ -1,4 +1,4 @@
-"""Read answers back out of painted pictures.
+"""Read answers back out of painted images.
 
 `build` makes a decoder by its name in a configuration; `locate` turns its score maps into points.
 """

@@ -1,4 +1,4 @@
-"""What every decoder does: score each pixel for each colour that was asked for."""
+"""What every decoder does: score each pixel for each color that was asked for."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from torch import Tensor
 
 
 class Decoder(Protocol):
-    """Compares a painted picture with its source. Knows colours, not tasks; never sees the truth."""
+    """Compares a painted image with its source. Knows colors, not tasks; never sees the truth."""
 
     def scores(self, edited: Tensor, rendered: Tensor, colors: Tensor, transparency: float) -> Tensor:
-        """Score how surely each pixel was painted in each asked colour.
+        """Score how surely each pixel was painted in each asked color.
 
         Args:
             edited: float32 (B, 3, H, W) in [-1, 1], what the model painted.
             rendered: float32 (B, 3, H, W) in [-1, 1], the source as the autoencoder renders it.
-            colors: float32 (B, K, 3) in [-1, 1]; a row of NaN stands for a colour that this picture was not asked for.
-            transparency: the share of the picture that shows through the paint, in [0, 1); 0 is opaque.
+            colors: float32 (B, K, 3) in [-1, 1]; a row of NaN stands for a color that this image was not asked for.
+            transparency: the share of the image that shows through the paint, in [0, 1); 0 is opaque.
 
         Returns:
             float32 (B, K, H, W) in [0, 1]; larger than 0.5 where the pixel is nearer to the asked blend of source and
-            colour than to the source and to every other asked blend. 0 for colours that were not asked for.
+            color than to the source and to every other asked blend. 0 for colors that were not asked for.
         """
         ...
 

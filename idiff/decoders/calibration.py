@@ -1,4 +1,4 @@
-"""Scores that mean what they say: a temperature and a bias, fitted on pictures that were not trained on."""
+"""Scores that mean what they say: a temperature and a bias, fitted on images that were not trained on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Calibration:
 
 
 def paint_kind(transparency: float) -> str:
-    """Which calibration a picture takes: `opaque` paint (discs) is read more surely than `blended` paint (masks)."""
+    """Which calibration an image takes: `opaque` paint (discs) is read more surely than `blended` paint (masks)."""
     return "opaque" if transparency == 0 else "blended"
 
 

@@ -1,4 +1,4 @@
-"""Read painted pixels by their colour: is a pixel nearer to the asked blend, or to the source?"""
+"""Read painted pixels by their color: is a pixel nearer to the asked blend, or to the source?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def color_scores(
         edited: float32 (B, 3, H, W) in [-1, 1].
         rendered: float32 (B, 3, H, W) in [-1, 1].
         colors: float32 (B, K, 3) in [-1, 1]; rows of NaN are not asked for.
-        transparency: the share of the picture that shows through, in [0, 1).
+        transparency: the share of the image that shows through, in [0, 1).
         smooth: side of the box over which distances are averaged first; odd, 1 is off.
         noise_floor: squared error that a pixel has anyway, summed over RGB (0.03 is 26 dB).
 
@@ -67,9 +67,9 @@ class ColorDecoder:
 
     def __init__(self, smooth: int = 1, noise_floor: float = 0.03) -> None:
         if smooth < 1 or smooth % 2 == 0:
-            raise ConfigError(f"{smooth=} is no side of a centred box: use 1 (off), 3, 5, ...")
+            raise ConfigError(f"{smooth=} is not a side of a centred box: use 1 (off), 3, 5, ...")
         if not noise_floor > 0:
-            raise ConfigError(f"{noise_floor=} must be larger than 0; 0.03 stands for a picture at 26 dB.")
+            raise ConfigError(f"{noise_floor=} must be larger than 0; 0.03 stands for an image at 26 dB.")
         self.smooth, self.noise_floor = smooth, noise_floor
 
     def describe(self) -> dict[str, Any]:

@@ -15,26 +15,26 @@ from idiff.decoders.weights import load
 from idiff.errors import ConfigError
 
 _SMOOTH = 3
-"""Side of the box the colour decoder averages over where paint is see-through, as the tasks of masks have it."""
+"""Side of the box the color decoder averages over where paint is see-through, as the tasks of masks have it."""
 
 
 class UNetDecoder:
-    """The decoder with weights: `ReadoutNet`, one row a colour, its scores calibrated.
+    """The decoder with weights: `ReadoutNet`, one row a color, its scores calibrated.
 
-    The weights move to the device of the pictures that are read.
+    The weights move to the device of the images that are read.
 
     Args:
         weights: a folder that `idiff.decoders.weights.save` wrote, one with such a folder `decoder/` inside (an exported model),
-            or the name of an embedded decoder.
-        flip: read the mirrored pictures, too, and take the mean of both readings. It costs as much again. The mirror is made at
-            the decoder's input: the picture is painted once. (The colour decoder reads a mirror just alike: it has no such option.)
-        color_share: share in [0, 1] of the colour decoder's score in the mean of both; 0 is the net alone. What both are sure of
-            counts: paint that the net alone sees in a faint tint, or colours alone in a speck, is doubted.
-        max_rows: colours read at a time, to bound memory.
+            or the name of a pretrained decoder.
+        flip: read the mirrored images, too, and take the mean of both readings. It costs as much again. The mirror is made at
+            the decoder's input: the image is painted once. (The color decoder reads a mirror just alike: it has no such option.)
+        color_share: share in [0, 1] of the color decoder's score in the mean of both; 0 is the net alone. What both are sure of
+            counts: paint that the net alone sees in a faint tint, or colors alone in a speck, is doubted.
+        max_rows: colors read at a time, to bound memory.
 
     Raises:
         CheckpointError: the weights cannot be read.
-        ConfigError: `max_rows` is less than 1, or `color_share` is no share.
+        ConfigError: `max_rows` is less than 1, or `color_share` is not a share.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class UNetDecoder:
     def scores(self, edited: Tensor, rendered: Tensor, colors: Tensor, transparency: float) -> Tensor:
         """Score pixels; shapes and ranges as `idiff.decoders.base.Decoder.scores` states.
 
-        A score is the probability that the pixel belongs to the answer, as far as the calibration holds. A picture with pixels that
+        A score is the probability that the pixel belongs to the answer, as far as the calibration holds. An image with pixels that
         are not finite has no answer.
         """
         usable = edited.isfinite().all(dim=(1, 2, 3)) & rendered.isfinite().all(dim=(1, 2, 3))

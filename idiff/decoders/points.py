@@ -15,18 +15,18 @@ def locate(scores: Tensor, *, radius: float, threshold: float = 0.25, faint: boo
     """Find one disc in each score map.
 
     The peak of a disc-sized mean says where to look. The centroid of the evidence inside the disc there is then taken
-    again and again. Pixels that cannot show the disc, beyond the picture's border or under a disc painted later (a
+    again and again. Pixels that cannot show the disc, beyond the image's border or under a disc painted later (a
     larger k), count as filled, so that a disc of which only a part is seen is not pulled towards that part.
 
     Args:
         scores: float (B, K, H, W) in [0, 1], larger than 0.5 where painted; k in the order of painting.
         radius: of the discs in pixels.
         threshold: least share of the visible disc that must be filled; below it nothing was painted.
-        faint: where nothing was painted, look for the place with most of the colour all the same.
+        faint: where nothing was painted, look for the place with most of the color all the same.
 
     Returns:
         float32 (B, K, 3): x, y in pixels and the filled share in [0, 1]; (NaN, NaN, 0) where nothing was painted, or with `faint`
-        the place with most of the colour and its mean score there, below the threshold.
+        the place with most of the color and its mean score there, below the threshold.
     """
     batch, count = scores.shape[:2]
     seen = _uncovered(scores)

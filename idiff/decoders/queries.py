@@ -1,4 +1,4 @@
-"""What a batch of queries asks to be painted: colours, and how much of the picture shows through them."""
+"""What a batch of queries asks to be painted: colors, and how much of the image shows through them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from idiff.utils.painting import rgb_values
 
 
 def query_colors(rgbs: Sequence[Sequence[Sequence[int]]], like: Tensor) -> Tensor:
-    """Colours of a batch of queries: float (B, K, 3) in [-1, 1] on the device of `like`, padded with rows of NaN.
+    """Colors of a batch of queries: float (B, K, 3) in [-1, 1] on the device of `like`, padded with rows of NaN.
 
     Args:
-        rgbs: for each query its colours, 0 to 255.
+        rgbs: for each query its colors, 0 to 255.
         like: a tensor of the wanted device and type.
     """
     colors = torch.full((len(rgbs), max(len(row) for row in rgbs), 3), float("nan"))
@@ -26,23 +26,23 @@ def query_colors(rgbs: Sequence[Sequence[Sequence[int]]], like: Tensor) -> Tenso
 
 
 def asked_paint(queries: Sequence[Mapping[str, Any]], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Read colours and transparency out of the queries of any task that paints.
+    """Read colors and transparency out of the queries of any task that paints.
 
     Args:
-        queries: B queries. Each names its colours as `rgb` (one) or `rgbs` (several), 0 to 255, and its `transparency`.
+        queries: B queries. Each names its colors as `rgb` (one) or `rgbs` (several), 0 to 255, and its `transparency`.
         like: a tensor of the wanted device and type.
 
     Returns:
-        colours, float (B, K, 3) in [-1, 1], padded with rows of NaN; transparency, float (B,) in [0, 1).
+        colors, float (B, K, 3) in [-1, 1], padded with rows of NaN; transparency, float (B,) in [0, 1).
 
     Raises:
-        ConfigError: a query names no colour or no transparency, as those of editing and restoration.
+        ConfigError: a query names no color or no transparency, as those of editing and restoration.
     """
     for query in queries:
         if not ({"rgb", "rgbs"} & query.keys() and "transparency" in query):
             raise ConfigError(
                 f"the query of task '{query.get('task', '?')}' has {', '.join(sorted(query)) or 'nothing'}: expected 'rgb' or "
-                "'rgbs', and 'transparency'. Train a decoder on tasks that paint in colours alone: leave the others out of data."
+                "'rgbs', and 'transparency'. Train a decoder on tasks that paint in colors alone: leave the others out of data."
             )
     colors = query_colors([query["rgbs"] if "rgbs" in query else [query["rgb"]] for query in queries], like)
     return colors, torch.tensor([float(query["transparency"]) for query in queries]).to(like)

@@ -1,4 +1,4 @@
-"""A lightweight U-Net that reads one colour of one painted picture (InstructDiffusion, section 3.1: "a lightweight U-Net")."""
+"""A lightweight U-Net that reads one color of one painted image (InstructDiffusion, section 3.1: "a lightweight U-Net")."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ PLANES = 14
 """Input channels of the net, see `planes`."""
 
 FAR = 2.0
-"""Distance to the nearest other asked blend where no other colour was asked for: no two colours in [-1, 1] are further apart."""
+"""Distance to the nearest other asked blend where no other color was asked for: no two colors in [-1, 1] are further apart."""
 
 _GROUPS = 4
 
 
 class ReadoutNet(nn.Module):
-    """U-Net with residual blocks and group norm: planes of one picture and one colour in, one map of logits out.
+    """U-Net with residual blocks and group norm: planes of one image and one color in, one map of logits out.
 
-    Skips are added, so that the full resolution stays cheap. Works at any size of at least 1 px: pictures are padded inside.
+    Skips are added, so that the full resolution stays cheap. Works at any size of at least 1 px: images are padded inside.
 
     Args:
         widths: channels of each level, the full resolution first; multiples of 4.
 
     Raises:
-        ConfigError: no widths, or one that is no multiple of 4.
+        ConfigError: no widths, or one that is not a multiple of 4.
     """
 
     def __init__(self, widths: Sequence[int] = (16, 32, 64)) -> None:
@@ -48,7 +48,7 @@ class ReadoutNet(nn.Module):
         self.conv_out = nn.Conv2d(self.widths[0], 1, 3, padding=1)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Logits (N, H, W) of planes (N, 14, H, W); larger than 0 where the colour was painted."""
+        """Logits (N, H, W) of planes (N, 14, H, W); larger than 0 where the color was painted."""
         height, width = inputs.shape[-2:]
         cell = 2 ** (len(self.widths) - 1)
         padded = F.pad(inputs, (0, -width % cell, 0, -height % cell), mode="replicate")
@@ -82,9 +82,9 @@ class _Block(nn.Module):
 
 
 def planes(edited: Tensor, rendered: Tensor, colors: Tensor, transparency: Tensor) -> tuple[Tensor, Tensor]:
-    """What the net sees: one row for each colour that was asked for, in the order of pictures, then colours.
+    """What the net sees: one row for each color that was asked for, in the order of images, then colors.
 
-    The planes are: the painted picture (3), the source (3), the asked colour (3), the transparency (1), the root mean square
+    The planes are: the painted image (3), the source (3), the asked color (3), the transparency (1), the root mean square
     distance over RGB to the asked blend, to the source and to the nearest other asked blend (3), and the score of
     `color_scores` (1).
 
@@ -95,7 +95,7 @@ def planes(edited: Tensor, rendered: Tensor, colors: Tensor, transparency: Tenso
         transparency: float32 (B,) in [0, 1).
 
     Returns:
-        the planes, float32 (N, 14, H, W); bool (B, K), which colours were asked for: N of them.
+        the planes, float32 (N, 14, H, W); bool (B, K), which colors were asked for: N of them.
     """
     asked = colors.isfinite().all(dim=2)
     values = colors.nan_to_num(0.0).to(edited)[:, :, :, None, None]
@@ -125,7 +125,7 @@ def planes(edited: Tensor, rendered: Tensor, colors: Tensor, transparency: Tenso
 
 
 def _evidence(edited: Tensor, rendered: Tensor, colors: Tensor, transparency: Tensor) -> Tensor:
-    """Colour scores (B, K, H, W) of rows that may differ in transparency."""
+    """Color scores (B, K, H, W) of rows that may differ in transparency."""
     scores = edited.new_zeros((*colors.shape[:2], *edited.shape[2:]))
     for value in sorted(set(transparency.tolist())):
         rows = transparency == value

@@ -87,7 +87,7 @@ def load(weights: str | Path) -> Learned:
     """Read a decoder.
 
     Args:
-        weights: a folder that `save` wrote, one with such a folder `decoder/` inside, or the name of an embedded decoder.
+        weights: a folder that `save` wrote, one with such a folder `decoder/` inside, or the name of a pretrained decoder.
 
     Raises:
         CheckpointError: there is none, or a file is not the one that was written.
@@ -135,5 +135,5 @@ def _located(weights: str | Path) -> Path:
         return known[str(weights)]
     raise CheckpointError(
         f"there is no decoder '{weights}': expected a folder with {CONFIG} and {WEIGHTS}, or one with {INSIDE}/ inside, or the "
-        f"name of an embedded one ({', '.join(known) or 'this package has none'}). configs/experiment/readout_tiny.yaml trains one."
+        f"name of a pretrained one ({', '.join(known) or 'there is none'}). configs/experiment/readout_tiny.yaml trains one."
     )

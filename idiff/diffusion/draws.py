@@ -49,7 +49,7 @@ def draw_timesteps(rngs: Sequence[torch.Generator], num_train_timesteps: int, *,
         int64 (B,) on the CPU. T - 1 has probability terminal_share + (1 - terminal_share) / T.
 
     Raises:
-        ConfigError: terminal_share is no probability.
+        ConfigError: terminal_share is not a probability.
     """
     if not 0 <= terminal_share <= 1:
         raise ConfigError(f"terminal_share is {terminal_share}: expected a probability in [0, 1].")

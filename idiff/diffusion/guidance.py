@@ -24,7 +24,7 @@ class Branch:
     """One network evaluation of a guided step.
 
     Attributes:
-        use_image: condition on the source picture; else on the dropped image.
+        use_image: condition on the source image; else on the dropped image.
         use_text: condition on the instruction; else on the empty text.
         weight: factor in the combination.
     """

@@ -28,7 +28,7 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule) -> None
     if prediction_type == "epsilon" and schedule.zero_terminal_snr:
         raise ConfigError(
             "prediction type 'epsilon' cannot be used with zero_terminal_snr=True: at the last timestep it says "
-            "nothing about the picture. Use 'v_prediction' or 'sample', or set zero_terminal_snr=False."
+            "nothing about the image. Use 'v_prediction' or 'sample', or set zero_terminal_snr=False."
         )
 
 
@@ -114,7 +114,7 @@ def min_snr_weight(snr: Tensor, gamma: float, *, prediction_type: str) -> Tensor
 
 
 def changed_cells(source: Tensor, target: Tensor, *, cells: tuple[int, int], threshold: float) -> Tensor:
-    """Latent cells in which the target picture differs from the source in at least one pixel.
+    """Latent cells in which the target image differs from the source in at least one pixel.
 
     Args:
         source: (B, 3, H, W) in [-1, 1].
@@ -143,7 +143,9 @@ def cell_weights(changed: Tensor, *, weight: float) -> Tensor:
         ConfigError: weight is not positive.
     """
     if weight <= 0:
-        raise ConfigError(f"weight of changed cells is {weight}: expected a number larger than 0 (1 is no weighting).")
+        raise ConfigError(
+            f"weight of changed cells is {weight}: expected a number larger than 0 (1 is not a weighting)."
+        )
     return torch.where(changed, weight, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Diffusion-DPO: learn from which of two pictures people chose (Wallace et al., arXiv 2311.12908, equation 14)."""
+"""Diffusion-DPO: learn from which of two images people chose (Wallace et al., arXiv 2311.12908, equation 14)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 def implicit_reward(error: Tensor, reference: Tensor, *, beta: float) -> Tensor:
-    """How much better the model denoises a picture than the frozen reference does: -beta (error - reference).
+    """How much better the model denoises an image than the frozen reference does: -beta (error - reference).
 
     Up to a constant of the prompt, this is the reward that preference training maximises without a reward model.
 
@@ -24,11 +24,11 @@ def implicit_reward(error: Tensor, reference: Tensor, *, beta: float) -> Tensor:
 
 
 def preference_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Equation 14: -log sigmoid of the margin between the rewards of the chosen and the rejected picture.
+    """Equation 14: -log sigmoid of the margin between the rewards of the chosen and the rejected image.
 
     Args:
         chosen: (B,), of `implicit_reward`.
-        rejected: (B,), under the chosen picture's noise and timestep.
+        rejected: (B,), under the chosen image's noise and timestep.
 
     Returns:
         scalar; log 2 where model and reference are the same.
@@ -37,6 +37,6 @@ def preference_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
 
 
 def preference_accuracy(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Share of rows, in [0, 1], whose chosen picture has the larger reward; a tie counts half. Arguments as `preference_loss`."""
+    """Share of rows, in [0, 1], whose chosen image has the larger reward; a tie counts half. Arguments as `preference_loss`."""
     margin = chosen - rejected
     return ((margin > 0).float() + 0.5 * (margin == 0).float()).mean()

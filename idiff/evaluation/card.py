@@ -45,7 +45,7 @@ def card_of(
         score: the figures.
         evaluate: what scored; it kept the seconds and the evaluations.
         absent: see `clip_metrics`.
-        seed: of the pictures and the resamples.
+        seed: of the images and the resamples.
         data: folder of the shards.
         fingerprint: of the shards.
         minutes: that the measurement took.

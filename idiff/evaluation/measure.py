@@ -56,8 +56,8 @@ def measure(
 
     Args:
         trainer: runs the validation where it was told to; it can be used again.
-        painting: the model; its `sample_seed` seeds the pictures.
-        choice: the task, and how its pictures are sampled.
+        painting: the model; its `sample_seed` seeds the images.
+        choice: the task, and how its images are sampled.
         data: shards.
         evaluate: what is scored, a callback for this validation alone; it keeps the seconds and the evaluations.
         limit: items, spread evenly over the set; None: all.

@@ -28,7 +28,7 @@ class TaskSlice:
         data: shards.
         out: the file that the points are kept in.
         limit: items, spread evenly over the set; None: all.
-        seed: of the sampled pictures.
+        seed: of the sampled images.
 
     Attributes:
         metric: the task's headline.

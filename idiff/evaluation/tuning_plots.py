@@ -1,4 +1,4 @@
-"""The picture and the table of a search: all points, with their front and the preset."""
+"""The image and the table of a search: all points, with their front and the preset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_front(
         metric: what is on the vertical axis.
         front: places of the points of the front, by rising cost. They are labelled.
         preset: place of the point that was chosen.
-        title: above the picture.
+        title: above the image.
 
     Raises:
         ConfigError: the file cannot be written.

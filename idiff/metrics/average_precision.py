@@ -20,7 +20,7 @@ from idiff.metrics.resampled import resampled_precision
 from idiff.metrics.results import place_absent
 
 _HEAD = 8
-"""Numbers of a packed person before its joints: K, picture, score, area, and four of the box."""
+"""Numbers of a packed person before its joints: K, image, score, area, and four of the box."""
 
 
 def oks(predicted: Tensor, true: Tensor, *, area: float, sigmas: tuple[float, ...]) -> float:
@@ -63,11 +63,11 @@ def average_precision(people: list[Person]) -> dict[str, float]:
 
 
 def resampled(people: list[Person], counts: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float64]:
-    """`average_precision` of R resamples of the pictures, see `resampled_precision`.
+    """`average_precision` of R resamples of the images, see `resampled_precision`.
 
     Args:
         people: predictions with their truth, all with the same sigmas.
-        counts: picture -> int64 (R,): how often each resample has it.
+        counts: image -> int64 (R,): how often each resample has it.
 
     Returns:
         float64 (3, R): `ap`, `ap50`, `ap75`; nan where nobody in a resample has a labelled joint.
@@ -79,7 +79,7 @@ def resampled(people: list[Person], counts: Mapping[int, NDArray[np.int64]]) -> 
 
 
 def _evaluated(people: list[Person]) -> COCOeval | None:
-    """Match predictions and truth by picture; None where nobody has a labelled joint."""
+    """Match predictions and truth by image; None where nobody has a labelled joint."""
     truths = [person.coco_truth(number) for number, person in enumerate(people, start=1)]
     results = [person.coco_result() for person in people if person.labelled]
     if not results:
@@ -104,7 +104,7 @@ class Person:
     """One person's prediction and truth, float64.
 
     Attributes:
-        picture: the picture's number; 53 bits.
+        picture: the image's number; 53 bits.
         score: of the prediction.
         area: pixels squared.
         box: x, y, w, h.

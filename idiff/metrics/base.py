@@ -103,5 +103,5 @@ def same_shape(predicted: Tensor, true: Tensor, *, what: str) -> None:
     if predicted.shape != true.shape:
         raise ConfigError(
             f"cannot score {what}: the prediction has shape {tuple(predicted.shape)}, the truth {tuple(true.shape)}. "
-            "combine() and truth() must both answer in the pixels of the original picture."
+            "combine() and truth() must both answer in the pixels of the original image."
         )

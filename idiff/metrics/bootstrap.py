@@ -1,6 +1,6 @@
 """How sure a figure is: percentile intervals by the bootstrap (Efron and Tibshirani, 1993, section 13.3).
 
-Pictures are drawn with replacement, as many as there are, and each figure is taken anew. All items of one picture (its
+Images are drawn with replacement, as many as there are, and each figure is taken anew. All items of one image (its
 people, its phrases) are drawn together, because they are alike: intervals of items drawn one by one would be too narrow.
 """
 
@@ -31,7 +31,7 @@ Addition = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 
 @runtime_checkable
 class Resampled(Protocol):
-    """A metric that is no function of sums and says itself what resamples of its pictures give."""
+    """A metric that is not a function of sums and says itself what resamples of its images give."""
 
     def resampled(self, keys: Sequence[str], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Figures of R resamples.
@@ -46,7 +46,7 @@ class Resampled(Protocol):
 
 
 def draws(count: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw `count` of `count` pictures with replacement: int64 (resamples, count), how often each is drawn."""
+    """Draw `count` of `count` images with replacement: int64 (resamples, count), how often each is drawn."""
     return rng.multinomial(count, np.full(count, 1 / count), size=resamples)
 
 
@@ -68,7 +68,7 @@ def percentile_interval(values: NDArray[np.float64], *, level: float = LEVEL) ->
 
 
 class Additions:
-    """What each picture added to the states of metrics, for metrics whose states are sums over items.
+    """What each image added to the states of metrics, for metrics whose states are sums over items.
 
     Attributes:
         found: the key of an item, and what it added.
@@ -106,7 +106,7 @@ def intervals(
 
     Returns:
         by name of the figure; None for a metric that is neither a function of sums nor `Resampled`, and where there are
-        fewer than two pictures.
+        fewer than two images.
     """
     rows = sorted(found, key=lambda row: row[0])
     keys = sorted({key for key, _ in rows})

@@ -1,4 +1,4 @@
-"""How often the class of a picture is right: top-1 accuracy and its mean over classes. Results lie in [0, 1]."""
+"""How often the class of an image is right: top-1 accuracy and its mean over classes. Results lie in [0, 1]."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def top1(scores: dict[int, float]) -> int | None:
 
 
 def balanced_accuracy(right: Tensor, total: Tensor) -> Tensor:
-    """Mean over the classes that occur of the share of their pictures that is right (macro-averaged recall).
+    """Mean over the classes that occur of the share of their images that is right (macro-averaged recall).
 
     Args:
-        right: int64 (N,): pictures of each class that were answered rightly.
-        total: int64 (N,): pictures of each class.
+        right: int64 (N,): images of each class that were answered rightly.
+        total: int64 (N,): images of each class.
 
     Returns:
-        float32 () in [0, 1]; nan where no picture was counted.
+        float32 () in [0, 1]; nan where no image was counted.
     """
     return ratio(right, total).nanmean()
 
 
 class Top1Accuracy(RatioMetric):
-    """`accuracy`: share of pictures whose class has the highest score. No answer is a wrong answer.
+    """`accuracy`: share of images whose class has the highest score. No answer is a wrong answer.
 
     Reads `prediction.class_scores` and `truth.category`.
     """
@@ -47,13 +47,13 @@ class Top1Accuracy(RatioMetric):
         super().__init__("accuracy")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture. Errors as in `ItemMetric.update`."""
+        """Count one image. Errors as in `ItemMetric.update`."""
         answer, category = _answer(prediction, truth, metric=self)
         self.add(int(answer == category))
 
 
 class BalancedAccuracy(ItemMetric):
-    """`balanced_accuracy`: mean over classes of the accuracy on their pictures, so that frequent classes weigh no more.
+    """`balanced_accuracy`: mean over classes of the accuracy on their images, so that frequent classes weigh no more.
 
     Reads `prediction.class_scores` and `truth.category`; class indices lie below 1000.
     """
@@ -67,7 +67,7 @@ class BalancedAccuracy(ItemMetric):
             self.add_state(name, torch.zeros(MOST_CLASSES, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture. Errors as in `ItemMetric.update`, and where the class index is out of range."""
+        """Count one image. Errors as in `ItemMetric.update`, and where the class index is out of range."""
         answer, category = _answer(prediction, truth, metric=self)
         if not 0 <= category < MOST_CLASSES:
             raise ConfigError(
@@ -79,7 +79,7 @@ class BalancedAccuracy(ItemMetric):
         self.balanced_right = self.balanced_right + more * int(answer == category)
 
     def compute(self) -> Tensor:
-        """The mean over classes, float32 () in [0, 1]; nan where no picture was counted."""
+        """The mean over classes, float32 () in [0, 1]; nan where no image was counted."""
         return balanced_accuracy(self.balanced_right, self.balanced_total)
 
 

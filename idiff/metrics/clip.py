@@ -1,6 +1,6 @@
 """Edits as CLIP sees them: `clip_sim clip_dir aesthetic`. The models come in from outside.
 
-Pictures are float32 (3, H, W) in [-1, 1]; CLIP gets them as uint8, through the pre-processing of its own folder.
+Images are float32 (3, H, W) in [-1, 1]; CLIP gets them as uint8, through the pre-processing of its own folder.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from idiff.types import Picture, Prediction, Truth
 from idiff.utils.images import to_picture
 
 KEPT = 64
-"""How many of the last pictures and sentences are remembered: several metrics and baselines ask for the same ones."""
+"""How many of the last images and sentences are remembered: several metrics and baselines ask for the same ones."""
 
 
 class Embedder(Protocol):
-    """Puts pictures and sentences into one space, as CLIP does."""
+    """Puts images and sentences into one space, as CLIP does."""
 
     def __call__(self, pictures: Sequence[Picture]) -> Tensor:
-        """Pictures uint8 (H, W, 3) to float32 (N, D)."""
+        """Images uint8 (H, W, 3) to float32 (N, D)."""
 
     def texts(self, sentences: Sequence[str]) -> Tensor:
         """Sentences to float32 (N, D)."""
 
 
 class Remembered:
-    """An embedder that asks once for a picture or a sentence that comes again. Copies of metrics share it.
+    """An embedder that asks once for an image or a sentence that comes again. Copies of metrics share it.
 
     Args:
         embedder: CLIP.
@@ -47,7 +47,7 @@ class Remembered:
         return self
 
     def picture(self, picture: Tensor) -> Tensor:
-        """Embed one picture, float32 (3, H, W) in [-1, 1]: float32 (D,)."""
+        """Embed one image, float32 (3, H, W) in [-1, 1]: float32 (D,)."""
         drawn = to_picture(picture)
         key = blake2b(drawn.tobytes(), digest_size=16, person=str(drawn.shape).encode()[:16]).digest()
         return self._ask("picture", key, lambda: self.embedder([drawn])[0])
@@ -85,7 +85,7 @@ class CLIPSimilarity(RatioMetric):
 
 
 class CLIPDirection(RatioMetric):
-    """`clip_dir`: mean cosine of how the picture changed and how its caption did (Gal et al., 2021).
+    """`clip_dir`: mean cosine of how the image changed and how its caption did (Gal et al., 2021).
 
     In [-1, 1]; an edit that changes nothing counts 0. Edits without captions of source and result are left out.
 

@@ -27,18 +27,18 @@ from idiff.types import Prediction, Truth
 from idiff.utils.seeds import hash64
 
 MOST = 100
-"""Found boxes of one picture and class that count, the surest first (COCO)."""
+"""Found boxes of one image and class that count, the surest first (COCO)."""
 
 _COLUMNS = 8
-"""Picture, 1 for found and 0 for true, class, x, y, w, h, score."""
+"""Image, 1 for found and 0 for true, class, x, y, w, h, score."""
 
 
 def box_average_precision(true: Tensor, found: Tensor) -> dict[str, float]:
-    """Average precision of boxes over pictures and classes, by pycocotools.
+    """Average precision of boxes over images and classes, by pycocotools.
 
     Args:
-        true: float64 (M, 6): picture number, class index, x, y, w, h.
-        found: float64 (N, 7): the same, and the score. Boxes of one picture, class and score are matched in their order.
+        true: float64 (M, 6): image number, class index, x, y, w, h.
+        found: float64 (N, 7): the same, and the score. Boxes of one image, class and score are matched in their order.
 
     Returns:
         `ap` (mean over IoU thresholds 0.50:0.05:0.95 and over the classes that have a true box), `ap50`, `ap75`, in [0, 1];
@@ -58,7 +58,7 @@ def box_average_precision(true: Tensor, found: Tensor) -> dict[str, float]:
 
 
 def _evaluated(true: Tensor, found: Tensor) -> COCOeval:
-    """Match found and true boxes by picture and class; see `box_average_precision`."""
+    """Match found and true boxes by image and class; see `box_average_precision`."""
     annotations = [
         {
             "id": number,
@@ -92,10 +92,10 @@ def _evaluated(true: Tensor, found: Tensor) -> COCOeval:
 
 
 class BoxAP(ItemMetric):
-    """`ap ap50 ap75`: average precision of boxes over all pictures (COCO detection evaluation).
+    """`ap ap50 ap75`: average precision of boxes over all images (COCO detection evaluation).
 
-    Reads `prediction.boxes` and `truth.boxes`. Each picture is one item; pictures are told apart by `truth.key`. A box in a
-    class that a picture does not show is a false positive of that class, and counts where the set shows the class somewhere.
+    Reads `prediction.boxes` and `truth.boxes`. Each image is one item; images are told apart by `truth.key`. A box in a
+    class that an image does not show is a false positive of that class, and counts where the set shows the class somewhere.
     The result hangs on no order of the updates and on no number of ranks.
     """
 
@@ -106,7 +106,7 @@ class BoxAP(ItemMetric):
         self.add_state("boxes_rows", [], dist_reduce_fx="cat")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture. Errors as in `ItemMetric.update`, and where boxes are not finite or have another shape."""
+        """Count one image. Errors as in `ItemMetric.update`, and where boxes are not finite or have another shape."""
         predicted, told = self.typed(prediction, truth, (BoxPrediction, BoxTruth))
         picture = float(hash64(truth.key) >> 10)  # the 53 bits that a float64 holds exactly
         rows = []
@@ -130,12 +130,12 @@ class BoxAP(ItemMetric):
         super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, Tensor]:
-        """`ap`, `ap50`, `ap75`: each float32 () in [0, 1]; nan where no picture has a true box."""
+        """`ap`, `ap50`, `ap75`: each float32 () in [0, 1]; nan where no image has a true box."""
         values = box_average_precision(*self._boxes())
         return {name: torch.tensor(value, device=self.device) for name, value in values.items()}
 
     def resampled(self, keys: Sequence[str], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """`compute` of R resamples of the pictures. All ranks must call it together.
+        """`compute` of R resamples of the images. All ranks must call it together.
 
         Args:
             keys: every `truth.key` that was counted, each once.
@@ -164,12 +164,12 @@ class BoxAP(ItemMetric):
 
 
 def coco_detection_results(prediction: Prediction, *, image_id: int) -> list[dict[str, Any]]:
-    """The boxes of one picture as entries of COCO's detection results format, ready for pycocotools' `COCO.loadRes`.
+    """The boxes of one image as entries of COCO's detection results format, ready for pycocotools' `COCO.loadRes`.
 
     Args:
         prediction: a combined `BoxPrediction`. Its query may hold `category_ids`, the set's own id of each class; without them
             the id is the class index.
-        image_id: the picture's id in the ground-truth file.
+        image_id: the image's id in the ground-truth file.
 
     Returns:
         for each box `image_id`, `category_id`, `bbox` [x, y, w, h] in pixels and `score`.

@@ -1,6 +1,6 @@
 """How well an edit hits its region and leaves the rest alone: `psnr_inside psnr_outside mse_ratio`.
 
-Pictures are float32 (3, H, W) in [-1, 1]; a region is bool (H, W), True where the edit is.
+Images are float32 (3, H, W) in [-1, 1]; a region is bool (H, W), True where the edit is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from idiff.types import Prediction, Truth
 
 
 def region_error(predicted: Tensor, true: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared error of a picture within a region, on the scale of [0, 1].
+    """Squared error of an image within a region, on the scale of [0, 1].
 
     Args:
         predicted: float32 (3, H, W) in [-1, 1]; what lies outside is clipped.
@@ -27,13 +27,13 @@ def region_error(predicted: Tensor, true: Tensor, region: Tensor) -> tuple[Tenso
         float64 (): the sum over the region's pixels and channels; int64 (): how many numbers were summed.
 
     Raises:
-        ConfigError: pictures or region differ in shape.
+        ConfigError: images or region differ in shape.
     """
     same_shape(predicted, true, what="pictures")
     if region.shape != true.shape[-2:] or region.dtype != torch.bool:
         raise ConfigError(
             f"cannot score an edit within a region of shape {tuple(region.shape)} and type {region.dtype}: expected "
-            f"bool {tuple(true.shape[-2:])} as the picture. Let the task's truth() draw it in the original's pixels."
+            f"bool {tuple(true.shape[-2:])} as the image. Let the task's truth() draw it in the original's pixels."
         )
     error = ((_unit(predicted) - _unit(true)) ** 2).sum(dim=0)
     return error[region].sum(), region.sum() * true.shape[0]
@@ -52,26 +52,26 @@ def region_psnr(predicted: Tensor, true: Tensor, region: Tensor) -> Tensor:
 
 
 class PSNRInside(RatioMetric):
-    """`psnr_inside`: mean PSNR within the edited region, in dB, over the pictures that have one."""
+    """`psnr_inside`: mean PSNR within the edited region, in dB, over the images that have one."""
 
     def __init__(self) -> None:
         super().__init__("psnr_inside")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture: `prediction.picture`, `truth.picture`, `truth.mask`. Errors as in `region_error`."""
+        """Count one image: `prediction.picture`, `truth.picture`, `truth.mask`. Errors as in `region_error`."""
         predicted, true, region = _parts(prediction, truth, metric=self)
         if bool(region.any()):
             self.add(region_psnr(predicted, true, region))
 
 
 class PSNROutside(RatioMetric):
-    """`psnr_outside`: mean PSNR of what lies around the edited region, in dB, over the pictures where something does."""
+    """`psnr_outside`: mean PSNR of what lies around the edited region, in dB, over the images where something does."""
 
     def __init__(self) -> None:
         super().__init__("psnr_outside")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture: `prediction.picture`, `truth.picture`, `truth.mask`. Errors as in `region_error`."""
+        """Count one image: `prediction.picture`, `truth.picture`, `truth.mask`. Errors as in `region_error`."""
         predicted, true, region = _parts(prediction, truth, metric=self)
         if not bool(region.all()):
             self.add(region_psnr(predicted, true, ~region))
@@ -94,7 +94,7 @@ class MSERatio(ItemMetric):
         self.mse_ratio_source: Tensor
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture: `prediction.picture`, `truth.picture`, `.source`, `.mask`. Errors as in `region_error`."""
+        """Count one image: `prediction.picture`, `truth.picture`, `.source`, `.mask`. Errors as in `region_error`."""
         predicted, true, region = _parts(prediction, truth, metric=self)
         source = expect(truth, EditTruth, by="MSERatio", key=truth.key).source.to(predicted.device)
         self.mse_ratio_edit = self.mse_ratio_edit + region_error(predicted, true, region)[0]
@@ -107,7 +107,7 @@ class MSERatio(ItemMetric):
 
 
 def _parts(prediction: Prediction, truth: Truth, *, metric: ItemMetric) -> tuple[Tensor, Tensor, Tensor]:
-    """Predicted picture, true picture and region on the predicted one's device."""
+    """Predicted image, true image and region on the predicted one's device."""
     found, true = metric.typed(prediction, truth, (ImagePrediction, EditTruth))
     device = found.picture.device
     return found.picture, true.picture.to(device), true.mask.to(device)

@@ -31,7 +31,7 @@ class KeypointAP(ItemMetric):
     """`ap ap50 ap75`: OKS average precision with given boxes, by pycocotools (COCO keypoint evaluation).
 
     Reads `prediction.keypoints`, `prediction.score`, `truth.keypoints`, `truth.sigmas`, `truth.box` and `truth.area`
-    (None: 0.53 of the box). People of one `truth.key` are matched together, at most 20 a picture, as COCO does. One
+    (None: 0.53 of the box). People of one `truth.key` are matched together, at most 20 an image, as COCO does. One
     without a labelled joint is one of COCO's ignored people, and its own prediction is left out. People with other
     sigmas are another skeleton: each skeleton is evaluated on its own, and the results are averaged with the number of
     scored people as weight. Equal scores are ordered by a hash of the key, so the result hangs on no order of the
@@ -92,7 +92,7 @@ class KeypointAP(ItemMetric):
         }
 
     def resampled(self, keys: Sequence[str], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """`compute` of R resamples of the pictures. All ranks must call it together.
+        """`compute` of R resamples of the images. All ranks must call it together.
 
         Args:
             keys: every `truth.key` that was counted, each once.
@@ -147,7 +147,7 @@ class PCK(RatioMetric):
 
 
 def _number(key: str) -> int:
-    """A picture's number, made of its key: the 53 bits that a float64 holds exactly."""
+    """An image's number, made of its key: the 53 bits that a float64 holds exactly."""
     return hash64(key) >> 10
 
 

@@ -1,4 +1,4 @@
-"""Average precision of resamples of the pictures, from matches that COCO's evaluation made once."""
+"""Average precision of resamples of the images, from matches that COCO's evaluation made once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _AT_ONCE = 2_000_000
 
 
 def resampled_precision(evaluation: COCOeval, counts: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float64]:
-    """What COCO's evaluation gives for R resamples, each picture counted as often as it was drawn.
+    """What COCO's evaluation gives for R resamples, each image counted as often as it was drawn.
 
-    It is what pycocotools would find if the pictures were copied so often, because matching never crosses pictures.
+    It is what pycocotools would find if the images were copied so often, because matching never crosses images.
 
     Args:
         evaluation: after `evaluate()`, with one range of areas.
-        counts: picture -> int64 (R,): how often each resample has it.
+        counts: image -> int64 (R,): how often each resample has it.
 
     Returns:
         float64 (3, R): `ap`, `ap50`, `ap75`, means over the categories that a resample has a true object of; nan where it

@@ -1,4 +1,4 @@
-"""Likeness of a picture to its truth: `psnr ssim`. Pictures are float32 (3, H, W) in [-1, 1]."""
+"""Likeness of an image to its truth: `psnr ssim`. Images are float32 (3, H, W) in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from idiff.predictions import ImagePrediction, ImageTruth
 from idiff.types import Prediction, Truth
 
 PSNR_LIMIT = 100.0
-"""What equal pictures count, in dB, so that one does not make a mean infinite; near the least error of 8 bits."""
+"""What equal images count, in dB, so that one does not make a mean infinite; near the least error of 8 bits."""
 
 SSIM_WINDOW = 11
 """Side of the Gaussian window of SSIM (sigma 1.5), in pixels."""
 
 
 def psnr(predicted: Tensor, true: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of one picture: 10 log10(1 / MSE) over all pixels and channels in [0, 1].
+    """Peak signal-to-noise ratio of one image: 10 log10(1 / MSE) over all pixels and channels in [0, 1].
 
     Args:
         predicted: float32 (3, H, W) in [-1, 1]; what lies outside is clipped.
@@ -36,16 +36,16 @@ def psnr(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def ssim(predicted: Tensor, true: Tensor) -> Tensor:
-    """Structural similarity of one picture (Wang et al., 2004): Gaussian window 11, sigma 1.5, mean over channels.
+    """Structural similarity of one image (Wang et al., 2004): Gaussian window 11, sigma 1.5, mean over channels.
 
-    The mean is over the windows that lie whole inside the picture, as in the paper and in scikit-image.
+    The mean is over the windows that lie whole inside the image, as in the paper and in scikit-image.
 
     Args:
         predicted: float32 (3, H, W) in [-1, 1]; what lies outside is clipped.
         true: float32 (3, H, W) in [-1, 1].
 
     Returns:
-        float32 (), 1 for equal pictures.
+        float32 (), 1 for equal images.
 
     Raises:
         ConfigError: the shapes differ, or a side is below 11 pixels.
@@ -53,8 +53,8 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
     same_shape(predicted, true, what="pictures")
     if min(true.shape[-2:]) < SSIM_WINDOW:
         raise ConfigError(
-            f"cannot take the SSIM of a picture of shape {tuple(true.shape)}: expected sides >= {SSIM_WINDOW}. "
-            "Leave `ssim` out of the metrics for pictures this small."
+            f"cannot take the SSIM of an image of shape {tuple(true.shape)}: expected sides >= {SSIM_WINDOW}. "
+            "Leave `ssim` out of the metrics for images this small."
         )
     _, full = structural_similarity_index_measure(
         _unit(predicted)[None], _unit(true)[None], data_range=1.0, return_full_image=True
@@ -65,31 +65,31 @@ def ssim(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 class PSNR(RatioMetric):
-    """`psnr`: mean over pictures of a picture's PSNR, in dB."""
+    """`psnr`: mean over images of an image's PSNR, in dB."""
 
     def __init__(self) -> None:
         super().__init__("psnr")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture: `prediction.picture` and `truth.picture`. Errors as in `psnr`."""
+        """Count one image: `prediction.picture` and `truth.picture`. Errors as in `psnr`."""
         self.add(psnr(*_pictures(prediction, truth, metric=self)))
 
 
 class SSIM(RatioMetric):
-    """`ssim`: mean over pictures of a picture's SSIM; pictures with a side below 11 pixels have none and are left out."""
+    """`ssim`: mean over images of an image's SSIM; images with a side below 11 pixels have none and are left out."""
 
     def __init__(self) -> None:
         super().__init__("ssim")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture: `prediction.picture` and `truth.picture`. Errors as in `ssim`."""
+        """Count one image: `prediction.picture` and `truth.picture`. Errors as in `ssim`."""
         predicted, true = _pictures(prediction, truth, metric=self)
         if min(true.shape[-2:]) >= SSIM_WINDOW:
             self.add(ssim(predicted, true))
 
 
 def _pictures(prediction: Prediction, truth: Truth, *, metric: RatioMetric) -> tuple[Tensor, Tensor]:
-    """Predicted and true picture on the predicted one's device."""
+    """Predicted and true image on the predicted one's device."""
     found, true = metric.typed(prediction, truth, (ImagePrediction, ImageTruth))
     return found.picture, true.picture.to(found.picture.device)
 

@@ -29,7 +29,7 @@ from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import hash64
 
 ABSENT = -10_000.0
-"""x and y of a joint that was not painted: too far from any picture to match, near enough that the person's extent
+"""x and y of a joint that was not painted: too far from any image to match, near enough that the person's extent
 stays below the largest area that COCO's evaluation counts (1e10 pixels squared; larger false positives are ignored)."""
 
 
@@ -54,7 +54,7 @@ def coco_keypoint_result(prediction: Prediction, *, image_id: int, category_id: 
 
     Args:
         prediction: a combined `KeypointPrediction`.
-        image_id: the picture's id in the ground-truth file.
+        image_id: the image's id in the ground-truth file.
         category_id: the category's id there; 1 is COCO's person.
 
     Returns:
@@ -79,7 +79,7 @@ def coco_keypoint_results(
 
     Args:
         predictions: combined predictions, one a person, in any order.
-        image_ids: the id of each one's picture, as many as predictions.
+        image_ids: the id of each one's image, as many as predictions.
         category_id: as in `coco_keypoint_result`.
 
     Raises:
@@ -93,7 +93,7 @@ def coco_keypoint_results(
 
 
 def picture_number(query: Mapping[str, Any]) -> int:
-    """The id of a query's picture in the set's own files; where it has none, a number made of its key."""
+    """The id of a query's image in the set's own files; where it has none, a number made of its key."""
     for known in (query.get("image_id"), query.get("origin", {}).get("image_id")):
         if isinstance(known, int):
             return known

@@ -47,7 +47,7 @@ def iou_from_confusion(matrix: Tensor) -> Tensor:
     """IoU of each class: diagonal / (row + column - diagonal).
 
     Args:
-        matrix: int64 (256, 256) as `confusion` counts it, summed over any number of pictures.
+        matrix: int64 (256, 256) as `confusion` counts it, summed over any number of images.
 
     Returns:
         float32 (255,) in [0, 1]; nan for a class in neither truth nor prediction.
@@ -84,9 +84,9 @@ def intersection_and_union(predicted: Tensor, true: Tensor) -> tuple[Tensor, Ten
 
 
 class MeanIoU(ItemMetric):
-    """`miou`: the data-set mIoU of semantic segmentation (Pascal VOC, Cityscapes): one confusion over all pictures.
+    """`miou`: the data-set mIoU of semantic segmentation (Pascal VOC, Cityscapes): one confusion over all images.
 
-    Reads `prediction.labels` and `truth.labels`, both integer (H, W). Not the mean over pictures of a picture's mIoU.
+    Reads `prediction.labels` and `truth.labels`, both integer (H, W). Not the mean over images of an image's mIoU.
     """
 
     miou_confusion: Tensor
@@ -96,7 +96,7 @@ class MeanIoU(ItemMetric):
         self.add_state("miou_confusion", torch.zeros(LABELS, LABELS, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture. Errors as in `ItemMetric.update`."""
+        """Count one image. Errors as in `ItemMetric.update`."""
         found, true = self.typed(prediction, truth, (LabelMapPrediction, LabelMapTruth))
         device = self.miou_confusion.device
         self.miou_confusion = self.miou_confusion + confusion(found.labels.to(device), true.labels.to(device))
@@ -130,7 +130,7 @@ class MeanClassIoU(ItemMetric):
             self.add_state(name, torch.zeros(VOID, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one picture. Errors as in `ItemMetric.update`."""
+        """Count one image. Errors as in `ItemMetric.update`."""
         found, true = self.typed(prediction, truth, (ClassMasksPrediction, LabelMapTruth))
         masks, labels = found.masks, true.labels.to(self.mciou_union.device)
         counted = labels != VOID

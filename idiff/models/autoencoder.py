@@ -1,4 +1,4 @@
-"""The autoencoder: pictures to latents and back. A thin wrapper over diffusers' AutoencoderKL."""
+"""The autoencoder: images to latents and back. A thin wrapper over diffusers' AutoencoderKL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from idiff.utils.settings import WEIGHTS
 
 
 class Autoencoder(nn.Module):
-    """Pictures (B, 3, H, W) in [-1, 1] to latents (B, C, H / f, W / f) and back.
+    """Images (B, 3, H, W) in [-1, 1] to latents (B, C, H / f, W / f) and back.
 
     The target latent is `scale` times a posterior sample; the source latent is the posterior mode, **not** scaled, as
     InstructPix2Pix (arXiv 2211.09800) has it; official weights and diffusers' pipeline both need it so.
@@ -87,22 +87,22 @@ class Autoencoder(nn.Module):
         return self.scale * (mean + std * noise)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Scaled latents to pictures (B, 3, H, W), clamped to [-1, 1]."""
+        """Scaled latents to images (B, 3, H, W), clamped to [-1, 1]."""
         pictures: Tensor = self.net.decode(latent / self.scale).sample
         return pictures.clamp(-1, 1)
 
     def render(self, pixels: Tensor) -> Tensor:
-        """Pictures as the autoencoder renders them: mode, then decode."""
+        """Images as the autoencoder renders them: mode, then decode."""
         return self.decode(self.scale * self.moments(pixels)[0])
 
 
 def once_each(encode: Callable[[Tensor], Tensor], pictures: Tensor, *, most: int | None = None) -> Tensor:
-    """Encode pictures; of rows that follow one another with the same pixels, such as the queries of one picture, only the first.
+    """Encode images; of rows that follow one another with the same pixels, such as the queries of one image, only the first.
 
     Args:
         encode: (S, 3, H, W) -> (S, ...), each row on its own.
         pictures: (B, 3, H, W).
-        most: pictures encoded at a time, to bound memory; None: all at once.
+        most: images encoded at a time, to bound memory; None: all at once.
 
     Returns:
         (B, ...), as `encode(pictures)` up to rounding.

@@ -1,6 +1,6 @@
 """A second lesson for the U-Net: to know what is where, in words.
 
-A prompt names one class or a few joints, so one painted answer says little about everything else in a picture. Where the data
+A prompt names one class or a few joints, so one painted answer says little about everything else in an image. Where the data
 says what every pixel shows, the U-Net's features of each cell are compared with the text encoder's states of all names, as in LSeg
 (Li et al., arXiv 2201.03546, section 3.1), and the right name has to win. The two projections are for training only; nothing of
 it is exported.

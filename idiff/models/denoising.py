@@ -33,7 +33,7 @@ class Sampled:
 def changes(clean: Tensor, source: Tensor) -> Tensor:
     """How far a predicted latent is from the source's: the largest root mean square over the channels of 3 x 3 cells.
 
-    The largest and not the mean over the picture, because an object may be small; 3 x 3 cells and not one, because a single cell
+    The largest and not the mean over the image, because an object may be small; 3 x 3 cells and not one, because a single cell
     may be off by chance.
 
     Args:
@@ -58,7 +58,7 @@ class Denoiser:
         predict: the network.
         states: (B, L, D), text states of the rows.
         empty: (1, L, D), those of the empty prompt.
-        source: (B, C, h, w), unscaled latents of the source pictures; None for text-to-image.
+        source: (B, C, h, w), unscaled latents of the source images; None for text-to-image.
         scale: factor from them to the latents that are sampled.
         parts: the branches of guidance.
         weights: of the branches: numbers, or one number a row, (B, 1, 1, 1).
@@ -67,7 +67,7 @@ class Denoiser:
         stop: threshold, in units of the scaled latent; None: every row takes every step.
 
     Raises:
-        ConfigError: the threshold is no positive number.
+        ConfigError: the threshold is not a positive number.
     """
 
     def __init__(

@@ -34,8 +34,8 @@ def paint_variants(
         source: (3, H, W) in [-1, 1].
         instruction: the prompt.
         settings: N settings, in any mixture.
-        seeds: N numbers, of the pictures' noise.
-        max_rows: U-Net rows (pictures times branches) at a time, to bound memory.
+        seeds: N numbers, of the images' noise.
+        max_rows: U-Net rows (images times branches) at a time, to bound memory.
 
     Returns:
         (N, 3, H, W) in [-1, 1], in the order of the settings.

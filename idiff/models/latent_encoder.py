@@ -39,12 +39,12 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def moments(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior mean and standard deviation (B, C, h, w), unscaled, of pictures (B, 3, H, W) in [-1, 1]."""
+        """Posterior mean and standard deviation (B, C, h, w), unscaled, of images (B, 3, H, W) in [-1, 1]."""
         mean, std = self._autoencoder.moments(pixels.to(self.device))
         return mean.cpu(), std.cpu()
 
     def changed(self, source: Tensor, target: Tensor) -> Tensor:
-        """Latent cells in which two pictures (B, 3, H, W) differ: bool (B, 1, h, w)."""
+        """Latent cells in which two images (B, 3, H, W) differ: bool (B, 1, h, w)."""
         factor = self._autoencoder.factor
         cells = (source.shape[2] // factor, source.shape[3] // factor)
         return changed_cells(source, target, cells=cells, threshold=CHANGED)

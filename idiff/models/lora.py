@@ -58,7 +58,7 @@ def adapt(backbone: LatentDiffusion, lora: Lora) -> list[str]:
         names of the adapted layers in the U-Net.
 
     Raises:
-        ConfigError: peft is missing, nothing was loaded, or a target is no layer of the U-Net.
+        ConfigError: peft is missing, nothing was loaded, or a target is not a layer of the U-Net.
     """
     record = backbone.handover
     if not record.sources:

@@ -1,8 +1,8 @@
-"""Whether a picture is like those a model was trained on.
+"""Whether an image is like those a model was trained on.
 
-A picture is described by few numbers: how far the autoencoder's rendering of it is off, and how much neighbouring pixels differ at
-three sizes, each as quantiles over the picture. The distance of these numbers from those of training pictures is measured in the
-training pictures' own spread (Mahalanobis; Lee et al., arXiv 1807.03888, section 2.1).
+An image is described by few numbers: how far the autoencoder's rendering of it is off, and how much neighbouring pixels differ at
+three sizes, each as quantiles over the image. The distance of these numbers from those of training images is measured in the
+training images' own spread (Mahalanobis; Lee et al., arXiv 1807.03888, section 2.1).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _STEPS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 
 @dataclass(frozen=True, slots=True)
 class Familiarity:
-    """Distances that training pictures have, and how to measure one.
+    """Distances that training images have, and how to measure one.
 
     Attributes:
         mean: (F,) of the features. precision: (F, F), inverse covariance.
-        usual: distance that half of the training pictures stay below. far: the one that 99 % stay below.
+        usual: distance that half of the training images stay below. far: the one that 99 % stay below.
     """
 
     mean: Tensor
@@ -40,7 +40,7 @@ class Familiarity:
 
     @classmethod
     def fit(cls, pictures: Tensor, rendered: Tensor) -> Familiarity:
-        """Learn from training pictures.
+        """Learn from training images.
 
         Args:
             pictures: (N, 3, H, W) in [-1, 1]; N several times the 24 features.
@@ -56,12 +56,12 @@ class Familiarity:
         return cls(mean, made.precision, usual, far)
 
     def distance(self, pictures: Tensor, rendered: Tensor) -> Tensor:
-        """Mahalanobis distance (N,) of pictures (N, 3, H, W)."""
+        """Mahalanobis distance (N,) of images (N, 3, H, W)."""
         off = features(pictures, rendered) - self.mean
         return (off @ self.precision * off).sum(dim=1).clamp_min(0).sqrt().float()
 
     def __call__(self, pictures: Tensor, rendered: Tensor) -> Tensor:
-        """How familiar pictures are, (N,) in [0, 1]: 1 up to the usual distance, 0.5 at the far one, then towards 0."""
+        """How familiar images are, (N,) in [0, 1]: 1 up to the usual distance, 0.5 at the far one, then towards 0."""
         beyond = ((self.distance(pictures, rendered) - self.usual) / max(self.far - self.usual, 1e-6)).clamp_min(0)
         return 0.5 ** (beyond**2)
 
@@ -94,7 +94,7 @@ class Familiarity:
 
 
 def features(pictures: Tensor, rendered: Tensor) -> Tensor:
-    """What describes pictures (N, 3, H, W) as wholes: float64 (N, 24), quantiles of logarithms."""
+    """What describes images (N, 3, H, W) as wholes: float64 (N, 24), quantiles of logarithms."""
     error = F.avg_pool2d((rendered - pictures).square().mean(dim=1, keepdim=True), _CELL).flatten(1)
     found = [_quantiles(error.clamp_min(_LEAST_ERROR).log(), _ERRORS)]
     small = pictures

@@ -1,4 +1,4 @@
-"""The U-Net: built from a config or loaded, and widened for a source picture. diffusers' UNet2DConditionModel."""
+"""The U-Net: built from a config or loaded, and widened for a source image. diffusers' UNet2DConditionModel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three lines of Python: load a model, ask it about a picture, look at the answer.
+"""Three lines of Python: load a model, ask it about an image, look at the answer.
 
 from idiff import Pipeline
 pipe = Pipeline("tiny")

@@ -1,4 +1,4 @@
-"""A trained model and its tasks, ready to be asked about pictures."""
+"""A trained model and its tasks, ready to be asked about images."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ RESTORATIONS = ("denoise", "deblur", "dewatermark")
 """What `restore` can be asked for, and the kinds of the tasks that do it."""
 
 THRESHOLD = 20.0
-"""Grey levels of 255 from which a pixel counts as edited: above what sampling changes where nothing was asked."""
+"""Gray levels of 255 from which a pixel counts as edited: above what sampling changes where nothing was asked."""
 
 
 class Pipeline:
     """A trained model, and the tasks it was trained on, ready to be asked.
 
-    Answers have the size of the picture that was asked about, and lie on it pixel on pixel.
+    Answers have the size of the image that was asked about, and lie on it pixel on pixel.
 
     Args:
-        checkpoint: a `.ckpt` file, a folder that `idiff export` wrote, or an embedded model's name.
+        checkpoint: a `.ckpt` file, a folder that `idiff export` wrote, or a pretrained model's name.
         steps: sampling steps; None: each task's own: those of its preset where the model has one, else the training's.
-        seed: of the sampled pictures.
+        seed: of the sampled images.
         device: where the network runs.
 
     Raises:
@@ -59,7 +59,7 @@ class Pipeline:
         return self.ask(self._first("referring", "segmentation"), picture, text)
 
     def keypoints(self, picture: Picture | str | Path, text: str) -> Answer:
-        """Find joints of the one person that fills the picture, such as `left hand, right hand`."""
+        """Find joints of the one person that fills the image, such as `left hand, right hand`."""
         return self.ask(self._first("keypoints"), picture, text)
 
     def edit(
@@ -72,26 +72,26 @@ class Pipeline:
         tile: bool = False,
         native: bool = False,
     ) -> Answer:
-        """Change a picture as a sentence says.
+        """Change an image as a sentence says.
 
-        The whole picture is fitted into the model's square with its shape kept, and the answer is enlarged to the picture's size,
-        so that a large picture loses detail. Three ways around that:
+        The whole image is fitted into the model's square with its shape kept, and the answer is enlarged to the image's size,
+        so that a large image loses detail. Three ways around that:
 
         Args:
             picture: uint8 (H, W, 3), a file, or `example:NAME`.
             text: the sentence.
             keep_unedited: pixels that the edit left alone are those of the original, to the bit, with a soft edge between.
-            threshold: grey levels of 255 from which a pixel counts as edited, for `keep_unedited`.
+            threshold: gray levels of 255 from which a pixel counts as edited, for `keep_unedited`.
             tile: edit overlapping tiles of the model's size, each by itself, and blend them. Nothing is shrunk, but no tile knows
                 what lies outside of it.
-            native: paint the whole picture at its own size, which the model was not trained for.
+            native: paint the whole image at its own size, which the model was not trained for.
 
         Raises:
-            ConfigError: the words or the picture cannot be used, both `tile` and `native` are asked for, the threshold is no grey
-                level, or the picture is too large for `native`.
+            ConfigError: the words or the image cannot be used, both `tile` and `native` are asked for, the threshold is not a gray
+                level, or the image is too large for `native`.
         """
         if not 0 < threshold <= 255:
-            raise ConfigError(f"the threshold is {threshold:g}: expected more than 0 and at most 255 grey levels.")
+            raise ConfigError(f"the threshold is {threshold:g}: expected more than 0 and at most 255 gray levels.")
         choice, pixels = self._first("editing"), read_picture(picture)
         if tile or native:
             return self._pieces(
@@ -100,16 +100,16 @@ class Pipeline:
         return self._asked(choice, pixels, text, keep=threshold if keep_unedited else None)
 
     def restore(self, picture: Picture | str | Path, text: str, *, tile: bool = False, native: bool = False) -> Answer:
-        """Restore a picture: `denoise`, `deblur` or `dewatermark`. Nothing is ever shrunk.
+        """Restore an image: `denoise`, `deblur` or `dewatermark`. Nothing is ever shrunk.
 
         Args:
             picture: uint8 (H, W, 3), a file, or `example:NAME`.
             text: one of the three.
             tile: restore overlapping tiles of the model's size and blend them: so it is done anyway, unless `native` is asked for.
-            native: restore the whole picture at once, at its own size, which the model was not trained for.
+            native: restore the whole image at once, at its own size, which the model was not trained for.
 
         Raises:
-            ConfigError: the word or the picture cannot be used, both `tile` and `native` are asked for, or the picture is too large
+            ConfigError: the word or the image cannot be used, both `tile` and `native` are asked for, or the image is too large
                 for `native`.
         """
         if text not in RESTORATIONS:
@@ -123,13 +123,13 @@ class Pipeline:
         """Ask one of the model's tasks in words; see `Task.asked`.
 
         Raises:
-            ConfigError: the words or the picture cannot be used.
+            ConfigError: the words or the image cannot be used.
         """
         return self._asked(choice, read_picture(picture), text, keep=None)
 
     @torch.no_grad()
     def _asked(self, choice: TaskChoice, pixels: Picture, text: str, *, keep: float | None) -> Answer:
-        """Ask about the picture as the task looks at it: fitted into the model's square."""
+        """Ask about the image as the task looks at it: fitted into the model's square."""
         task = choice.task
         triplets = task.queries(task.asked(pixels, text), 0)
         edited, rendered = self._paint(triplets, self._sampled(choice))
@@ -144,7 +144,7 @@ class Pipeline:
         return answer
 
     def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
-        """Paint the picture pixel on pixel: in tiles, or whole."""
+        """Paint the image pixel on pixel: in tiles, or whole."""
         task, size = choice.task, (pixels.shape[0], pixels.shape[1])
         instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
         if native:
@@ -168,8 +168,8 @@ class Pipeline:
 
     @torch.no_grad()
     def _familiar(self, pixels: Picture, choice: TaskChoice) -> float | None:
-        """How familiar a picture is as a whole, without the borders that a task may see around it; None where it is not judged."""
-        if self.familiarity is None or choice.task.kind in RESTORATIONS:  # a damaged picture is like no other
+        """How familiar an image is as a whole, without the borders that a task may see around it; None where it is not judged."""
+        if self.familiarity is None or choice.task.kind in RESTORATIONS:  # a damaged image is like no other
             return None
         side = int(choice.settings["size"])
         small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
@@ -184,7 +184,7 @@ class Pipeline:
         return choice
 
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor]:
-        """Painted and rendered pictures of the prompts of one picture, each (B, 3, H, W)."""
+        """Painted and rendered images of the prompts of one image, each (B, 3, H, W)."""
         source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None]).to(self.device)
         edited = torch.cat(
             [
@@ -211,11 +211,11 @@ class Pipeline:
 
 
 def _one(tile: bool, native: bool) -> bool:
-    """Whether the picture is painted whole at its own size.
+    """Whether the image is painted whole at its own size.
 
     Raises:
         ConfigError: tiles are asked for as well.
     """
     if tile and native:
-        raise ConfigError("both tiles and the picture's own size are asked for: choose one of them.")
+        raise ConfigError("both tiles and the image's own size are asked for: choose one of them.")
     return native

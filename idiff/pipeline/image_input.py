@@ -1,4 +1,4 @@
-"""The picture that is asked about: pixels, a file, or one that comes with the package."""
+"""The image that is asked about: pixels, a file, or one that comes with the package."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from idiff.types import Picture
 from idiff.utils.picture_files import decode_picture
 
 EXAMPLE = "example:"
-"""What the name of a picture begins with that comes with the package."""
+"""What the name of an image begins with that comes with the package."""
 
 
 def read_picture(picture: Picture | str | Path) -> Picture:
-    """A picture given as pixels or as a file.
+    """An image given as pixels or as a file.
 
     Raises:
-        ConfigError: it is no picture that can be used.
+        ConfigError: it is not an image that can be used.
     """
     if isinstance(picture, np.ndarray):
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-            raise ConfigError(f"the picture is {picture.dtype} {picture.shape}: expected uint8 (H, W, 3) RGB.")
+            raise ConfigError(f"the image is {picture.dtype} {picture.shape}: expected uint8 (H, W, 3) RGB.")
         return picture
     path = _example(str(picture)) if str(picture).startswith(EXAMPLE) else Path(picture)
     if not path.is_file():
-        raise missing(path, what="a picture (JPEG, PNG or WebP)", remedy="Correct the path.")
+        raise missing(path, what="an image (JPEG, PNG or WebP)", remedy="Correct the path.")
     try:
         return decode_picture(path.read_bytes(), where=path.name)
     except BadSampleError as error:
@@ -35,10 +35,10 @@ def read_picture(picture: Picture | str | Path) -> Picture:
 
 
 def _example(word: str) -> Path:
-    """The file of a picture that comes with the package."""
+    """The file of an image that comes with the package."""
     folder = Path(str(files("idiff") / "assets" / "examples"))
     known = {path.stem: path for path in sorted(folder.glob("*.png"))}
     name = word.removeprefix(EXAMPLE)
     if name not in known:
-        raise unknown("example picture", name, known)
+        raise unknown("example image", name, known)
     return known[name]

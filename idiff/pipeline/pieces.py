@@ -1,4 +1,4 @@
-"""Picture in, picture out, pixel on pixel: whole at its own size, or in overlapping tiles of the model's size."""
+"""Image in, image out, pixel on pixel: whole at its own size, or in overlapping tiles of the model's size."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ OVERLAP_SHARE = 0.25
 """Least overlap of neighbouring tiles over their side."""
 
 MOST_NATIVE = 1 << 20
-"""Pixels of the largest picture that is painted whole at its own size: attention grows with their square."""
+"""Pixels of the largest image that is painted whole at its own size: attention grows with their square."""
 
 ROWS = 32
-"""Pictures painted in one batch."""
+"""Images painted in one batch."""
 
 
 @dataclass(slots=True)
 class Painted:
-    """A painted picture, in the pixels of the original.
+    """A painted image, in the pixels of the original.
 
     Attributes:
         picture: float32 (3, H, W) in [-1, 1].
@@ -42,14 +42,14 @@ class Painted:
 
 
 def native_window(size: tuple[int, int], factor: int) -> Window:
-    """The whole picture of (height, width), with a border up to the next multiples of the autoencoder's factor.
+    """The whole image of (height, width), with a border up to the next multiples of the autoencoder's factor.
 
     Raises:
-        ConfigError: the picture has more than `MOST_NATIVE` pixels.
+        ConfigError: the image has more than `MOST_NATIVE` pixels.
     """
     if size[0] * size[1] > MOST_NATIVE:
         raise ConfigError(
-            f"the picture has {size[1]} x {size[0]} pixels: expected {MOST_NATIVE:,} or fewer to paint it whole at its own size. "
+            f"the image has {size[1]} x {size[0]} pixels: expected {MOST_NATIVE:,} or fewer to paint it whole at its own size. "
             "Use tiles instead."
         )
     height, width = (-(-side // factor) * factor for side in size)
@@ -57,15 +57,15 @@ def native_window(size: tuple[int, int], factor: int) -> Window:
 
 
 def tile_windows(size: tuple[int, int], side: int) -> tuple[list[Window], int]:
-    """Tiles of the model's side that cover a picture of (height, width), and their overlap in pixels."""
+    """Tiles of the model's side that cover an image of (height, width), and their overlap in pixels."""
     overlap = int(OVERLAP_SHARE * side)
     return tiles(size, side, overlap=overlap), overlap
 
 
 def seen_through(pixels: Picture, window: Window, *, replicate: bool = False) -> Tensor:
-    """The part of a picture that a window shows: float32 (3, height, width) in [-1, 1].
+    """The part of an image that a window shows: float32 (3, height, width) in [-1, 1].
 
-    Beyond the picture it is grey, as in training, or with `replicate` the nearest pixel of the picture.
+    Beyond the image it is gray, as in training, or with `replicate` the nearest pixel of the image.
     """
     size = (pixels.shape[0], pixels.shape[1])
     here, inside = window.shared(size)
@@ -92,18 +92,18 @@ def paint_pieces(
     device: str,
     native: bool,
 ) -> Painted:
-    """Paint a picture window by window and put it together. Every window is sampled from the same noise.
+    """Paint an image window by window and put it together. Every window is sampled from the same noise.
 
     Args:
         backbone: the model.
-        choice: a task that answers with pictures, and how it is sampled.
+        choice: a task that answers with images, and how it is sampled.
         pixels: uint8 (H, W, 3).
         instruction: the prompt, the same for all windows.
-        windows: they cover the picture.
+        windows: they cover the image.
         overlap: pixels over which neighbours are blended.
-        threshold: grey levels from which a pixel counts as edited.
+        threshold: gray levels from which a pixel counts as edited.
         device: where the network runs.
-        native: the border around the picture repeats its outermost pixels; otherwise it is grey, as in training.
+        native: the border around the image repeats its outermost pixels; otherwise it is gray, as in training.
     """
     size = (pixels.shape[0], pixels.shape[1])
 

@@ -1,4 +1,4 @@
-"""What the model says about one picture, in words, numbers and pictures."""
+"""What the model says about one image, in words, numbers and images."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from idiff.tasks.base import Task
 from idiff.types import Picture, Prediction, Triplet
 
 UNFAMILIAR = 0.5
-"""Below this familiarity an answer comes with a warning."""
+"""Below this out-of-distribution score an answer comes with a warning."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What the model says about a picture.
+    """What the model says about an image.
 
     Attributes:
         task: kind of the task. prompts: what the model was told.
         picture: uint8 (H, W, 3), what was asked about.
-        overlay: uint8 (H, W, 3), the answer drawn over it; for edits and restoration the new picture.
-        score: confidence in [0, 1]: of the decoder, times familiarity where the model knows its own pictures.
-        familiarity: in [0, 1], how like the pictures it was trained on; None where the model does not
-            say, and for restoration: a damaged picture is unlike the others anyway.
+        overlay: uint8 (H, W, 3), the answer drawn over it; for edits and restoration the new image.
+        score: confidence in [0, 1]: of the decoder, times out-of-distribution score where the model knows its own images.
+        familiarity: in [0, 1], how like the images it was trained on; None where the model does not
+            say, and for restoration: a damaged image is unlike the others anyway.
         notice: one sentence where the answer should not be trusted; else None.
         mask: bool (H, W), of segmentation.
-        keypoints: name -> (x, y, score) in the picture's pixels, of keypoints that were found.
+        keypoints: name -> (x, y, score) in the image's pixels, of keypoints that were found.
     """
 
     task: str
@@ -47,7 +47,7 @@ class Answer:
 def answer_of(
     task: Task, pixels: Picture, triplets: Sequence[Triplet], prediction: Prediction, *, familiarity: float | None
 ) -> Answer:
-    """Put an answer into words and pictures."""
+    """Put an answer into words and images."""
     mask = points = None
     if isinstance(prediction, MaskPrediction):
         mask = prediction.mask.cpu().numpy()
@@ -75,10 +75,10 @@ def answer_of(
 
 
 def notice_of(familiarity: float | None) -> str | None:
-    """The warning that comes with an answer about an unfamiliar picture."""
+    """The warning that comes with an answer about an unfamiliar image."""
     if familiarity is None or familiarity >= UNFAMILIAR:
         return None
-    return "This picture is unlike those the model was trained on: do not trust the answer."
+    return "This image is unlike those the model was trained on: do not trust the answer."
 
 
 def to_coco(answer: Answer, *, image_id: int) -> list[dict[str, Any]]:

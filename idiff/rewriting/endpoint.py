@@ -110,7 +110,7 @@ class Endpoint:
         """One request over the network.
 
         Raises:
-            ValueError: what came back is no whole answer.
+            ValueError: what came back is not a whole answer.
             ServiceError: nothing came back.
         """
         self._sleep(max(0.0, self._last + self.pause - time.monotonic()))
@@ -161,7 +161,7 @@ def check_address(url: str, *, key: bool) -> str:
     """Return the host of a base address, for messages.
 
     Raises:
-        ConfigError: it is no http(s) address, a key would travel unencrypted, or OpenAI's own service would get none.
+        ConfigError: it is not a http(s) address, a key would travel unencrypted, or OpenAI's own service would get none.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Sentences and what they ask, without pictures: what a text encoder learns to understand.
+"""Sentences and what they ask, without images: what a text encoder learns to understand.
 
 A sentence is a pure function of (seed, position). It comes with facts, question -> answer: `{"left wrist": "red"}` of a prompt
 for joints, `{"object": "star", "color": "blue"}` of one for a mask.
@@ -128,7 +128,7 @@ _BANKS = ("segmentation", "referring", "keypoints", "denoise", "deblur", "dewate
 
 
 def phrase_facts(phrase: str) -> dict[str, str]:
-    """What a phrase of the scenes' grammar names: kind, colour, which of several, and the same of what it is compared with.
+    """What a phrase of the scenes' grammar names: kind, color, which of several, and the same of what it is compared with.
 
     >>> phrase_facts("the largest red star to the left of the moon")["compared"]
     'to the left of'

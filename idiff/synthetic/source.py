@@ -12,7 +12,7 @@ from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 
 SIZES = (32, 1024)
-"""Smallest and largest side of a picture in pixels."""
+"""Smallest and largest side of an image in pixels."""
 
 
 class SyntheticSource(Source):
@@ -23,14 +23,14 @@ class SyntheticSource(Source):
 
     Args:
         task: `segmentation` (label maps of the kinds of object), `referring` (phrases about the same scenes; splits whose
-            names begin with `val` or `test` also name pairs of kind and colour that others never name), `detection` (the
+            names begin with `val` or `test` also name pairs of kind and color that others never name), `detection` (the
             same scenes, their objects with masks and boxes), `classification` (scenes of one object), `keypoints`
-            (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean picture) or `editing` (a
-            sentence, the picture before and after it).
+            (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean image) or `editing` (a
+            sentence, the image before and after it).
         split: any name, such as `train` or `val`.
         count: number of samples.
         seed: of the whole set.
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
 
     Raises:
         ConfigError: an unknown task, or a count or size out of range.
@@ -55,7 +55,7 @@ class SyntheticSource(Source):
         return self.count
 
     def sample(self, index: int) -> Sample:
-        """Draw one sample: the picture uint8 (size, size, 3), and its label map or instances.
+        """Draw one sample: the image uint8 (size, size, 3), and its label map or instances.
 
         Raises:
             IndexError: index is not in 0 <= index < len.

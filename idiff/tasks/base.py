@@ -29,11 +29,11 @@ class Task(ABC):
     * `encode` paints one training example. Joint crops and flips come first, painting after. With `train=False` there is no
       augmentation. Everything that is not painted equals the (transformed) source exactly.
     * `queries` is for evaluation: deterministic, complete, nothing drawn at random. The queries of one item share a `group`.
-      They come from the transformed picture that `encode(..., train=False)` uses. Each `query` says where the model's pixels lie
-      in the original picture: `"warp"`, a 2x3 matrix from original to model pixels, and `"size"`, the original (height, width).
-    * `decode` reads a batch of pictures. It gets queries, never annotations: it cannot reach the truth.
-    * `combine` turns the predictions of one group into one, in the pixels of the original picture.
-    * `truth` turns a triplet's annotation into what metrics compare with, in the pixels of the original picture.
+      They come from the transformed image that `encode(..., train=False)` uses. Each `query` says where the model's pixels lie
+      in the original image: `"warp"`, a 2x3 matrix from original to model pixels, and `"size"`, the original (height, width).
+    * `decode` reads a batch of images. It gets queries, never annotations: it cannot reach the truth.
+    * `combine` turns the predictions of one group into one, in the pixels of the original image.
+    * `truth` turns a triplet's annotation into what metrics compare with, in the pixels of the original image.
     * Oracle round trip: decoding the painted target scores near-perfect, the untouched source does not.
 
     Attributes:
@@ -90,7 +90,7 @@ class Task(ABC):
         """Paint one example.
 
         Args:
-            sample: picture and facts.
+            sample: image and facts.
             item: which item of the sample, 0 <= item < count of `unit`.
             rng: the only source of randomness.
             train: draw augmentations.
@@ -127,11 +127,11 @@ class Task(ABC):
 
     @abstractmethod
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """Join the predictions of one group, back in the pixels of the original picture."""
+        """Join the predictions of one group, back in the pixels of the original image."""
 
     @abstractmethod
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """What metrics compare a combined prediction with, in the pixels of the original picture."""
+        """What metrics compare a combined prediction with, in the pixels of the original image."""
 
     def truth_of_prompt(self, annotation: dict[str, Any], query: dict[str, Any]) -> Truth:
         """What one prompt of a group is scored against alone; this base: what the group is."""
@@ -143,7 +143,7 @@ class Task(ABC):
 
     @abstractmethod
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The best answer that does not look at the picture, as a floor for every score.
+        """The blind baseline, as a floor for every score.
 
         Args:
             truths: what to fit it on.
@@ -155,7 +155,7 @@ class Task(ABC):
 
     @abstractmethod
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """Draw a combined prediction over the original picture, for people to look at.
+        """Draw a combined prediction over the original image, for people to look at.
 
         Args:
             prediction: what `combine` returned.

@@ -1,4 +1,4 @@
-"""Text-to-image: a picture and a sentence that describes it, no source picture."""
+"""Text-to-image: an image and a sentence that describes it, no source image."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)
 
 
 class Captioned(Task):
-    """Paint a picture from words: text-to-image training of the base model.
+    """Paint an image from words: text-to-image training of the base model.
 
     The caption is `annotation["captions"]` (one is drawn) or `annotation["caption"]` where the data gives one; else a drawn
-    scene is described; else the labels that are seen are named. Pictures float32 (3, size, size) in [-1, 1].
+    scene is described; else the labels that are seen are named. Images float32 (3, size, size) in [-1, 1].
 
     Args:
-        size: side of the model's picture in pixels; the whole picture is fitted into it.
-        flip: share of training pictures that are mirrored, where the caption says nothing about places.
-        marks: share of training pictures over which areas of colour or discs are painted, and whose caption says so (stage 1 of
+        size: side of the model's image in pixels; the whole image is fitted into it.
+        flip: share of training images that are mirrored, where the caption says nothing about places.
+        marks: share of training images over which areas of color or discs are painted, and whose caption says so (stage 1 of
             InstructDiffusion, section 3.3), where both fit the text encoder. Evaluation paints none.
         palette: of the marks.
-        transparency: share of the picture that shows through a marked area.
+        transparency: share of the image that shows through a marked area.
         radius_share: radius of a disc as a share of the side.
 
     Raises:
@@ -69,7 +69,7 @@ class Captioned(Task):
         self.radius = max(1.0, check_share("radius_share", radius_share) * size)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Fit the picture, and describe it. See `Task.encode`."""
+        """Fit the image, and describe it. See `Task.encode`."""
         height, width = sample.image.shape[:2]
         text = normalise_prompt(describe(sample, rng))
         mirror = train and rng.random() < self.flip and not _SIDES.search(text)
@@ -107,19 +107,19 @@ class Captioned(Task):
         return [self.encode(sample, item, numpy_rng(0, "caption", sample.key), train=False)]
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
-        """The painted pictures themselves. See `Task.decode`."""
+        """The painted images themselves. See `Task.decode`."""
         return painted_pictures(edited, queries)
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one picture. See `Task.combine`."""
+        """The one image. See `Task.combine`."""
         return predictions[0]
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """The picture that was described. See `Task.truth`."""
+        """The image that was described. See `Task.truth`."""
         return ImageTruth(key=annotation["key"], picture=annotation["picture"])
 
     def metrics(self) -> MetricCollection:
-        """`psnr` against the described picture, for following a training: low by nature. See `Task.metrics`."""
+        """`psnr` against the described image, for following a training: low by nature. See `Task.metrics`."""
         return MetricCollection({"psnr": PSNR()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
@@ -127,7 +127,7 @@ class Captioned(Task):
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """The painted picture. See `Task.render`."""
+        """The painted image. See `Task.render`."""
         return to_picture(needed_picture(prediction))
 
     @classmethod
@@ -157,8 +157,6 @@ def describe(sample: Sample, rng: np.random.Generator) -> str:
         dict.fromkeys(str(one["category"]) for one in facts.get("instances", []) if one.get("category"))
     )
     if not names:
-        raise BadSampleError(
-            sample.key, "captions", "got no caption, no scene, no labels: nothing describes the picture"
-        )
+        raise BadSampleError(sample.key, "captions", "got no caption, no scene, no labels: nothing describes the image")
     chosen = [name_words(names[index]) for index in rng.permutation(len(names))[:MOST].tolist()]
     return f"a picture of {join_words(chosen)}"

@@ -1,4 +1,4 @@
-"""Image classification as painting: which of several colours does the model put into the middle of the picture?"""
+"""Image classification as painting: which of several colors does the model put into the middle of the image?"""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from idiff.utils.text import name_words
 
 
 class ImageClassification(ClassRegionTask):
-    """Name a few classes, each with a colour; paint a square in the middle of the picture in the colour of the right one.
+    """Name a few classes, each with a color; paint a square in the middle of the image in the color of the right one.
 
-    Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 4.5 (classification is one of the tasks that
+    Shapes: images (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 4.5 (classification is one of the tasks that
     its model was never trained on). A square in the middle, and not the object itself, because the answer is then at one place
-    in every picture: reading it needs no outline, and a thousand pixels vote instead of a few. It is painted like a mask, which the
-    model knows how to do, so that the picture still shows through. Which colour stands for which class is drawn anew in training;
+    in every image: reading it needs no outline, and a thousand pixels vote instead of a few. It is painted like a mask, which the
+    model knows how to do, so that the image still shows through. Which color stands for which class is drawn anew in training;
     only the words say it.
 
-    The class of a picture is `annotation["category"]` where it is given, else that of the largest of `annotation["instances"]`;
+    The class of an image is `annotation["category"]` where it is given, else that of the largest of `annotation["instances"]`;
     classes of its other objects are never named beside it, so that one named class is right at most. Classes are
     `meta["categories"]`.
 
     Args:
         square: side of the square as a share of the image's, in (0, 1].
-        classes_per_prompt: most classes that one prompt names, 2 to the number of colours.
+        classes_per_prompt: most classes that one prompt names, 2 to the number of colors.
         options: arguments of `ClassRegionTask` and `RegionTask`. `negatives`: how often training names no class that is right.
             `ask`: with `all`, evaluation names the classes in as many prompts as it takes, none of which knows of the others; with
             `present`, in one prompt the right class and others chosen by key, so that chance is one over their number.
@@ -68,7 +68,7 @@ class ImageClassification(ClassRegionTask):
         self.most = self._check_colors("classes_per_prompt", classes_per_prompt, least=2)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Draw classes, colours and a sentence, and paint. See `Task.encode`."""
+        """Draw classes, colors and a sentence, and paint. See `Task.encode`."""
         right, others = shown_class(sample)
         view = self._look(sample, rng, train=train)
         wrong, template = rng.permutation(others).tolist(), self.bank.draw(rng)
@@ -83,7 +83,7 @@ class ImageClassification(ClassRegionTask):
         return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, template=template, parts=parts)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """The classes, in an order and in colours that hang on the key alone. See `Task.queries`."""
+        """The classes, in an order and in colors that hang on the key alone. See `Task.queries`."""
         right, others = shown_class(sample)
         group, total = f"{sample.key}/{item}", len(categories_of(sample))
         ask = self._asks(total)
@@ -104,7 +104,7 @@ class ImageClassification(ClassRegionTask):
         return triplets
 
     def asked(self, picture: Picture, text: str) -> Sample:
-        """Ask which of several classes, commas between their names, a picture shows. See `Task.asked`."""
+        """Ask which of several classes, commas between their names, an image shows. See `Task.asked`."""
         names = [name_words(name) for name in needed_words(text).replace(";", ",").split(",")]
         names = list(dict.fromkeys(name for name in names if name))
         if len(names) < 2:
@@ -112,7 +112,7 @@ class ImageClassification(ClassRegionTask):
         return Sample(ASKED, picture, {"category": None, "instances": []}, meta={"categories": names})
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
-        """The mean score of each named class's colour in the square. See `Task.decode`."""
+        """The mean score of each named class's color in the square. See `Task.decode`."""
         means = self._scores(edited, rendered, queries)[..., self.square, self.square].mean(dim=(2, 3))
         found = []
         for query, row in zip(queries, means.tolist(), strict=True):
@@ -129,7 +129,7 @@ class ImageClassification(ClassRegionTask):
         return ClassPrediction(query=queries[best], score=predictions[best].score, class_scores=merged)
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """The class of the picture. See `Task.truth`."""
+        """The class of the image. See `Task.truth`."""
         return ClassTruth(key=annotation["key"], category=annotation["category"])
 
     def metrics(self) -> MetricCollection:
@@ -141,7 +141,7 @@ class ImageClassification(ClassRegionTask):
         return most_frequent(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """Write the name of the class into a square of its colour. See `Task.render`."""
+        """Write the name of the class into a square of its color. See `Task.render`."""
         found = expect(prediction, ClassPrediction, by=self.kind)
         drawn, best = picture.copy(), top1(found.class_scores)
         if best is None or best not in prediction.query.get("indices", []):
@@ -155,7 +155,7 @@ class ImageClassification(ClassRegionTask):
         return object_shapes(rng)
 
     def _ask(self, sample: Sample, chosen: Sequence[int], *, colors: Sequence[str], template: Template) -> str:
-        """The instruction that names classes, each with the colour of its place."""
+        """The instruction that names classes, each with the color of its place."""
         names = categories_of(sample)
         parts = [
             {"object": name_words(names[index]), "color": color} for index, color in zip(chosen, colors, strict=False)
@@ -173,7 +173,7 @@ class ImageClassification(ClassRegionTask):
         template: Template,
         parts: Parts | None,
     ) -> Triplet:
-        """Paint the square in the colour of the right class, if it is named, and write down what was asked and what is true."""
+        """Paint the square in the color of the right class, if it is named, and write down what was asked and what is true."""
         right, _ = shown_class(sample)
         used = list(colors[: len(chosen)])
         mask = torch.zeros(self.size, self.size, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Object detection as painting: all objects of one class a prompt, tinted in one colour; boxes are read off the regions."""
+"""Object detection as painting: all objects of one class a prompt, tinted in one color; boxes are read off the regions."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from idiff.utils.text import name_words
 
 
 class ObjectDetection(ClassRegionTask):
-    """Paint all objects of one class in one colour; each connected painted region is one object, its extremes are the box.
+    """Paint all objects of one class in one color; each connected painted region is one object, its extremes are the box.
 
-    Shapes: pictures (3, H, W) float32 in [-1, 1]; boxes (N, 6) float32: x, y, w, h, score, class index. Source:
+    Shapes: images (3, H, W) float32 in [-1, 1]; boxes (N, 6) float32: x, y, w, h, score, class index. Source:
     InstructDiffusion, section 4.5 (detection is one of the tasks that its model was never trained on). Objects are the sample's
     `annotation["instances"]` with `mask` or `box` (then the filled box is painted); classes are `meta["categories"]`. Where
     objects of one class touch, a gap is left between them, so that they stay apart.
@@ -68,7 +68,7 @@ class ObjectDetection(ClassRegionTask):
         self.gap, self.min_pixels = gap, min_pixels
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Draw a class and a colour, and paint. See `Task.encode`."""
+        """Draw a class and a color, and paint. See `Task.encode`."""
         things, names = things_of(sample), categories_of(sample)
         present = sorted({thing.category for thing in things})
         absent = [index for index in range(len(names)) if index not in present]
@@ -87,7 +87,7 @@ class ObjectDetection(ClassRegionTask):
         )
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One prompt a class, all in the palette's colour that differs most from the picture. See `Task.queries`."""
+        """One prompt a class, all in the palette's color that differs most from the image. See `Task.queries`."""
         things, total = things_of(sample), len(categories_of(sample))
         ask = self._asks(total)
         present = {thing.category for thing in things}
@@ -112,7 +112,7 @@ class ObjectDetection(ClassRegionTask):
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The boxes of all connected regions of all classes, in the pixels of the original picture. See `Task.combine`."""
+        """The boxes of all connected regions of all classes, in the pixels of the original image. See `Task.combine`."""
         query = queries[0]
         scores = original_scores(predictions, query).cpu().numpy()
         scale = abs(float(np.linalg.det(np.asarray(query["warp"], dtype=np.float64)[:, :2])))
@@ -135,11 +135,11 @@ class ObjectDetection(ClassRegionTask):
         return MetricCollection({"ap": BoxAP()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The median box of each class in every picture, surer for frequent classes. See `Task.guess`."""
+        """The median box of each class in every image, surer for frequent classes. See `Task.guess`."""
         return median_boxes(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """Draw each box in the colour of its class. See `Task.render`."""
+        """Draw each box in the color of its class. See `Task.render`."""
         found = expect(prediction, BoxPrediction, by=self.kind)
         drawn, width = picture.copy(), max(1, round(max(picture.shape[:2]) / 256))
         for x, y, w, h, _, index in found.boxes.tolist():

@@ -1,4 +1,4 @@
-"""Editing by instruction: a picture and a sentence in, the edited picture out."""
+"""Editing by instruction: an image and a sentence in, the edited image out."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from idiff.utils.text import normalise_prompt
 
 
 class InstructEditing(Task):
-    """Change a picture as a sentence says. The sentence and the edited picture are given; nothing is painted here.
+    """Change an image as a sentence says. The sentence and the edited image are given; nothing is painted here.
 
-    Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
-    et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its picture's size. Where
-    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. The whole picture
+    Shapes: images (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
+    et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its image's size. Where
+    it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. The whole image
     is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
-    colour is changed, since they name colours: training and evaluation see the same. A `rejected` picture, an answer that
+    color is changed, since they name colors: training and evaluation see the same. A `rejected` image, an answer that
     people found worse, is seen through the same frame as the target.
 
     The metrics tell the edited region from the rest: `annotation["region"]`, COCO's run-length encoding, where it is
     given; otherwise the pixels where a channel of the target differs from the source by more than `threshold`.
 
     Args:
-        size: side of the model's picture in pixels.
-        threshold: 0 to 254, in grey levels of 255; above the traces of JPEG.
-        keep: pixels that the model hardly changed are not edited: where the painted picture differs from the rendered source
-            by less than this many grey levels of 255 (root mean square over 3 x 3 pixels), the source is kept. 0 keeps nothing.
+        size: side of the model's image in pixels.
+        threshold: 0 to 254, in gray levels of 255; above the traces of JPEG.
+        keep: pixels that the model hardly changed are not edited: where the painted image differs from the rendered source
+            by less than this many gray levels of 255 (root mean square over 3 x 3 pixels), the source is kept. 0 keeps nothing.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -64,7 +64,7 @@ class InstructEditing(Task):
         self.threshold, self.keep = threshold, keep
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Both pictures whole, and the given sentence; of several, training draws one. See `Task.encode`."""
+        """Both images whole, and the given sentence; of several, training draws one. See `Task.encode`."""
         target, instruction = given_target(sample), _sentence(sample, rng if train else None)
         matrix = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size)
         group = f"{sample.key}/{item}"
@@ -93,7 +93,7 @@ class InstructEditing(Task):
         return Sample(ASKED, picture, {"instruction": needed_words(text)}, target=picture)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
-        """The painted pictures; what was hardly changed is kept as it was. See `Task.decode`."""
+        """The painted images; what was hardly changed is kept as it was. See `Task.decode`."""
         if self.keep:
             change = F.avg_pool2d(
                 (edited - rendered).square().mean(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False
@@ -102,7 +102,7 @@ class InstructEditing(Task):
         return painted_pictures(edited, queries)
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one picture at the original's size. See `Task.combine`."""
+        """The one image at the original's size. See `Task.combine`."""
         query = queries[0]
         size = (int(query["size"][0]), int(query["size"][1]))
         picture = unwarp(needed_picture(predictions[0]), query["warp"], size)
@@ -125,16 +125,16 @@ class InstructEditing(Task):
         return MetricCollection({"psnr_inside": PSNRInside(), "psnr_outside": PSNROutside(), "mse_ratio": MSERatio()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """None: no picture fits all. See `Task.guess`."""
+        """None: no image fits all. See `Task.guess`."""
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """The edited picture. See `Task.render`."""
+        """The edited image. See `Task.render`."""
         return to_picture(needed_picture(prediction))
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
-        """A square that changes its colour. See `Task.example`."""
+        """A square that changes its color. See `Task.example`."""
         names = {"red": (200, 60, 60), "green": (70, 160, 80), "blue": (60, 80, 200), "yellow": (220, 200, 70)}
         one, other = (list(names)[index] for index in rng.permutation(len(names))[:2])
         height, width = (48, 64) if rng.random() < 0.5 else (64, 48)
@@ -159,18 +159,18 @@ class InstructEditing(Task):
         field = "annotation.region"
         try:
             if mask_size(given) != shape:
-                raise BadSampleError(sample.key, field, f"got {mask_size(given)}, expected {shape} as the picture")
+                raise BadSampleError(sample.key, field, f"got {mask_size(given)}, expected {shape} as the image")
             return decode_mask(given)
         except ValueError as error:
             raise BadSampleError(sample.key, field, str(error)) from error
 
 
 def _worse(sample: Sample) -> Picture:
-    """The answer that people found worse than the target, of the picture's size."""
+    """The answer that people found worse than the target, of the image's size."""
     picture, expected = sample.rejected, sample.image.shape
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape != expected:
         got = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise BadSampleError(sample.key, "rejected", f"got {got}, expected uint8 {expected} as the picture")
+        raise BadSampleError(sample.key, "rejected", f"got {got}, expected uint8 {expected} as the image")
     return picture
 
 

@@ -1,4 +1,4 @@
-"""Keypoint detection as painting: each asked joint gets a disc in its own colour."""
+"""Keypoint detection as painting: each asked joint gets a disc in its own color."""
 
 from __future__ import annotations
 
@@ -46,29 +46,29 @@ MOST = 5
 
 
 class KeypointDetection(Task):
-    """Paint up to five joints of one person as discs, each in its own colour; read their places back from the colours.
+    """Paint up to five joints of one person as discs, each in its own color; read their places back from the colors.
 
-    Shapes: pictures (3, H, W) float32 in [-1, 1]; keypoints (K, 3). Source: InstructDiffusion, section 3.1.
+    Shapes: images (3, H, W) float32 in [-1, 1]; keypoints (K, 3). Source: InstructDiffusion, section 3.1.
     The person's box is given, as in top-down pose estimation. A hidden joint is asked for and not painted; one
     outside of the crop, or without a label, is not asked for in training. Evaluation asks for every joint of the
     skeleton.
 
     Args:
-        size: side of the model's picture in pixels.
+        size: side of the model's image in pixels.
         palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
         radius_share: radius of a disc as a share of the side; the paper's is 10 / 256.
-        transparency: the share of the picture that shows through a disc, in [0, 1); 0 is opaque.
+        transparency: the share of the image that shows through a disc, in [0, 1); 0 is opaque.
         paint_hidden: paint joints that are labelled but hidden, too.
         joints_per_prompt: most joints of one prompt, 1 to 5.
         padding: how much larger than the person's box the crop is.
         scale_sigma, rotation_sigma, rotation_share, half_body_share, flip: how training views vary, see `PersonDraw`.
         instructions: file of templates with {joints} and a clause with {joint} and {color}; None: the built-in ones.
-        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light colour changes; []:
+        augment: albumentations transforms of training, each `{name: ..., arguments}`; None: light color changes; []:
             none.
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
         threshold: least share of a disc that must be painted for its joint to count as found.
-        faint: place a joint that was not found where most of its colour is, with a score below the threshold.
+        faint: place a joint that was not found where most of its color is, with a score below the threshold.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
         score: `all` joints, or `coco`: those alone that COCO's people have by the same name, as the paper scores AP-10K.
 
@@ -122,7 +122,7 @@ class KeypointDetection(Task):
         self.decoder = build_decoder(decoder, decoder_args, default={})
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Draw joints and colours, and paint. See `Task.encode`.
+        """Draw joints and colors, and paint. See `Task.encode`.
 
         Where no labelled joint lies inside the crop, one joint is asked for and nothing is painted.
         """
@@ -170,7 +170,7 @@ class KeypointDetection(Task):
         return triplets
 
     def asked(self, picture: Picture, text: str) -> Sample:
-        """Ask for joints, commas between their names, of the one person that fills the picture. See `Task.asked`."""
+        """Ask for joints, commas between their names, of the one person that fills the image. See `Task.asked`."""
         return asked_person(picture, text)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
@@ -196,7 +196,7 @@ class KeypointDetection(Task):
         return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
 
     def truth(self, annotation: dict[str, Any]) -> KeypointTruth:
-        """The person's joints and box in the original picture. See `Task.truth`."""
+        """The person's joints and box in the original image. See `Task.truth`."""
         joints = torch.as_tensor(scored_joints(annotation, self.score), dtype=torch.float32)
         facts = {name: annotation[name] for name in ("key", "box", "area")}
         return KeypointTruth(**facts, keypoints=joints, sigmas=tuple(annotation["sigmas"]))
@@ -218,7 +218,7 @@ class KeypointDetection(Task):
         return mean_pose(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """Draw each joint that was found as a dot in its own colour. See `Task.render`."""
+        """Draw each joint that was found as a dot in its own color. See `Task.render`."""
         return draw_joints(picture, self._joints(prediction))
 
     @classmethod
@@ -248,7 +248,7 @@ class KeypointDetection(Task):
         colors: list[str],
         template: Template,
     ) -> Triplet:
-        """Paint the chosen joints into a view, each in the colour of its place; write down what was asked, what is true."""
+        """Paint the chosen joints into a view, each in the color of its place; write down what was asked, what is true."""
         colors = colors[: len(chosen)]
         least = 1 if self.paint_hidden else 2
         painted = [slot for slot, index in enumerate(chosen) if joints[index, 2] >= least]
@@ -293,6 +293,6 @@ class KeypointDetection(Task):
 
 
 def _ask(who: Person, chosen: Sequence[int], *, colors: Sequence[str], template: Template) -> str:
-    """The instruction for joints, each in the colour of its place."""
+    """The instruction for joints, each in the color of its place."""
     names = [who.names[index] for index in chosen]
     return template.fill([{"joint": name, "color": color} for name, color in zip(names, colors, strict=False)])

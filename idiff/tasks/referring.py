@@ -1,4 +1,4 @@
-"""Referring segmentation as painting: whatever a phrase names is tinted in one colour."""
+"""Referring segmentation as painting: whatever a phrase names is tinted in one color."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from idiff.utils.settings import READING
 
 
 class ReferringSegmentation(RegionTask):
-    """Paint the objects that a phrase names in one colour; read the mask back from the colour.
+    """Paint the objects that a phrase names in one color; read the mask back from the color.
 
-    A phrase may name one object, several, or none; for none the target is the source. Shapes: pictures (3, H, W) float32
+    A phrase may name one object, several, or none; for none the target is the source. Shapes: images (3, H, W) float32
     in [-1, 1]; mask (H, W) bool, the union of the named objects. Source: InstructDiffusion, section 3.1; RefCOCO (Yu et
     al., ECCV 2016); phrases with several targets or none: gRefCOCO (GRES, Liu et al., CVPR 2023).
 
     Phrases speak of left and right, of the largest and of the one beside another, so that a mirror or a crop would make
-    them false. Evaluation sees the whole picture, padded to a square. Training crops pictures that are not square along
+    them false. Evaluation sees the whole image, padded to a square. Training crops images that are not square along
     their longer side, but only where the words stay true: the phrase names something, speaks of no place, order or
     comparison (`idiff.tasks.common.phrases`), and all that it names lies whole inside of the crop. Nothing is ever mirrored.
-    Nor may an augmentation change colours, which phrases name, or places: there is none unless it is asked for.
+    Nor may an augmentation change colors, which phrases name, or places: there is none unless it is asked for.
 
     Args:
         min_pixels: how many of the model's pixels must be painted for anything to count as named; fewer are specks, and
@@ -64,14 +64,14 @@ class ReferringSegmentation(RegionTask):
         self.min_pixels = min_pixels
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Draw a colour and a sentence, and paint. See `Task.encode`."""
+        """Draw a color and a sentence, and paint. See `Task.encode`."""
         text, mask = referred(sample, item)
         view = self._look(sample, mask, text, rng=rng if train else None)
         color = self._color(rng)
         return self._paint(sample, item, view, text, mask, color=color, template=self.bank.draw(rng))
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One prompt, in the palette's colour that differs most from the picture. See `Task.queries`."""
+        """One prompt, in the palette's color that differs most from the image. See `Task.queries`."""
         text, mask = referred(sample, item)
         view = self._look(sample, mask, text, rng=None)
         color = painting.contrasting(view.source[:, view.seen], self.colors)
@@ -89,11 +89,11 @@ class ReferringSegmentation(RegionTask):
         return [mask_prediction(query, score) for query, score in zip(queries, scores, strict=True)]
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The mask in the pixels of the original picture; where a group has several prompts, their mean. See `Task`."""
+        """The mask in the pixels of the original image; where a group has several prompts, their mean. See `Task`."""
         return mask_prediction(queries[0], original_scores(predictions, queries[0]).mean(dim=0))
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """The union of the named objects in the original picture. See `Task.truth`."""
+        """The union of the named objects in the original image. See `Task.truth`."""
         mask = torch.from_numpy(np.ascontiguousarray(annotation["mask"]))
         return MaskTruth(key=annotation["key"], mask=mask, held_out=annotation["held_out"])
 
@@ -103,11 +103,11 @@ class ReferringSegmentation(RegionTask):
         return MetricCollection({**overlaps, "n_acc": NoTargetAccuracy(), "ece": CalibrationError()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The whole picture. The other constant, nothing at all, is what the untouched source says. See `Task.guess`."""
+        """The whole image. The other constant, nothing at all, is what the untouched source says. See `Task.guess`."""
         return everything(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """Tint the mask in the asked colour. See `Task.render`."""
+        """Tint the mask in the asked color. See `Task.render`."""
         found = expect(prediction, MaskPrediction, by=self.kind)
         return tint(picture, found.mask.cpu().numpy(), prediction.query["rgb"])
 
@@ -117,7 +117,7 @@ class ReferringSegmentation(RegionTask):
         return named_shapes(rng)
 
     def _look(self, sample: Sample, mask: NDArray[np.bool_], text: str, *, rng: np.random.Generator | None) -> View:
-        """The whole picture; where an rng is given, augmented, and cropped where the words allow it."""
+        """The whole image; where an rng is given, augmented, and cropped where the words allow it."""
         if rng is not None and self.crop and mask.any() and not speaks_of_place(text):
             frame = frame_keeping(mask, self.size, rng)
         else:

@@ -1,4 +1,4 @@
-"""Tasks that answer by colour: what they name is painted over the image, and read back as score maps."""
+"""Tasks that answer by color: what they name is painted over the image, and read back as score maps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALL_CLASSES = 20
 
 
 class RegionTask(Task):
-    """Base of the tasks that tint regions of an image, each in a colour that the prompt names.
+    """Base of the tasks that tint regions of an image, each in a color that the prompt names.
 
     Shapes: images (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1. A subclass takes its own arguments and
     passes `**options` on.
@@ -33,10 +33,10 @@ class RegionTask(Task):
         palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
         transparency: the share of the image that shows through what is painted, in [0, 1); the paper's is 0.5.
         crop: training draws a crop; otherwise it sees the whole image.
-        min_score: a region with a lower mean score is no answer; 0 takes all.
+        min_score: a region with a lower mean score is not an answer; 0 takes all.
         instructions: file of templates with the slots of the task's kind; None: the built-in ones.
         augment: albumentations transforms of training, each `{name: ..., arguments}`; None: the task's default, which is light
-            colour changes unless the task says otherwise; []: none.
+            color changes unless the task says otherwise; []: none.
         decoder: name of the decoder.
         decoder_args: its arguments; None: the task's default.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
@@ -71,9 +71,9 @@ class RegionTask(Task):
         self.decoder = build_decoder(decoder, decoder_args, default=self.default_decoder_args)
 
     def _scores(self, edited: Tensor, rendered: Tensor, queries: Sequence[Mapping[str, Any]]) -> Tensor:
-        """How sure each pixel is painted in each colour of its query: float (B, K, H, W) in [0, 1], K the most colours of a query.
+        """How sure each pixel is painted in each color of its query: float (B, K, H, W) in [0, 1], K the most colors of a query.
 
-        Args as in `Task.decode`; `rgbs` of a query are its colours, or `rgb` its only one.
+        Args as in `Task.decode`; `rgbs` of a query are its colors, or `rgb` its only one.
         """
         colors = query_colors([query.get("rgbs") or [query["rgb"]] for query in queries], edited)
         return self.decoder.scores(edited, rendered, colors, self.transparency)
@@ -92,19 +92,19 @@ class RegionTask(Task):
         return query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=entry)
 
     def _color(self, rng: np.random.Generator) -> str:
-        """Draw the name of a colour."""
+        """Draw the name of a color."""
         return list(self.colors)[int(rng.integers(len(self.colors)))]
 
     def _check_colors(self, name: str, count: int, *, least: int) -> int:
-        """Return how many classes a prompt may name, each in its own colour.
+        """Return how many classes a prompt may name, each in its own color.
 
         Raises:
-            ConfigError: fewer than `least`, or more than there are colours.
+            ConfigError: fewer than `least`, or more than there are colors.
         """
         check_number(name, count, whole=True)
         if not least <= count <= len(self.colors):
             raise ConfigError(
-                f"{name}={count} must lie between {least} and the {len(self.colors)} colours of '{self.palette}'."
+                f"{name}={count} must lie between {least} and the {len(self.colors)} colors of '{self.palette}'."
             )
         return count
 

@@ -1,4 +1,4 @@
-"""Restoration as painting: a damaged picture in, the clean one out."""
+"""Restoration as painting: a damaged image in, the clean one out."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from idiff.utils.settings import READING
 
 
 class Restoration(Task):
-    """Base of the tasks whose target is given: the sample's picture is damaged, its target is clean. Nothing is painted.
+    """Base of the tasks whose target is given: the sample's image is damaged, its target is clean. Nothing is painted.
 
-    Shapes: pictures (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, "image enhancement". The
-    model sees a square of the picture pixel on pixel: shrinking first, as released for GoPro and REDS, would shrink
+    Shapes: images (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, "image enhancement". The
+    model sees a square of the image pixel on pixel: shrinking first, as released for GoPro and REDS, would shrink
     the blur as well. A side that is not longer than the square is seen whole, with padding around it. Training draws
-    the square's place and mirrors; evaluation asks for the middle of the picture, one query a picture, and answer and
-    truth are that part of it; `query["warp"]` says which. With `whole`, evaluation asks for all of the picture in
-    overlapping squares, a query each, and they are put together. Light and colour are left alone.
+    the square's place and mirrors; evaluation asks for the middle of the image, one query an image, and answer and
+    truth are that part of it; `query["warp"]` says which. With `whole`, evaluation asks for all of the image in
+    overlapping squares, a query each, and they are put together. Light and color are left alone.
 
     Args:
-        size: side of the model's picture in pixels.
-        flip: how often training mirrors the picture.
+        size: side of the model's image in pixels.
+        flip: how often training mirrors the image.
         instructions: file of sentences, without slots; None: the built-in ones.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
-        whole: evaluation asks for the whole picture, as benchmarks score it, not for its middle alone.
-        overlap: what neighbouring squares of a whole picture share, as a share of their side, in [0, 0.5].
+        whole: evaluation asks for the whole image, as benchmarks score it, not for its middle alone.
+        overlap: what neighbouring squares of a whole image share, as a share of their side, in [0, 0.5].
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -68,7 +68,7 @@ class Restoration(Task):
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Cut the same square out of both pictures. See `Task.encode`."""
+        """Cut the same square out of both images. See `Task.encode`."""
         given_target(sample)
         original = (sample.image.shape[0], sample.image.shape[1])
         mirror = train and rng.random() < self.flip
@@ -76,7 +76,7 @@ class Restoration(Task):
         return self._pair(sample, item, [matrix], template=self.bank.draw(rng))[0]
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One: the middle of the picture; or one for each square of the whole picture. See `Task.queries`."""
+        """One: the middle of the image; or one for each square of the whole image. See `Task.queries`."""
         given_target(sample)
         original = (sample.image.shape[0], sample.image.shape[1])
         windows = (
@@ -85,11 +85,11 @@ class Restoration(Task):
         return self._pair(sample, item, windows, template=self.bank.asking(f"{sample.key}/{item}"))
 
     def asked(self, picture: Picture, text: str) -> Sample:
-        """Ask for the picture as the task's own sentence does: words are not needed. See `Task.asked`."""
+        """Ask for the image as the task's own sentence does: words are not needed. See `Task.asked`."""
         return Sample(ASKED, picture, {}, target=picture)
 
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:
-        """The painted pictures themselves. See `Task.decode`."""
+        """The painted images themselves. See `Task.decode`."""
         return painted_pictures(edited, queries)
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
@@ -100,7 +100,7 @@ class Restoration(Task):
         return ImagePrediction(query=query, score=predictions[0].score, picture=picture[:, rows, columns])
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """The same part of the clean picture and of the damaged one. See `Task.truth`."""
+        """The same part of the clean image and of the damaged one. See `Task.truth`."""
         picture, source = to_tensor(annotation["target"]), to_tensor(annotation["source"])
         return ChangedImageTruth(key=annotation["key"], picture=picture, source=source)
 
@@ -109,11 +109,11 @@ class Restoration(Task):
         return MetricCollection({"psnr": PSNR(), "ssim": SSIM()})
 
     def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """None: no picture fits all. See `Task.guess`."""
+        """None: no image fits all. See `Task.guess`."""
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """The picture with the part that was seen restored. See `Task.render`."""
+        """The image with the part that was seen restored. See `Task.render`."""
         drawn, answer = picture.copy(), to_picture(needed_picture(prediction))
         whole = answer.shape == drawn.shape
         here, _ = window_slices(prediction.query["warp"], tuple(prediction.query["size"]), self.size)
@@ -121,7 +121,7 @@ class Restoration(Task):
         return drawn
 
     def _pair(self, sample: Sample, item: int, windows: list[Matrix], *, template: Template) -> list[Triplet]:
-        """Look at both pictures through each window; the truth is what all of them show together."""
+        """Look at both images through each window; the truth is what all of them show together."""
         target = given_target(sample)
         original = (sample.image.shape[0], sample.image.shape[1])
         group = f"{sample.key}/{item}"
@@ -141,14 +141,14 @@ class Restoration(Task):
 
 
 def _seen(queries: Sequence[Mapping[str, Any]], original: tuple[int, int], size: int) -> tuple[slice, slice]:
-    """Rows and columns of the picture that a group of windows shows together."""
+    """Rows and columns of the image that a group of windows shows together."""
     places = [window_slices(query["warp"], original, size)[0] for query in queries]
     rows, columns = ([place[side] for place in places] for side in (0, 1))
     return tuple(slice(min(one.start for one in side), max(one.stop for one in side)) for side in (rows, columns))  # type: ignore[return-value]
 
 
 class Denoise(Restoration):
-    """Take the noise of a sensor out of a picture. See `Restoration`."""
+    """Take the noise of a sensor out of an image. See `Restoration`."""
 
     kind = "denoise"
 
@@ -161,7 +161,7 @@ class Denoise(Restoration):
 
 
 class Deblur(Restoration):
-    """Make a picture sharp that was out of focus or shaken. See `Restoration`."""
+    """Make an image sharp that was out of focus or shaken. See `Restoration`."""
 
     kind = "deblur"
 
@@ -173,7 +173,7 @@ class Deblur(Restoration):
 
 
 class Dewatermark(Restoration):
-    """Take a see-through mark off a picture. See `Restoration`."""
+    """Take a see-through mark off an image. See `Restoration`."""
 
     kind = "dewatermark"
 

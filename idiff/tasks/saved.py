@@ -24,7 +24,7 @@ from idiff.utils.settings import parameters
 
 @dataclass(slots=True)
 class TaskChoice:
-    """A task, its name, how its pictures are sampled, and the arguments it was made with, defaults included.
+    """A task, its name, how its images are sampled, and the arguments it was made with, defaults included.
 
     `entry` is the task's name in the training, `preset` what set the sampling; None: the training's own settings.
     """
@@ -145,7 +145,7 @@ def _class(description: dict[str, Any] | str) -> type[Task]:
     except (ImportError, AttributeError) as error:
         raise CheckpointError(f"the task {path} cannot be imported ({error}): put its file on the path") from None
     if not (inspect.isclass(found) and issubclass(found, Task)):
-        raise CheckpointError(f"{path} is no task: expected a subclass of idiff.tasks.base.Task")
+        raise CheckpointError(f"{path} is not a task: expected a subclass of idiff.tasks.base.Task")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Semantic segmentation as painting: one class a prompt, tinted in one colour; or several, each in its own."""
+"""Semantic segmentation as painting: one class a prompt, tinted in one color; or several, each in its own."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from idiff.utils.text import name_words
 
 
 class SemanticSegmentation(ClassRegionTask):
-    """Paint all pixels of one class in one colour, or of several classes in one colour each; read masks back from the colours.
+    """Paint all pixels of one class in one color, or of several classes in one color each; read masks back from the colors.
 
-    Shapes: pictures (3, H, W) float32 in [-1, 1]; label map (H, W) uint8, 255 = void. Source: InstructDiffusion,
+    Shapes: images (3, H, W) float32 in [-1, 1]; label map (H, W) uint8, 255 = void. Source: InstructDiffusion,
     section 3.1. A class named `background` is never asked for and counts in `miou`.
 
     Args:
         min_pixels: how many of the model's pixels a class must cover to be drawn in training.
-        classes_a_prompt: most classes of one prompt, 1 to the number of colours. Training then draws 1 to as many, evaluation
+        classes_a_prompt: most classes of one prompt, 1 to the number of colors. Training then draws 1 to as many, evaluation
             spreads all asked classes over as few prompts as hold them. A prompt of one class is worded as always.
         legend: file of templates with {legend}, a bar, and a clause with {object} and {color}, for prompts of several classes;
             None: the built-in ones.
@@ -70,7 +70,7 @@ class SemanticSegmentation(ClassRegionTask):
         self.wordings = Wordings(self.bank, several)
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
-        """Draw classes and colours, and paint. See `Task.encode`."""
+        """Draw classes and colors, and paint. See `Task.encode`."""
         labels, classes = labels_and_classes(sample)
         view = self._look(sample, rng, train=train, labels=labels)
         assert view.labels is not None
@@ -87,7 +87,7 @@ class SemanticSegmentation(ClassRegionTask):
         return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, wording=wording, absent=absent)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One prompt a class, or one for several, in the colours that differ most from the picture. See `Task.queries`."""
+        """One prompt a class, or one for several, in the colors that differ most from the image. See `Task.queries`."""
         labels, classes = labels_and_classes(sample)
         frame = frame_whole((labels.shape[0], labels.shape[1]), self.size)
         view = look(sample.image, frame, self.size, labels=labels)
@@ -137,7 +137,7 @@ class SemanticSegmentation(ClassRegionTask):
         )
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
-        """The label map of the original picture and its one absent class. See `Task.truth`."""
+        """The label map of the original image and its one absent class. See `Task.truth`."""
         labels = torch.from_numpy(np.ascontiguousarray(annotation["labels"]))
         return LabelMapTruth(key=annotation["key"], labels=labels, absent=annotation["absent"])
 
@@ -150,7 +150,7 @@ class SemanticSegmentation(ClassRegionTask):
         return largest_class(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """Tint each class in its own colour; a background stays as it is. See `Task.render`."""
+        """Tint each class in its own color; a background stays as it is. See `Task.render`."""
         found = expect(prediction, LabelMapPrediction, by=self.kind)
         drawn, labels = picture.copy(), found.labels.cpu().numpy()
         for index in np.unique(labels).tolist():

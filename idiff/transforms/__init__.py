@@ -1,1 +1,1 @@
-"""Crops, warps and augmentation that move a picture and its annotation together, driven by an rng."""
+"""Crops, warps and augmentation that move an image and its annotation together, driven by an rng."""

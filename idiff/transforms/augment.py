@@ -1,4 +1,4 @@
-"""The one adapter to albumentations: transforms from YAML, applied to a picture, its label map and its points."""
+"""The one adapter to albumentations: transforms from YAML, applied to an image, its label map and its points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from idiff.types import VOID, Labels, Picture
 DEFAULT: tuple[Mapping[str, Any], ...] = (
     {"name": "ColorJitter", "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.02, "p": 0.8},
 )
-"""What training does to light and colour when nothing else is configured."""
+"""What training does to light and color when nothing else is configured."""
 
 _SENTINELS = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])
 
@@ -30,7 +30,7 @@ class Augmented:
     Attributes:
         picture: uint8 (H, W, 3).
         labels: uint8 (H, W), where labels were given.
-        points: float64 (K, 2), where points were given; points outside of the picture are kept.
+        points: float64 (K, 2), where points were given; points outside of the image are kept.
         matrix: 2x3, how points moved: exact for flips, shifts, turns and zooms, a local estimate for bends.
     """
 
@@ -72,7 +72,7 @@ class Augment:
         labels: Labels | None = None,
         points: NDArray[np.float64] | None = None,
     ) -> Augmented:
-        """Augment one picture with what belongs to it.
+        """Augment one image with what belongs to it.
 
         Args:
             picture: uint8 (H, W, 3).

@@ -1,4 +1,4 @@
-"""A large picture seen whole through overlapping windows of the model's size, and put together again."""
+"""A large image seen whole through overlapping windows of the model's size, and put together again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from idiff.utils.tiles import Window, blend_tiles, starts
 
 
 def cover(original: tuple[int, int], size: int, *, overlap: int) -> list[Matrix]:
-    """The fewest windows, pixel on pixel, that show every pixel of a picture; neighbours share `overlap` pixels or more.
+    """The fewest windows, pixel on pixel, that show every pixel of an image; neighbours share `overlap` pixels or more.
 
     Args:
-        original: (height, width) of the picture.
-        size: side of a window; a side of the picture that is not longer is seen whole, in the middle.
+        original: (height, width) of the image.
+        size: side of a window; a side of the image that is not longer is seen whole, in the middle.
         overlap: pixels, 0 to size - 1.
 
     Returns:
-        matrices from the picture's to the window's pixels, row by row.
+        matrices from the image's to the window's pixels, row by row.
 
     Raises:
         ConfigError: the overlap is out of its range.
@@ -38,7 +38,7 @@ def stitch(pieces: Sequence[Tensor], warps: Sequence[Sequence[Sequence[float]]],
     Args:
         pieces: float32 (C, size, size) each.
         warps: the window's matrix of each piece, from `cover`.
-        original: (height, width) of the picture.
+        original: (height, width) of the image.
 
     Returns:
         float32 (C, height, width): what one window shows, or the weighted mean of several; exact where they agree.

@@ -1,4 +1,4 @@
-"""Which part of a picture the model sees: the whole picture, a random crop of it, or the square around one person."""
+"""Which part of an image the model sees: the whole image, a random crop of it, or the square around one person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PersonDraw:
     Source: HRNet and its code (Sun et al., CVPR 2019), which InstructDiffusion follows.
 
     Attributes:
-        scale_sigma: the view's side is multiplied by N(1, scale_sigma), clipped to one sigma; in [0, 1), 0 is no change.
+        scale_sigma: the view's side is multiplied by N(1, scale_sigma), clipped to one sigma; in [0, 1), 0 is not a change.
         rotation_sigma: degrees; a turned view is turned by N(0, rotation_sigma), clipped to two sigma.
         rotation_share: how often a view is turned.
         half_body_share: how often a view shows the upper or the lower half alone, where more than 8 joints are labelled.
@@ -45,7 +45,7 @@ class PersonDraw:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1].")
         if not 0.0 <= self.scale_sigma < 1.0:
-            raise ConfigError(f"scale_sigma={self.scale_sigma} must lie in [0, 1); 0.35 is usual, 0 is no change.")
+            raise ConfigError(f"scale_sigma={self.scale_sigma} must lie in [0, 1); 0.35 is usual, 0 is not a change.")
         if not 0.0 <= self.rotation_sigma <= 90.0:
             raise ConfigError(
                 f"rotation_sigma={self.rotation_sigma} must lie in [0, 90] degrees; 45 is usual, 0 is none."
@@ -53,19 +53,19 @@ class PersonDraw:
 
 
 def frame_whole(original: tuple[int, int], size: int, *, mirror: bool = False) -> Matrix:
-    """Fit the whole picture of (height, width) into the square and centre it; the rest is padding."""
+    """Fit the whole image of (height, width) into the square and centre it; the rest is padding."""
     height, width = original
     return similarity(((width - 1) / 2, (height - 1) / 2), max(height, width), size, mirror=mirror)
 
 
 def frame_crop(original: tuple[int, int], size: int, rng: np.random.Generator, *, mirror: bool = False) -> Matrix:
-    """Zoom by chance between the whole picture and a square crop as wide as its shorter side, at a random place.
+    """Zoom by chance between the whole image and a square crop as wide as its shorter side, at a random place.
 
-    Extends InstructDiffusion's random square crop along the long side: the whole picture is drawn, too.
+    Extends InstructDiffusion's random square crop along the long side: the whole image is drawn, too.
 
     Args:
         original: (height, width).
-        size: side of the model's picture.
+        size: side of the model's image.
         rng: draws the zoom (log-uniform) and the place.
         mirror: swap left and right.
     """
@@ -85,10 +85,10 @@ def frame_keeping(region: NDArray[np.bool_], size: int, rng: np.random.Generator
     """As `frame_crop`, but a region is never cut: the crop is as wide as it takes, and lies where all of it is inside.
 
     Args:
-        region: bool (H, W), of the picture's size, with at least one pixel.
-        size: side of the model's picture.
+        region: bool (H, W), of the image's size, with at least one pixel.
+        size: side of the model's image.
         rng: draws the zoom (log-uniform, from the least that holds region and shorter side) and the place; nothing is
-            drawn where only the whole picture will do, so for square pictures.
+            drawn where only the whole image will do, so for square images.
     """
     height, width = region.shape
     along = np.flatnonzero(region.any(axis=0 if width > height else 1))
@@ -107,7 +107,7 @@ def frame_box(box: Sequence[float], size: int, *, padding: float = 1.25) -> Matr
 
     Args:
         box: x, y, width, height in pixels; at least one of width and height is larger than 0.
-        size: side of the model's picture.
+        size: side of the model's image.
         padding: how much larger than the box's longer side (1.25: COCO top-down pose estimation).
     """
     centre, side = _square(box)
@@ -129,7 +129,7 @@ def frame_person(
     Args:
         box: x, y, width, height in pixels.
         joints: (K, 3) x, y, visibility.
-        size: side of the model's picture.
+        size: side of the model's image.
         rng: draws the view.
         names: K joint names; hips, knees, ankles and pelvis are the lower half.
         padding: how much larger than the box's longer side.

@@ -1,6 +1,6 @@
-"""One 2x3 matrix moves a picture, its label map and its points into the model's square, and answers back out.
+"""One 2x3 matrix moves an image, its label map and its points into the model's square, and answers back out.
 
-A matrix maps a point of the original picture to a point of the model's picture: `(u, v) = matrix @ (x, y, 1)`, both
+A matrix maps a point of the original image to a point of the model's image: `(u, v) = matrix @ (x, y, 1)`, both
 with pixel centres at whole numbers. `idiff.transforms.frames` says which matrix; this file applies it.
 """
 
@@ -22,20 +22,20 @@ Matrix = NDArray[np.float64]
 """float64 (2, 3)."""
 
 GREY = 128
-"""What lies beyond the picture, as uint8."""
+"""What lies beyond the image, as uint8."""
 _FINEST = 4
 
 
 def similarity(
     centre: tuple[float, float], side: float, size: int, *, degrees: float = 0.0, mirror: bool = False
 ) -> Matrix:
-    """Map a square of the original picture, possibly turned and mirrored, to the model's square.
+    """Map a square of the original image, possibly turned and mirrored, to the model's square.
 
     Args:
         centre: (x, y) of the square's centre.
         side: its side in pixels of the original, larger than 0.
-        size: side of the model's picture.
-        degrees: how far the picture turns, clockwise as seen.
+        size: side of the model's image.
+        degrees: how far the image turns, clockwise as seen.
         mirror: swap left and right, after turning.
     """
     scale, angle, middle = size / side, math.radians(degrees), (size - 1) / 2
@@ -77,7 +77,7 @@ def inside(matrix: Matrix, size: int, original: tuple[int, int]) -> NDArray[np.b
 
 
 def warp_picture(picture: Picture, matrix: Matrix, size: int) -> Picture:
-    """Draw the model's square of a picture; shrinking takes area means, so that fine texture does not alias.
+    """Draw the model's square of an image; shrinking takes area means, so that fine texture does not alias.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -122,15 +122,15 @@ def warp_labels(labels: Labels, matrix: Matrix, size: int) -> Labels:
 
 
 def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
-    """Draw dense maps of the model's square back onto the original picture, bilinearly.
+    """Draw dense maps of the model's square back onto the original image, bilinearly.
 
-    Padding is no part of the original and never mixes into it: along the original's border the outermost pixels that show it are
+    Padding is not a part of the original and never mixes into it: along the original's border the outermost pixels that show it are
     continued (but for turned squares, which only training sees).
 
     Args:
         scores: float (C, H, W).
         matrix: from the original to the model's pixels.
-        size: (height, width) of the original picture.
+        size: (height, width) of the original image.
 
     Returns:
         float (C, height, width); pixels beyond the model's square take its border's value.
@@ -177,7 +177,7 @@ def _cut(picture: Picture, matrix: Matrix, size: int) -> tuple[Picture, Matrix]:
 
 
 def _shrink(picture: Picture, matrix: Matrix, *, factor: float) -> tuple[Picture, Matrix]:
-    """Shrink a picture by area means, and let the matrix start from the smaller one."""
+    """Shrink an image by area means, and let the matrix start from the smaller one."""
     height, width = picture.shape[:2]
     small = (max(1, round(width * factor)), max(1, round(height * factor)))
     scale = np.array([width / small[0], height / small[1]])

@@ -1,6 +1,6 @@
-"""A window of the model's size onto a picture, moved by whole pixels: nothing is shrunk, enlarged or blended.
+"""A window of the model's size onto an image, moved by whole pixels: nothing is shrunk, enlarged or blended.
 
-What is to be restored (noise, blur, fine marks) changes when a picture is resized, so restoration looks through these.
+What is to be restored (noise, blur, fine marks) changes when an image is resized, so restoration looks through these.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from idiff.transforms.geometry import Matrix
 def frame_window(
     original: tuple[int, int], size: int, rng: np.random.Generator | None = None, *, mirror: bool = False
 ) -> Matrix:
-    """Lay the model's square on a picture of (height, width), pixel on pixel.
+    """Lay the model's square on an image of (height, width), pixel on pixel.
 
     Along a side that is longer than the square, the square lies at a random place, or in the middle without an rng. A
     side that is not longer is seen whole, in the middle of the square; the rest is padding.
 
     Args:
         original: (height, width).
-        size: side of the model's picture.
+        size: side of the model's image.
         rng: draws the place; None: the middle.
         mirror: swap left and right.
     """
@@ -34,15 +34,15 @@ def frame_window(
 def window_slices(
     matrix: Matrix | Sequence[Sequence[float]], original: tuple[int, int], size: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where the pixels that picture and window share lie in each of them.
+    """Where the pixels that image and window share lie in each of them.
 
     Args:
         matrix: from `frame_window`.
-        original: (height, width) of the picture.
-        size: side of the model's picture.
+        original: (height, width) of the image.
+        size: side of the model's image.
 
     Returns:
-        rows and columns in the picture; rows and columns in the model's square. A mirrored window holds its columns in
+        rows and columns in the image; rows and columns in the model's square. A mirrored window holds its columns in
         reverse order.
     """
     mirrored = matrix[0][0] < 0
@@ -57,13 +57,13 @@ def window_slices(
 
 
 def _shared(length: int, start: int, size: int) -> tuple[slice, slice]:
-    """The pixels of one side that a window from `start` on shows: in the picture, and in the window."""
+    """The pixels of one side that a window from `start` on shows: in the image, and in the window."""
     low, high = max(0, start), min(length, start + size)
     return slice(low, high), slice(low - start, high - start)
 
 
 def _start(length: int, size: int, rng: np.random.Generator | None) -> int:
-    """The picture's coordinate of the window's first pixel; negative where the window is wider."""
+    """The image's coordinate of the window's first pixel; negative where the window is wider."""
     if length > size and rng is not None:
         return int(rng.integers(length - size + 1))
     return (length - size) // 2

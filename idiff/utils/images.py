@@ -1,4 +1,4 @@
-"""Pictures: between uint8 and the model's range, onto disk, and into labelled grids."""
+"""Images: between uint8 and the model's range, onto disk, and into labelled grids."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def to_tensor(picture: Picture) -> Tensor:
 
 
 def to_picture(image: Tensor) -> Picture:
-    """Turn float (3, H, W) in [-1, 1] into uint8 (H, W, 3); values beyond are clipped, NaN becomes mid grey."""
+    """Turn float (3, H, W) in [-1, 1] into uint8 (H, W, 3); values beyond are clipped, NaN becomes mid gray."""
     scaled = torch.nan_to_num(image.detach().float().cpu(), nan=0.0).add(1.0).mul(127.5).round().clamp(0, 255)
     picture: Picture = scaled.to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     return picture
 
 
 def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str, name: str) -> Path:
-    """Write a picture as `folder/name.png`, whole or not at all, and never outside of the folder.
+    """Write an image as `folder/name.png`, whole or not at all, and never outside of the folder.
 
     Args:
-        pixels: uint8 (H, W, 3) colours, uint8 (H, W) grey values or labels, or bool (H, W) written as 0 and 255.
+        pixels: uint8 (H, W, 3) colors, uint8 (H, W) gray values or labels, or bool (H, W) written as 0 and 255.
         folder: made where missing.
         name: any text, such as a key or a prompt; see `idiff.utils.text.safe_name`.
 
@@ -65,10 +65,10 @@ def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str,
 def grid(
     rows: Sequence[Sequence[Picture]], headers: Sequence[str], captions: Sequence[str] | None = None, *, cell: int = 160
 ) -> Picture:
-    """Lay pictures out in rows under column headers, with one caption over each row.
+    """Lay images out in rows under column headers, with one caption over each row.
 
     Args:
-        rows: uint8 (H, W, 3) pictures of any size; each is scaled to fit its cell without changing its shape. Rows
+        rows: uint8 (H, W, 3) images of any size; each is scaled to fit its cell without changing its shape. Rows
             may be shorter than the headers.
         headers: one a column.
         captions: one a row, cut where it is too long.
@@ -78,12 +78,12 @@ def grid(
         uint8 (H, W, 3).
 
     Raises:
-        ConfigError: there are no columns, a row has more pictures than columns, or the captions do not match the rows.
+        ConfigError: there are no columns, a row has more images than columns, or the captions do not match the rows.
     """
     columns = len(headers)
     if columns == 0 or any(len(row) > columns for row in rows):
         raise ConfigError(
-            f"a grid of {columns} headers got rows of {[len(row) for row in rows]} pictures; give a header a column."
+            f"a grid of {columns} headers got rows of {[len(row) for row in rows]} images; give a header a column."
         )
     if captions is not None and len(captions) != len(rows):
         raise ConfigError(f"a grid of {len(rows)} rows got {len(captions)} captions; give one a row.")
@@ -107,7 +107,7 @@ def grid(
 
 
 def _scaled(picture: Picture, cell: int) -> Image.Image:
-    """Fit a picture into a cell: whole pixels when it grows, area means when it shrinks."""
+    """Fit an image into a cell: whole pixels when it grows, area means when it shrinks."""
     image = Image.fromarray(picture)
     scale = cell / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

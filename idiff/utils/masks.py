@@ -39,7 +39,7 @@ def decode_mask(value: Any) -> NDArray[np.bool_]:
     """Read a mask: bool (H, W).
 
     Raises:
-        ValueError: it is no mask, see `check_mask`.
+        ValueError: it is not a mask, see `check_mask`.
     """
     height, width = mask_size(value)
     runs = check_mask(value)

@@ -13,16 +13,16 @@ _GROW = 2
 
 
 def edited_weight(edited: Tensor, rendered: Tensor, *, threshold: float) -> Tensor:
-    """Where a picture was edited, with a soft edge.
+    """Where an image was edited, with a soft edge.
 
-    A pixel counts as edited where the painted picture differs from the source as the autoencoder renders it, so that what the
-    autoencoder cannot show is no edit. The region is grown by 2 pixels and its edge made soft inside of that: edited pixels have
-    the weight 1, and pixels more than 4 away from any of them 0.
+    A pixel counts as edited where the painted image differs from the source as the autoencoder renders it, so that what the
+    autoencoder cannot show is not an edit. The region is grown by 2 pixels and its edge made soft inside of that: edited pixels
+    have the weight 1, and pixels more than 4 away from any of them 0.
 
     Args:
         edited: float (B, 3, H, W) in [-1, 1].
         rendered: float (B, 3, H, W), the sources through the autoencoder.
-        threshold: grey levels of 255; root mean square over channels and 3 x 3 pixels.
+        threshold: gray levels of 255; root mean square over channels and 3 x 3 pixels.
 
     Returns:
         float (B, H, W) in [0, 1].
@@ -34,7 +34,7 @@ def edited_weight(edited: Tensor, rendered: Tensor, *, threshold: float) -> Tens
 
 
 def paste_back(original: Picture, picture: Picture, weight: Tensor) -> Picture:
-    """Lay an edited picture over the original by weight; where the weight is 0 the original is kept to the bit.
+    """Lay an edited image over the original by weight; where the weight is 0 the original is kept to the bit.
 
     Args:
         original: uint8 (H, W, 3).

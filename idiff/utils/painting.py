@@ -1,4 +1,4 @@
-"""Paint answers into pictures: a colour over a region, filled discs on joints. Everything else stays as it is."""
+"""Paint answers into images: a color over a region, filled discs on joints. Everything else stays as it is."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ PALETTES: Mapping[str, Mapping[str, Rgb]] = {
         "gray": (128, 128, 128),
     },
 }
-"""Colour names and values. `saturated`: six corners of the colour cube, for masks and joints alike. `paper`: all
-colours that InstructDiffusion (section 3.1) paints masks and joints with, with one green where it has two."""
+"""Color names and values. `saturated`: six corners of the color cube, for masks and joints alike. `paper`: all
+colors that InstructDiffusion (section 3.1) paints masks and joints with, with one green where it has two."""
 
 
 def palette(name: str) -> Mapping[str, Rgb]:
@@ -53,33 +53,33 @@ def palette(name: str) -> Mapping[str, Rgb]:
 
 
 def rgb_values(rgbs: Sequence[Sequence[int]]) -> Tensor:
-    """Colours (K, 3) of 0..255 as float32 (K, 3) in [-1, 1], the range of the model's pictures."""
+    """Colors (K, 3) of 0..255 as float32 (K, 3) in [-1, 1], the range of the model's images."""
     return torch.as_tensor(np.asarray(rgbs, dtype=np.float32).reshape(-1, 3)) / 127.5 - 1.0
 
 
 def check_transparency(transparency: float) -> float:
-    """Return the share of the picture that shows through paint.
+    """Return the share of the image that shows through paint.
 
     Raises:
         ConfigError: it does not lie in (0, 1].
     """
     if not 0.0 <= transparency < 1.0:
         raise ConfigError(
-            f"{transparency=} cannot be painted: expected the share of the picture that shows through, from 0 (opaque) to below 1."
+            f"{transparency=} cannot be painted: expected the share of the image that shows through, from 0 (opaque) to below 1."
         )
     return float(transparency)
 
 
 def blend(image: Tensor, mask: Tensor, rgb: Sequence[int], transparency: float) -> Tensor:
-    """Blend one colour over a region: `(1 - t) * image + t * colour` inside, the image itself outside.
+    """Blend one color over a region: `(1 - t) * image + t * colour` inside, the image itself outside.
 
     Source: InstructDiffusion, section 3.1 (t = 0.5).
 
     Args:
         image: float32 (3, H, W) in [-1, 1].
         mask: bool (H, W).
-        rgb: the colour, 0 to 255.
-        transparency: t in [0, 1), the share of the picture that shows through; 0 is opaque.
+        rgb: the color, 0 to 255.
+        transparency: t in [0, 1), the share of the image that shows through; 0 is opaque.
     """
     color = rgb_values([rgb]).to(image).view(3, 1, 1)
     return torch.where(mask, transparency * image + (1.0 - transparency) * color, image)
@@ -89,7 +89,7 @@ def disc_maps(points: NDArray[np.float64], size: tuple[int, int], radius: float)
     """Discs as sets of pixels: a pixel belongs to a disc when its centre lies within `radius` of the disc's centre.
 
     Args:
-        points: (K, 2) x, y in pixels, any fraction, also outside of the picture.
+        points: (K, 2) x, y in pixels, any fraction, also outside of the image.
         size: height and width.
         radius: in pixels, at least 1 so that no disc is empty.
 
@@ -118,9 +118,9 @@ def discs(
     Args:
         image: float32 (3, H, W) in [-1, 1].
         points: (K, 2) x, y in pixels, any fraction.
-        rgbs: K colours, 0 to 255.
+        rgbs: K colors, 0 to 255.
         radius: in pixels, at least 1.
-        transparency: the share of the picture that shows through, in [0, 1); 0 is opaque. Always blended with the unpainted image.
+        transparency: the share of the image that shows through, in [0, 1); 0 is opaque. Always blended with the unpainted image.
     """
     painted = image.clone()
     for disc, rgb in zip(disc_maps(points, (image.shape[1], image.shape[2]), radius), rgbs, strict=True):
@@ -129,9 +129,9 @@ def discs(
 
 
 def contrasting(image: Tensor, colors: Mapping[str, Rgb]) -> str:
-    """Choose the colour that is easiest to tell from a picture, by the picture alone.
+    """Choose the color that is easiest to tell from an image, by the image alone.
 
-    It is the colour whose nearest tenth of the pixels lies farthest away, so that no sizeable part of the picture
+    It is the color whose nearest tenth of the pixels lies farthest away, so that no sizeable part of the image
     already has it.
 
     Args:
@@ -149,6 +149,6 @@ def contrasting(image: Tensor, colors: Mapping[str, Rgb]) -> str:
 
 
 def class_color(index: int) -> Rgb:
-    """A colour for class or joint `index` in pictures for people; neighbours in number differ (golden-angle hues)."""
+    """A color for class or joint `index` in images for people; neighbours in number differ (golden-angle hues)."""
     red, green, blue = colorsys.hsv_to_rgb((0.02 + index * 0.618033988749895) % 1.0, (1.0, 0.65)[index // 8 % 2], 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)

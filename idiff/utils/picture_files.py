@@ -1,6 +1,6 @@
-"""The one decoder of picture files: whatever the file holds, the same uint8 RGB comes out, or a named bad sample.
+"""The one decoder of image files: whatever the file holds, the same uint8 RGB comes out, or a named bad sample.
 
-Rules, the same for pictures and targets: EXIF orientation is obeyed; grey, palette and CMYK become RGB; transparency is
+Rules, the same for images and targets: EXIF orientation is obeyed; gray, palette and CMYK become RGB; transparency is
 laid over white; of 16-bit values the high byte is kept. JPEG, PNG and WebP only: no format that runs another program.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from idiff.types import Labels, Picture
 
 MAX_PIXELS = 64_000_000
-"""Larger pictures are refused by their header, before memory is spent on them."""
+"""Larger images are refused by their header, before memory is spent on them."""
 
 _FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -73,7 +73,7 @@ def _opened(data: bytes, *, where: str, field: str, max_pixels: int) -> Iterator
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8. A damaged EXIF block is no orientation, as in other decoders."""
+    """EXIF orientation, 1 to 8. A damaged EXIF block is not an orientation, as in other decoders."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except (*_FAULTS, AttributeError):
@@ -83,7 +83,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB."""
-    if image.mode.startswith("I"):  # 16-bit grey
+    if image.mode.startswith("I"):  # 16-bit gray
         high = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
         return Image.fromarray(high).convert("RGB")
     if image.has_transparency_data:
@@ -93,7 +93,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a picture file.
+    """Decode an image file.
 
     Args:
         data: the whole file.
@@ -105,7 +105,7 @@ def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels
         uint8 (H, W, 3) RGB, upright.
 
     Raises:
-        BadSampleError: not a picture, damaged, cut short or too large.
+        BadSampleError: not an image, damaged, cut short or too large.
     """
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
         orientation = _orientation(image)
@@ -116,10 +116,10 @@ def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels
 
 
 def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: int = MAX_PIXELS) -> Labels:
-    """Decode a label map: a grey PNG of 8 bits, or a palette PNG, whose values are class indices.
+    """Decode a label map: a gray PNG of 8 bits, or a palette PNG, whose values are class indices.
 
     Returns:
-        uint8 (H, W), 255 = void. Never rotated: label maps lie as the upright picture does.
+        uint8 (H, W), 255 = void. Never rotated: label maps lie as the upright image does.
 
     Raises:
         BadSampleError: not such a PNG, damaged, cut short or too large.
@@ -127,10 +127,10 @@ def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: i
     depth, colour = (data[24], data[25]) if data.startswith(_PNG) and len(data) > 25 else (-1, -1)
     if (depth, colour) != (8, 0) and colour != 3:
         got = (
-            f"a PNG of {depth} bits and colour type {colour}" if depth > 0 else f"a file that starts with {data[:12]!r}"
+            f"a PNG of {depth} bits and color type {colour}" if depth > 0 else f"a file that starts with {data[:12]!r}"
         )
         raise BadSampleError(
-            where, field, f"{got}, expected an 8-bit grey or a palette PNG whose values are class indices"
+            where, field, f"{got}, expected an 8-bit gray or a palette PNG whose values are class indices"
         )
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
         return np.array(image, dtype=np.uint8)
@@ -139,13 +139,13 @@ def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: i
 def decode_alpha(
     data: bytes, *, where: str, field: str = "mask", max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8] | None:
-    """How opaque each pixel of a picture file is.
+    """How opaque each pixel of an image file is.
 
     Returns:
         uint8 (H, W), 0 = transparent, upright; None where the file has no transparency.
 
     Raises:
-        BadSampleError: not a picture, damaged, cut short or too large.
+        BadSampleError: not an image, damaged, cut short or too large.
     """
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
         if not image.has_transparency_data:
@@ -159,7 +159,7 @@ def picture_size(data: bytes, *, where: str, field: str = "source", max_pixels: 
     """Read the upright (height, width) from the header alone.
 
     Raises:
-        BadSampleError: not a picture, or too large.
+        BadSampleError: not an image, or too large.
     """
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
         width, height = image.size
@@ -173,7 +173,7 @@ def picture_format(data: bytes, *, where: str, field: str = "source") -> str:
         BadSampleError: none of them.
     """
     with _opened(data, where=where, field=field, max_pixels=MAX_PIXELS) as image:
-        return _FORMATS.get(image.format or "", "jpg")  # a JPEG may hold further pictures (MPO)
+        return _FORMATS.get(image.format or "", "jpg")  # a JPEG may hold further images (MPO)
 
 
 def encode_png(picture: Picture | Labels) -> bytes:

@@ -75,5 +75,5 @@ def load_plain(data: bytes, *, where: str) -> Any:
     ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
-            f"{where} is no pickle of plain lists, records, words and numbers: {reason}. Nothing in it was run."
+            f"{where} is not a pickle of plain lists, records, words and numbers: {reason}. Nothing in it was run."
         ) from None

@@ -1,4 +1,4 @@
-"""A preset: how a task's pictures are sampled, found on validation data and kept with the model."""
+"""A preset: how a task's images are sampled, found on validation data and kept with the model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Preset:
         data: fingerprint of the shards they come from.
 
     Raises:
-        ConfigError: settings that `Sampling` refuses, or a figure that is no number.
+        ConfigError: settings that `Sampling` refuses, or a figure that is not a number.
     """
 
     steps: int
@@ -65,7 +65,7 @@ class Preset:
         except ConfigError as error:
             wrong = str(error).rstrip(".")
         raise CheckpointError(
-            f"{origin} is no preset: {wrong}. Expected what `idiff tune --store` writes: write it again."
+            f"{origin} is not a preset: {wrong}. Expected what `idiff tune --store` writes: write it again."
         )
 
     def describe(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The silhouettes of the kinds of object: polygons, and how they are placed on and filled into pixel grids.
 
 Every shape has area 1 and its bounding box is centred on the origin, so that an object's size does not tell its kind. y
-points down, as in pictures. Grids hold side x side pixels with pixel centres at whole numbers, so a share u of the side lies at
+points down, as in images. Grids hold side x side pixels with pixel centres at whole numbers, so a share u of the side lies at
 u * side - 0.5.
 """
 

@@ -1,6 +1,6 @@
-"""Large pictures in overlapping squares, and the squares' answers blended so that no seam shows.
+"""Large images in overlapping squares, and the squares' answers blended so that no seam shows.
 
-`idiff.data.sources.tiles` is another matter: it cuts pictures for storage, without overlap.
+`idiff.data.sources.tiles` is another matter: it cuts images for storage, without overlap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class Window(NamedTuple):
-    """A rectangle laid on a picture, pixel on pixel. It may reach beyond the picture: `top` and `left` may be negative."""
+    """A rectangle laid on an image, pixel on pixel. It may reach beyond the image: `top` and `left` may be negative."""
 
     top: int
     left: int
@@ -23,13 +23,13 @@ class Window(NamedTuple):
     width: int
 
     def shared(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """The pixels that window and picture share.
+        """The pixels that window and image share.
 
         Args:
-            size: (height, width) of the picture.
+            size: (height, width) of the image.
 
         Returns:
-            rows and columns in the picture; rows and columns in the window.
+            rows and columns in the image; rows and columns in the window.
         """
         places = []
         for start, side, length in ((self.top, self.height, size[0]), (self.left, self.width, size[1])):
@@ -39,12 +39,12 @@ class Window(NamedTuple):
 
 
 def starts(length: int, side: int, overlap: int) -> list[int]:
-    """Where squares begin along one side of a picture: they cover it, at even distances, and none reaches beyond it.
+    """Where squares begin along one side of an image: they cover it, at even distances, and none reaches beyond it.
 
-    A picture that is not longer than the square lies in the middle of one, which then begins before it.
+    An image that is not longer than the square lies in the middle of one, which then begins before it.
 
     Args:
-        length: of the picture.
+        length: of the image.
         side: of the squares, larger than `overlap`.
         overlap: least pixels that neighbours share, at least 0.
 
@@ -58,20 +58,20 @@ def starts(length: int, side: int, overlap: int) -> list[int]:
 
 
 def tiles(size: tuple[int, int], side: int, *, overlap: int) -> list[Window]:
-    """Squares that cover a picture of (height, width), row by row; see `starts`."""
+    """Squares that cover an image of (height, width), row by row; see `starts`."""
     rows, columns = (starts(length, side, overlap) for length in size)
     return [Window(top, left, side, side) for top, left in itertools.product(rows, columns)]
 
 
 def blend_tiles(pieces: Iterable[tuple[Window, Tensor]], size: tuple[int, int], *, overlap: int) -> Tensor:
-    """Put the answers of tiles together: each weighs less towards its edges, but for edges at the picture's own border.
+    """Put the answers of tiles together: each weighs less towards its edges, but for edges at the image's own border.
 
     The weight rises linearly over `overlap` pixels, so that two answers that differ by d make a slope of d / overlap a pixel,
     and no step.
 
     Args:
         pieces: tiles from `tiles`, each with its float (C, side, side).
-        size: (height, width) of the picture; the tiles cover it.
+        size: (height, width) of the image; the tiles cover it.
         overlap: as in `tiles`.
 
     Returns:
@@ -89,12 +89,12 @@ def blend_tiles(pieces: Iterable[tuple[Window, Tensor]], size: tuple[int, int], 
         weights[here] += weight
         place = (slice(None), *here)
         mean[place] += (piece[:, inside[0], inside[1]] - mean[place]) * (weight / weights[here])
-    assert mean is not None, "a picture has a tile at least"
+    assert mean is not None, "an image has a tile at least"
     return mean
 
 
 def _ramp(start: int, side: int, length: int, overlap: int) -> Tensor:
-    """Weights along one side of a tile: 1 in the middle, towards 0 at edges that lie inside of the picture. (side,)."""
+    """Weights along one side of a tile: 1 in the middle, towards 0 at edges that lie inside of the image. (side,)."""
     place = torch.arange(side, dtype=torch.float32) + 0.5
     weight = torch.ones(side)
     if start > 0 and overlap:

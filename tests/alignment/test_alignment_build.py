@@ -88,7 +88,7 @@ def test_a_damaged_candidate_is_left_out_and_named(folder, tmp_path):
     file.write_bytes(file.read_bytes() + b"x")
     source = PickedEdits(folder, picks_of(BOTH, COUNTS), stages={})
     with pytest.raises(
-        BadSampleError, match=r"000000: candidates: .*candidate_01.png is not the picture that was written"
+        BadSampleError, match=r"000000: candidates: .*candidate_01.png is not the image that was written"
     ):
         source.sample(0)
     report = build(source, tmp_path / "out", name="align", split="train")

@@ -100,7 +100,7 @@ def test_other_data_metrics_and_keys_are_refused(folder, scenes, tmp_path):
 
 
 def painted_folder(path, shards, task):
-    """Candidates of a painting task: the untouched source, the painted truth, a picture of nothing but grey."""
+    """Candidates of a painting task: the untouched source, the painted truth, an image of nothing but gray."""
     settings = {"task": task.kind, "data": {"path": "", "fingerprint": shards.fingerprint}}
     with CandidateFolder.begin(path, settings) as folder:
         for number, place in enumerate(plan(shards, task.unit)):

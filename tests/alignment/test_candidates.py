@@ -44,8 +44,8 @@ def test_names_lead_nowhere_else(folder, name):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"candidates": [{"file": "../../x.png", "seed": 1, "sampling": {}, "sha256": ""}]}, "no plain name"),
-        ({"truth": {"file": "/etc/passwd"}}, "no plain name"),
+        ({"candidates": [{"file": "../../x.png", "seed": 1, "sampling": {}, "sha256": ""}]}, "not a plain name"),
+        ({"truth": {"file": "/etc/passwd"}}, "not a plain name"),
         ({"candidates": []}, "0 candidates"),
         ({"instruction": 3}, "instruction 3"),
         ({"sample": "000001"}, "it says it is sample '000001'"),
@@ -65,7 +65,7 @@ def test_a_changed_or_missing_picture_is_named(folder):
     one, other = facts.candidates[:2]
     (folder.path / "samples" / "000000" / one.file).write_bytes(b"else")
     (folder.path / "samples" / "000000" / other.file).unlink()
-    with pytest.raises(DataError, match=r"candidate_00\.png is not the picture that was written"):
+    with pytest.raises(DataError, match=r"candidate_00\.png is not the image that was written"):
         folder.picture(facts, one.file, one.sha256)
     with pytest.raises(DataError, match=r"candidate_01\.png is missing"):
         folder.picture(facts, other.file, other.sha256)

@@ -60,7 +60,7 @@ def test_a_picture_is_asked_once_and_pictures_are_spread(phrases, classes):
     assert all(0 <= place.item < count for place, count in zip(places, counts, strict=True))
     assert len({place.item for place in places}) > 1
     assert places == plan(ShardSet.open(str(phrases.folder)), "phrases")
-    with pytest.raises(DataError, match="no picture has any 'phrases'"):
+    with pytest.raises(DataError, match="no image has any 'phrases'"):
         plan(classes, "phrases")
 
 

@@ -110,7 +110,7 @@ def test_a_line_of_another_meaning_is_named(journal, changed, reason):
     value = json.loads(lines_of(journal)[0]) | changed
     with journal.path.open("a") as stream:
         stream.write(json.dumps(value) + "\n")
-    with pytest.raises(DataError, match=rf"anna.jsonl:2 is no decision of anna: {reason}"):
+    with pytest.raises(DataError, match=rf"anna.jsonl:2 is not a decision of anna: {reason}"):
         journal.decisions()
 
 

@@ -171,7 +171,7 @@ def test_a_sample_cannot_name_files_elsewhere(client, folder, file):
 
 
 def test_a_picture_that_was_changed_is_not_shown(client, folder):
-    (folder / "samples" / "000000" / "candidate_00.png").write_bytes(b"no picture")
+    (folder / "samples" / "000000" / "candidate_00.png").write_bytes(b"no image")
     reply = client.get("/pictures/000000/0")
     assert reply.status_code == 500
     assert "SHA-256 differs" in reply.json()["error"]

@@ -36,7 +36,7 @@ class Page:
         return self
 
     def ready(self):
-        """Wait until a sample and all its pictures are there."""
+        """Wait until a sample and all its images are there."""
         wait_for(lambda: self.run("return current() !== undefined && seen()"))
         return self
 
@@ -266,7 +266,7 @@ def test_what_the_server_refuses_stays_in_the_browser(page, server):
     page.open("?annotator=anna").ready()
     path = server.folder / "samples" / "000000" / "sample.json"
     path.write_text(re.sub('"instruction": "', '"instruction": "Please: ', path.read_text()))
-    page.press("1", ENTER).says("saved", "✗ 1 refused: the pictures of sample 000000 have changed")
+    page.press("1", ENTER).says("saved", "✗ 1 refused: the images of sample 000000 have changed")
     page.press("1", ENTER)
     wait_for(lambda: list(decided(server)) == [1])
     wait_for(lambda: page.run("return pending().length") == 1)

@@ -138,7 +138,7 @@ def fit_with(monkeypatch, words, *callbacks):
 
 
 def events(run):
-    """Scalars of a run folder: tag -> list of (step, value); and the tags of its pictures."""
+    """Scalars of a run folder: tag -> list of (step, value); and the tags of its images."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     read = EventAccumulator(str(run))

@@ -1,4 +1,4 @@
-"""`idiff align generate` as a shell sees it, with the embedded model."""
+"""`idiff align generate` as a shell sees it, with the pretrained model."""
 
 import json
 

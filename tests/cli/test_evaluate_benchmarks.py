@@ -187,7 +187,7 @@ CLEAN = {"gopro": "sharp", "sidd": "gt", "clwd": "Watermark_free_image"}
 
 
 def judge_pictures(root, out, card):
-    """PSNR and SSIM of whole pictures; the files are of 8 bits, which moves them a little."""
+    """PSNR and SSIM of whole images; the files are of 8 bits, which moves them a little."""
     [folder] = [name for name in CLEAN.values() if list(root.rglob(name))]
     psnr, ssim = [], []
     for path in sorted((out / "pictures").iterdir()):

@@ -1,4 +1,4 @@
-"""Options of `idiff evaluate` that belong to one kind of task: CLIP, whole pictures, joints; and real pictures."""
+"""Options of `idiff evaluate` that belong to one kind of task: CLIP, whole images, joints; and real images."""
 
 import contextlib
 import io
@@ -58,7 +58,7 @@ def test_without_a_head_only_aesthetic_is_missing(models):
         (InstructEditing, "gone", None, DataError, "is missing: expected a part of a CLIP model"),
         (InstructEditing, "clip", "gone", DataError, "is missing: expected the weights of an aesthetic predictor"),
         (InstructEditing, "clip", "other.safetensors", ConfigError, f"takes features of {WIDTH + 1} numbers, got {WIDTH}"),
-        (InstructEditing, "clip", "clip/model.safetensors", CheckpointError, "is no aesthetic head"),
+        (InstructEditing, "clip", "clip/model.safetensors", CheckpointError, "is not an aesthetic head"),
     ],
 )  # fmt: skip
 def test_models_that_cannot_be_used_are_refused(models, task, clip, aesthetic, error, words):
@@ -103,7 +103,7 @@ def test_options_of_other_tasks_are_refused(here, capsys, task, option, says):
 
 @pytest.fixture
 def shifting_painter(monkeypatch):
-    """Paints each joint a little beside, each picture in another direction."""
+    """Paints each joint a little beside, each image in another direction."""
 
     def paint(self, batch):
         moves = (batch.position % 5 - 2).tolist()

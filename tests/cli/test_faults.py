@@ -94,7 +94,7 @@ def test_a_damaged_last_is_passed_over_in_a_sentence(trained, capsys):
     cut_short("run/checkpoints/last.ckpt")
     assert main(["fit", "--config", trained, "--ckpt_path", "last"]) == 0
     said = capsys.readouterr().err
-    assert "passed over: run/checkpoints/last.ckpt is damaged" in said
+    assert "skipping corrupt checkpoint: run/checkpoints/last.ckpt is damaged" in said
     assert f"resuming from run/checkpoints/best.ckpt, step {step} of 6" in said
 
 

@@ -47,7 +47,7 @@ def test_a_wrong_word_on_the_command_line_is_one_sentence_and_exit_2(config, cap
         ("model/tiny_new.yaml", "model/tyni.yaml", "tyni.yaml is missing"),
         ("/segmentation/train", "/segmentation/trian", "trian"),
         ("/keypoints/val", "/keypoints/vla", "vla"),
-        ("trainer:", "trainer: [", "no valid YAML"),
+        ("trainer:", "trainer: [", "not valid YAML"),
     ],
 )
 def test_a_typo_in_a_configuration_is_one_sentence_and_exit_2(config, capsys, old, new, reason):

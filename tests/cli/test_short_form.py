@@ -131,8 +131,8 @@ def test_the_order_of_tasks_is_that_of_the_file(composed):
 
 
 def test_a_class_of_ones_own_is_left_to_the_parser(composed):
-    own = composed("data: {class_path: mine.Module, tasks: {a: {weight: 1}}, colour: red}")["data"]
-    assert own == {"class_path": "mine.Module", "init_args": {"tasks": {"a": {"weight": 1}}, "colour": "red"}}
+    own = composed("data: {class_path: mine.Module, tasks: {a: {weight: 1}}, color: red}")["data"]
+    assert own == {"class_path": "mine.Module", "init_args": {"tasks": {"a": {"weight": 1}}, "color": "red"}}
 
 
 def test_a_name_that_is_nearly_right_is_asked_back(composed):

@@ -1,4 +1,4 @@
-"""The search, its file and its pictures, without a model."""
+"""The search, its file and its images, without a model."""
 
 import json
 import math
@@ -132,7 +132,7 @@ def test_a_file_of_another_kind_is_refused_and_kept(tmp_path, text):
     assert path.read_text() == text
 
 
-# --- words, tables and pictures
+# --- words, tables and images
 
 
 @pytest.mark.parametrize("words", ["", "0", "1,-2", "1,x", "1.5"])

@@ -26,7 +26,7 @@ _INDEPENDENT_OF_DATA = {
 
 
 def smooth(seed: int, height: int = 40, width: int = 48) -> np.ndarray:
-    """A picture without fine grain, so that codecs and resizing leave it nearly as it is: uint8 (height, width, 3)."""
+    """An image without fine grain, so that codecs and resizing leave it nearly as it is: uint8 (height, width, 3)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     waves = [np.sin(x / rng.uniform(5, 9) + rng.uniform(0, 6)) + np.cos(y / rng.uniform(5, 9)) for _ in range(3)]
@@ -39,14 +39,14 @@ def damaged(picture: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def edited(picture: np.ndarray) -> np.ndarray:
-    """The picture with a square of another colour in it."""
+    """The image with a square of another color in it."""
     after = picture.copy()
     after[8:30, 10:34] = (250, 10, 20)
     return after
 
 
 def put(path: Path, picture: np.ndarray) -> bytes:
-    """Write a picture file in the format of its suffix; returns its bytes."""
+    """Write an image file in the format of its suffix; returns its bytes."""
     forms = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
     data = file_bytes(picture, forms[path.suffix.lower()])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def instance(number: int) -> dict:
 
 
 class ToySource(Source):
-    """Pictures of noise with 0, 1, 2, 0, 1, 2, ... instances, and a label map; `bad` indices cannot be used."""
+    """Images of noise with 0, 1, 2, 0, 1, 2, ... instances, and a label map; `bad` indices cannot be used."""
 
     tasks = ("keypoints", "segmentation")
     unit = "instances"

@@ -17,7 +17,7 @@ from idiff.types import Prediction, Sample, Triplet, Truth
 
 
 class CountingTask(Task):
-    """Its target is a picture of the item's number; its source shows the augmentation that was drawn."""
+    """Its target is an image of the item's number; its source shows the augmentation that was drawn."""
 
     kind = "counting"
     headline = "score"

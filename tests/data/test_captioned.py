@@ -107,11 +107,11 @@ def test_marks_are_painted_and_told():
             if suffix in {way.fill([{"color": c}]) for way in ways for c in task.colors}
         ]
         met[marks] += 1
-        if marks == "discs":  # one opaque colour, the one that the caption names
+        if marks == "discs":  # one opaque color, the one that the caption names
             (color,) = colors
             values = triplet.target[:, changed].T
             assert torch.equal(values, (torch.tensor(task.colors[color]) / 127.5 - 1).expand_as(values))
-        else:  # the picture shows through
+        else:  # the image shows through
             assert not colors and (triplet.target[:, changed] - before[:, changed]).abs().max() <= 0.7 * 2 + 1e-5
     assert min(met.values()) > 18
 
@@ -123,7 +123,7 @@ def test_marks_are_drawn_from_the_place_alone_and_never_in_evaluation():
         torch.equal(a.target, b.target) and a.instruction == b.instruction for a, b in zip(one, two, strict=True)
     )
     assert 8 < sum(triplet.instruction != "noise" for triplet in one) < 32
-    assert all((triplet.target[:, 0] == 0).all() for triplet in one)  # the margin of a wide picture stays unpainted
+    assert all((triplet.target[:, 0] == 0).all() for triplet in one)  # the margin of a wide image stays unpainted
     (triplet,) = task.queries(data, 0)
     (plain,) = Captioned().queries(data, 0)
     assert torch.equal(triplet.target, plain.target) and triplet.instruction == plain.instruction

@@ -1,4 +1,4 @@
-"""Pictures with captions, in COCO's format and as a folder with a table."""
+"""Images with captions, in COCO's format and as a folder with a table."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_files_elsewhere(tmp_path):
     ("text", "reason"),
     [
         ("{", "cannot be read as a table"),
-        ("[1]\n", "line 1 is no object"),
+        ("[1]\n", "line 1 is not an object"),
         (lines({"text": "x"}), "line 1: got .* expected file_name and caption"),
         (lines({"file_name": "a.jpg", "text": 7}), "line 1: got"),
     ],

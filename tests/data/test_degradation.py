@@ -1,4 +1,4 @@
-"""Damage for any picture, and the folder of clean pictures that is built with it."""
+"""Damage for any image, and the folder of clean images that is built with it."""
 
 import collections
 
@@ -34,7 +34,7 @@ TASKS = {"denoise": Denoise, "deblur": Deblur, "dewatermark": Dewatermark}
 
 
 def grainy(seed=0, height=60, width=90):
-    """A picture with detail that a blur takes away."""
+    """An image with detail that a blur takes away."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
@@ -178,8 +178,8 @@ def test_large_clean_pictures_are_cut_before_they_are_damaged(tmp_path, monkeypa
 
 def test_wrong_folders_are_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty/notes.txt").write_text("no picture")
-    with pytest.raises(DataError, match="expected JPEG, PNG or WebP pictures"):
+    (tmp_path / "empty/notes.txt").write_text("no image")
+    with pytest.raises(DataError, match="expected JPEG, PNG or WebP images"):
         create("folder", {"root": str(tmp_path), "split": "empty", "task": "denoise"})
     with pytest.raises(DataError, match="has the folders empty"):
         create("folder", {"root": str(tmp_path), "split": "train", "task": "denoise"})

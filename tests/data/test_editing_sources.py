@@ -123,12 +123,12 @@ def gqa(root):
     for identity in things:
         put(root / f"images_inpainted/2370799/{identity}.jpg", smooth(3))
     put(root / "masks/2370799/1.jpg", mask)
-    left = "on the left of the picture."
+    left = "on the left of the image."
     return [
         "Remove the black cat.",
         "Remove the table.",
         f"Remove the cup {left}",
-        "Remove the cup on the right of the picture.",
+        "Remove the cup on the right of the image.",
     ]
 
 
@@ -156,7 +156,7 @@ def test_a_set_in_its_own_layout_becomes_batches(tmp_path, name, write):
     for sample in read:
         assert sample.image.shape == sample.target.shape == (40, 48, 3)
         assert 4 < np.abs(sample.image.astype(int) - sample.target).mean() < 80
-    serves(shards, InstructEditing(size=48))  # the pictures' width: pixel on pixel
+    serves(shards, InstructEditing(size=48))  # the images' width: pixel on pixel
 
 
 def test_the_source_is_the_picture_before_and_bytes_pass_through(tmp_path):
@@ -299,7 +299,7 @@ def test_objects_are_removed_that_a_sentence_can_single_out(tmp_path):
     first = source.sample(0)
     assert first.annotation["instructions"] == [
         "Remove the black cat.",
-        "Remove the black cat on the left of the picture.",
+        "Remove the black cat on the left of the image.",
         "Remove the black cat that is to the left of the table.",
     ]
     assert first.image == (tmp_path / "images/2370799.jpg").read_bytes()
@@ -363,7 +363,7 @@ def test_missing_or_wrong_files_are_one_sentence(tmp_path, name):
 
 
 def test_edits_keep_their_shape(tmp_path):
-    """A wide picture is fitted, not squashed: a square of it stays a square, and its place maps back."""
+    """A wide image is fitted, not squashed: a square of it stays a square, and its place maps back."""
     before = np.full((30, 90, 3), 100, np.uint8)
     after = before.copy()
     after[5:25, 60:80] = (255, 0, 0)

@@ -26,7 +26,7 @@ def grey(level, size=(12, 16)):
 
 
 class Pairs(Source):
-    """Pairs of grey pictures of given levels; a level of None has no target."""
+    """Pairs of gray images of given levels; a level of None has no target."""
 
     tasks = ("editing",)
 
@@ -50,7 +50,7 @@ LEVELS = [(200, 220), (200, 90), (90, 200), (60, 60), (250, 250), (70, 250), (23
 
 
 def head(folder):
-    """With two bins of a grey picture: dark 1/2 each channel, light the other: score 4 if dark (< 128), 7 if light."""
+    """With two bins of a gray image: dark 1/2 each channel, light the other: score 4 if dark (< 128), 7 if light."""
     weight = torch.zeros(1, 8)
     weight[0, [0, 2, 4]] = 4 / 3**0.5
     weight[0, [1, 3, 5]] = 7 / 3**0.5

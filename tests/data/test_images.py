@@ -1,4 +1,4 @@
-"""One decoder for whatever a picture file holds."""
+"""One decoder for whatever an image file holds."""
 
 import io
 import resource
@@ -18,7 +18,7 @@ from idiff.utils.picture_files import decode_label, decode_picture, encode_png, 
 
 
 def smooth(height=24, width=40):
-    """A picture that JPEG keeps well, different along both axes."""
+    """An image that JPEG keeps well, different along both axes."""
     y, x = np.mgrid[:height, :width]
     return np.stack([y * 9, x * 6, (x + y) * 3], axis=-1).astype(np.uint8)
 
@@ -168,9 +168,9 @@ def test_labels_are_values_of_grey_or_palette_files():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (encode_png(picture(0)), "8 bits and colour type 2"),
-        (raw_png(2, 1, 4, 0, b"\x00\x12"), "4 bits and colour type 0"),
-        (raw_png(1, 1, 16, 0, b"\x00\x00\x01"), "16 bits and colour type 0"),
+        (encode_png(picture(0)), "8 bits and color type 2"),
+        (raw_png(2, 1, 4, 0, b"\x00\x12"), "4 bits and color type 0"),
+        (raw_png(1, 1, 16, 0, b"\x00\x00\x01"), "16 bits and color type 0"),
         (file_bytes(picture(0)[..., 0], "JPEG"), "starts with"),
         (encode_png(picture(0)[..., 0])[:60], "cannot be decoded"),
     ],

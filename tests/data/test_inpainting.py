@@ -33,7 +33,7 @@ COLOURS = {1: (250, 10, 10), 2: (10, 10, 250), 3: (10, 250, 10)}
 
 
 class Boxes(Source):
-    """Pictures of coloured boxes, as label maps or as instances with masks and phrases."""
+    """Images of colored boxes, as label maps or as instances with masks and phrases."""
 
     def __init__(self, kind, count=3, phrases=True):
         self.kind, self.count, self.phrases = kind, count, phrases
@@ -163,7 +163,7 @@ class Lazy(CvInpainter):
 
 
 class Wrong(CvInpainter):
-    """Makes a picture of another size."""
+    """Makes an image of another size."""
 
     def __call__(self, picture, hole, rng, *, name):
         return picture[:-1]
@@ -173,8 +173,8 @@ class Wrong(CvInpainter):
     ("inpainter", "field", "reason"),
     [
         (Careless, "outside", "1 pixels outside of the mask differ, expected none"),
-        (Lazy, "inside", "changed by 0.0 grey levels on average, expected at least 8"),
-        (Wrong, "target", "the inpainter made uint8 (47, 48, 3), not a picture as given"),
+        (Lazy, "inside", "changed by 0.0 gray levels on average, expected at least 8"),
+        (Wrong, "target", "the inpainter made uint8 (47, 48, 3), not an image as given"),
     ],
 )
 def test_bad_pairs_are_named_and_left_out(tmp_path, inpainter, field, reason):
@@ -248,7 +248,7 @@ def test_the_command(tmp_path, capsys):
     ]
     assert main([*words, "--operations", "remove,replace"]) == 0
     said = capsys.readouterr().out
-    assert "3 pictures -> 5 objects -> 5 of a fitting size -> 5 taken -> 10 pairs" in said
+    assert "3 images -> 5 objects -> 5 of a fitting size -> 5 taken -> 10 pairs" in said
     assert "remove: 5 of 5, replace: 5 of 5" in said
     assert main(["data", "check", str(tmp_path / "pairs")]) == 0
     assert json.loads((tmp_path / "pairs/manifest.json").read_text())["source"] == "inpaint"
@@ -265,7 +265,7 @@ def test_a_set_without_masks_says_so(tmp_path, capsys):
     assert main(["data", "build", "folder", "--root", str(tmp_path / "raw"), "--split", "val", "--task", "denoise",
                  "--out", str(tmp_path / "set")]) == 0  # fmt: skip
     assert main(["data", "inpaint", str(tmp_path / "set"), "--out", str(tmp_path / "pairs")]) == 2
-    assert "no sample found. Steps: 1 pictures -> 0 objects" in capsys.readouterr().err
+    assert "no sample found. Steps: 1 images -> 0 objects" in capsys.readouterr().err
 
 
 # --- pipelines of diffusers ---

@@ -1,4 +1,4 @@
-"""No picture is validated on that is trained on: found by content and by key, refused by the data module."""
+"""No image is validated on that is trained on: found by content and by key, refused by the data module."""
 
 import logging
 
@@ -20,7 +20,7 @@ from idiff.utils.picture_files import encode_png
 
 
 def scene(seed, height=48, width=64):
-    """A smooth picture that differs much from seed to seed."""
+    """A smooth image that differs much from seed to seed."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -74,9 +74,7 @@ def test_training_rows_come_from_the_training_sets_alone(made):
 def test_a_validation_set_concatenated_into_training_is_refused(made):
     val = numbered(range(50, 54), "v")
     folder = made("b", val, "val")
-    with pytest.raises(
-        DataError, match=r"4 of the 4 validation pictures of 'judged' are in .*both.*'task1'.*--without"
-    ):
+    with pytest.raises(DataError, match=r"4 of the 4 validation images of 'judged' are in .*both.*'task1'.*--without"):
         module([made("a", numbered(range(7), "t")), made("both", numbered(range(7), "t") + val)], folder).setup("fit")
 
 
@@ -87,7 +85,7 @@ def test_one_shared_picture_under_another_key_is_refused_unless_allowed(made, ca
         module(*arguments).setup("fit")
     with caplog.at_level(logging.WARNING):
         module(*arguments, overlap="warn").setup("fit")
-    assert "1 of the 4 validation pictures" in caplog.text
+    assert "1 of the 4 validation images" in caplog.text
     with pytest.raises(DataError, match="is the training set of"):
         module([arguments[1]], arguments[1], overlap="warn").setup("fit")
 
@@ -111,16 +109,16 @@ def test_overlap_names_files_and_pictures_stored_anew(made, capsys):
     assert found.renamed == 1
     assert main(["data", "overlap", *folders]) == 1
     text = capsys.readouterr().out
-    assert "train-000001.tar:v0051 = val-000000.tar:v0051: one key, and the pictures look alike" in text
+    assert "train-000001.tar:v0051 = val-000000.tar:v0051: one key, and the images look alike" in text
     assert "train-000001.tar:x = val-000000.tar:v0050: the same file" in text
     assert "v0052" not in text
-    assert "1 key names different pictures" in text
+    assert "1 key names different images" in text
 
 
 def test_sets_apart_exit_0(made, capsys):
     folders = made("a", numbered(range(4), "n")), made("b", numbered(range(50, 54), "n"), "val")
     assert main(["data", "overlap", *folders]) == 0
-    assert "no picture of" in capsys.readouterr().out
+    assert "no image of" in capsys.readouterr().out
     assert main(["data", "overlap", folders[0], "nowhere"]) == 2
 
 

@@ -69,7 +69,7 @@ def test_the_chain_is_that_of_the_released_predictor(tmp_path):
 )
 def test_another_layout_is_refused(tmp_path, state):
     save_file(state, tmp_path / "x.safetensors")
-    with pytest.raises(CheckpointError, match="is no aesthetic head, it holds"):
+    with pytest.raises(CheckpointError, match="is not an aesthetic head, it holds"):
         load_head(tmp_path / "x.safetensors")
 
 
@@ -115,9 +115,9 @@ def test_giqa_of_a_picture_of_the_reference_is_finite():
 
 
 def test_giqa_refuses_a_reference_that_is_too_small_or_of_other_features():
-    with pytest.raises(ConfigError, match="has 3 pictures, fewer than neighbours=4"):
+    with pytest.raises(ConfigError, match="has 3 images, fewer than neighbours=4"):
         knn_giqa(torch.zeros(1, 2), [torch.zeros(3, 2)], neighbours=4)
-    with pytest.raises(ConfigError, match="features of 3 numbers, the pictures have 2"):
+    with pytest.raises(ConfigError, match="features of 3 numbers, the images have 2"):
         knn_giqa(torch.zeros(1, 2), [torch.zeros(9, 3)], neighbours=4)
 
 

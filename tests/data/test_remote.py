@@ -261,7 +261,7 @@ def test_stats_and_overlap_take_addresses(local, server, tmp_path, capsys, monke
     assert main(["data", "stats", f"{server[0]}/set"]) == 0
     assert "samples: 9" in capsys.readouterr().out
     assert main(["data", "overlap", f"{server[0]}/set", str(local)]) == 1
-    assert "9 pairs of one picture" in capsys.readouterr().out
+    assert "9 pairs of one image" in capsys.readouterr().out
 
 
 def test_check_takes_an_address_and_names_what_is_wrong(local, server, capsys):

@@ -18,7 +18,7 @@ torch.set_num_threads(1)
 
 
 def pair(source, target, seed, *, size=(40, 48)):
-    """Write a damaged and a clean picture; returns their bytes."""
+    """Write a damaged and a clean image; returns their bytes."""
     clean = smooth(seed, *size)
     return put(source, damaged(clean, seed)), put(target, clean)
 
@@ -110,7 +110,7 @@ def test_a_set_in_its_own_layout_becomes_batches(tmp_path, name, write):
     for sample in read:
         assert sample.image.shape == sample.target.shape == (40, 48, 3)
         gone = np.abs(sample.image.astype(int) - sample.target).mean()
-        assert 15 < gone < 50, "the damaged picture is the source, the clean one the target"
+        assert 15 < gone < 50, "the damaged image is the source, the clean one the target"
         assert np.abs(sample.target.astype(int)[:, 1:] - sample.target[:, :-1]).mean() < 25
     serves(shards, task(size=SIZE))
 
@@ -129,7 +129,7 @@ def test_a_variant_is_another_folder_of_damaged_pictures(tmp_path):
         plain, other = create(name, options), create(name, options | {"variant": variant})
         assert len(plain) == len(other) > 0
         assert plain.sample(0).image != other.sample(0).image and plain.sample(0).target == other.sample(0).target
-    with pytest.raises(DataError, match=r"no pair: 0 pictures under .*blr"):
+    with pytest.raises(DataError, match=r"no pair: 0 images under .*blr"):
         create("gopro", {"root": str(tmp_path / "gopro"), "split": "train", "variant": "blr"})
 
 
@@ -140,7 +140,7 @@ def test_pictures_without_a_partner_are_named_and_the_rest_is_kept(tmp_path):
     shards, rejected = made(tmp_path, "paired", root=str(tmp_path), split="val", task="denoise")
     assert len(shards) == 1 and shards.manifest.funnel == {"found": 3, "usable": 1}
     assert [(line["where"], line["field"]) for line in rejected] == [("b", "target"), ("c", "source")]
-    assert rejected[0]["reason"] == f"no picture of this name under {tmp_path}/val/gt, only under {tmp_path}/val/input"
+    assert rejected[0]["reason"] == f"no image of this name under {tmp_path}/val/gt, only under {tmp_path}/val/input"
 
 
 def test_targets_of_another_size_are_resized_within_one_percent_and_counted(tmp_path, capsys):
@@ -205,9 +205,9 @@ def test_a_damaged_file_is_named_by_its_pair(tmp_path, keep):
     ("name", "options", "reason"),
     [
         ("gopro", {"split": "val"}, r"val is missing: expected GoPro's sequences.* has the folders train"),
-        ("reds", {"split": "val"}, r"REDS' blurred pictures.*Also looked for"),
-        ("sidd", {"split": "val"}, r"SIDD's training pictures, got split 'val'"),
-        ("clwd", {"split": "val"}, r"Watermarked_image is missing: expected CLWD's pictures with a watermark"),
+        ("reds", {"split": "val"}, r"REDS' blurred images.*Also looked for"),
+        ("sidd", {"split": "val"}, r"SIDD's training images, got split 'val'"),
+        ("clwd", {"split": "val"}, r"Watermarked_image is missing: expected CLWD's images with a watermark"),
         (
             "paired",
             {"split": "val", "task": "denoise"},

@@ -175,7 +175,9 @@ def test_a_damaged_index_or_manifest_is_refused(built, tmp_path_factory, data):
     except DataError:
         assert list(check(folder))
         return
-    assert path.name == "manifest.json"  # a changed name of the source or a step of the funnel: no sample is touched
+    assert (
+        path.name == "manifest.json"
+    )  # a changed name of the source or a step of the filter report: no sample is touched
     assert all(same(shards.read(place), place) for place in range(COUNT))
 
 

@@ -138,11 +138,11 @@ def test_pictures_that_cannot_be_used_are_named_in_the_build(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"annotations": [annotation(1, image=5)]}, "name the picture 5, which is not in 'images'"),
+        ({"annotations": [annotation(1, image=5)]}, "name the image 5, which is not in 'images'"),
         ({"annotations": [annotation(1, points=[1, 2])]}, "is no COCO key point file"),
         ({"annotations": [annotation(1, points=[1, 2, 2])]}, "has 1 joints, its category 'face' 2"),
         ({"images": [(1, "../a.jpg")], "write": False}, "leads out of the folder"),
-        ({"images": [(1, "a.jpg"), (1, "b.jpg")]}, "two pictures have the id 1"),
+        ({"images": [(1, "a.jpg"), (1, "b.jpg")]}, "two images have the id 1"),
         ({"flip_pairs": [[0, 2]]}, "are not pairs of the 2 joints"),
         ({"joints": ("eye", "Eye")}, "empty or not distinct"),
         ({"joints": ()}, "no category has 'keypoints'"),
@@ -282,7 +282,7 @@ def test_odd_files_are_bad_samples(tmp_path):
     with pytest.raises(DataError, match="none of the 4 samples"):
         build(source, tmp_path / "out", name="stuff", split="val")
     assert "label" in (tmp_path / "out/rejected.jsonl").read_text()
-    assert "2x1 pixels, expected 9x6 as the picture has" in (tmp_path / "out/rejected.jsonl").read_text()
+    assert "2x1 pixels, expected 9x6 as the image has" in (tmp_path / "out/rejected.jsonl").read_text()
 
 
 def test_missing_folders_are_named(tmp_path):

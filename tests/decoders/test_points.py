@@ -103,7 +103,7 @@ def test_batches_and_maps_are_independent():
 
 
 def test_faint_discs_are_placed_when_asked_with_a_score_that_says_so():
-    """A third of the paint is no disc; `faint` says where it lies all the same. A clear disc is found alike either way."""
+    """A third of the paint is not a disc; `faint` says where it lies all the same. A clear disc is found alike either way."""
     places = np.array([[14.0, 20.0], [44.0, 40.0]])
     source = scenes(1, 64)
     target = discs(source[0], places, COLORS[:2], radius=4.0)[None]

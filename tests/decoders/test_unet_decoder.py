@@ -1,4 +1,4 @@
-"""Learned and colour decoder alike: what `Decoder.scores` promises."""
+"""Learned and color decoder alike: what `Decoder.scores` promises."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def decoder(request, folder):
 
 
 def asked(count, *, of=3):
-    """Colours (count, of, 3): row b asks for its first b + 1."""
+    """Colors (count, of, 3): row b asks for its first b + 1."""
     colors = rgb_values(COLORS[:of])[None].repeat(count, 1, 1)
     for row in range(count):
         colors[row, row + 1 :] = math.nan
@@ -130,7 +130,7 @@ def test_planes_tell_the_distances_to_all_answers():
     assert inputs.shape == (3, PLANES, 64, 64) and mask.tolist() == [[True, False], [True, True]]
     mine, untouched, other, evidence = inputs[0, 10:14]
     assert mine.abs().max() < 1e-5 and untouched.mean() > 0.3 and (other == FAR).all() and evidence.min() > 0.5
-    assert inputs[1, 11].abs().max() < 1e-5  # the second picture is its source
+    assert inputs[1, 11].abs().max() < 1e-5  # the second image is its source
     assert torch.allclose(inputs[1, 12], inputs[2, 10]) and torch.allclose(inputs[2, 12], inputs[1, 10])
 
 
@@ -267,7 +267,7 @@ def test_both_decoders_read_painted_truth(tmp_path):
 
 
 def painted(rng, count, *, discs_):
-    """Discs of three colours, opaque, or one tinted ellipse; the sources are colourful noise at several scales."""
+    """Discs of three colors, opaque, or one tinted ellipse; the sources are colorful noise at several scales."""
     coarse = torch.from_numpy(rng.uniform(-0.8, 0.8, (count, 3, 6, 6)).astype(np.float32))
     source = F.interpolate(coarse, size=(64, 64), mode="bicubic")
     source = (source + 0.08 * torch.from_numpy(rng.standard_normal(source.shape).astype(np.float32))).clamp(-0.9, 0.9)

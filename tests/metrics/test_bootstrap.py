@@ -1,4 +1,4 @@
-"""Intervals by the bootstrap: what is resampled, that figures of resamples are those of copied pictures, and coverage."""
+"""Intervals by the bootstrap: what is resampled, that figures of resamples are those of copied images, and coverage."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Told(LabelMapTruth, MaskTruth, EditTruth):
 
 
 def dense(count, seed=0, *, classes=5, items_a_picture=1, size=12):
-    """Predictions and truths of masks, label maps and pictures; several items may be of one picture."""
+    """Predictions and truths of masks, label maps and images; several items may be of one image."""
     rng = torch.Generator().manual_seed(seed)
     pairs = []
     for number in range(count):
@@ -140,7 +140,7 @@ def test_ap_of_a_resample_is_that_of_copied_pictures(seed):
     pairs = list(answers(truth, seed, sigmas=COCO_SIGMAS))
     for prediction, target in answers(other, seed, sigmas=(0.06,) * 5):
         target.key = f"other-{target.key}"
-        prediction.score += 0.5 / 100  # no two scores are equal: their order would hang on the pictures' numbers
+        prediction.score += 0.5 / 100  # no two scores are equal: their order would hang on the images' numbers
         pairs.append((prediction, target))
     metric = KeypointAP()
     for pair in pairs:
@@ -155,7 +155,7 @@ def test_ap_of_a_resample_is_that_of_copied_pictures(seed):
 
 
 def boxes(seed, pictures=8, classes=4):
-    """Pictures with true and found boxes of some classes; a class may be found nowhere, or be nowhere."""
+    """Images with true and found boxes of some classes; a class may be found nowhere, or be nowhere."""
     rng = np.random.default_rng(seed)
     pairs = []
     for number in range(pictures):

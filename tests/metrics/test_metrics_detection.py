@@ -22,7 +22,7 @@ NAMES = ("ap", "ap50", "ap75")
 
 
 def items(seed, *, pictures=6, classes=4, noise=0.15, extra=2):
-    """Pictures with 0 to 4 true boxes, each found nearly or missed, and boxes of nothing; class 3 is never true."""
+    """Images with 0 to 4 true boxes, each found nearly or missed, and boxes of nothing; class 3 is never true."""
     rng = np.random.default_rng(seed)
     pairs = []
     for number in range(pictures):

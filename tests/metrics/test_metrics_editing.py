@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 
 
 def case(seed, height=13, width=17):
-    """An edit, its truth, its source and a region: pictures partly beyond [-1, 1]."""
+    """An edit, its truth, its source and a region: images partly beyond [-1, 1]."""
     rng = np.random.default_rng(seed)
     true, source = (torch.from_numpy(rng.uniform(-1, 1, (3, height, width)).astype(np.float32)) for _ in range(2))
     edit = true + torch.from_numpy(rng.normal(0, 0.3, true.shape).astype(np.float32))

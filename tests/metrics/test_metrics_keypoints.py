@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def people(seed, *, pictures=4, joints=17):
-    """A drawn COCO ground truth as its JSON dict: 1-3 people a picture, joints labelled, hidden or not labelled."""
+    """A drawn COCO ground truth as its JSON dict: 1-3 people an image, joints labelled, hidden or not labelled."""
     rng = np.random.default_rng(seed)
     annotations = []
     for image_id in range(pictures):
@@ -175,7 +175,7 @@ def test_ap_depends_on_no_order_even_with_equal_scores():
 
 
 def test_people_of_one_picture_are_matched_together():
-    """Two people whose predictions are swapped still match, in one picture and not in two."""
+    """Two people whose predictions are swapped still match, in one image and not in two."""
     left = torch.tensor([[10.0, 10, 2], [20, 20, 1], [30, 40, 2]])
     poses = [left, left + torch.tensor([500.0, 0, 0])]
     for keys, expected in ((("same", "same"), 1.0), (("one", "other"), 0.0)):

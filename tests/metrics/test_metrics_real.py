@@ -1,4 +1,4 @@
-"""Metrics on real labels and pictures, against pycocotools, torchmetrics and scikit-image."""
+"""Metrics on real labels and images, against pycocotools, torchmetrics and scikit-image."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_ap_of_animals_and_of_people_in_art(real_data, tmp_path, name, noise):
 
 
 def test_box_ap_of_a_real_detector(real_data):
-    """Boxes that a detector found in COCO's pictures, against pycocotools on the two published files."""
+    """Boxes that a detector found in COCO's images, against pycocotools on the two published files."""
     folder = file_of(real_data, "formats", "coco")
     value = json.loads((folder / "test_coco.json").read_text())
     found = json.loads((folder / "test_coco_det_AP_H_56.json").read_text())

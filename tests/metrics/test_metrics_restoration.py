@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 
 def pictures(seed):
-    """A smooth true picture and a noisy one that partly leaves [-1, 1], float32 (3, H, W)."""
+    """A smooth true image and a noisy one that partly leaves [-1, 1], float32 (3, H, W)."""
     rng = np.random.default_rng(seed)
     height, width = rng.integers(11, 40, 2)
     coarse = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 4, 4)).astype(np.float32))

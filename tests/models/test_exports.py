@@ -105,7 +105,9 @@ def test_a_folder_without_a_good_description_is_no_model(exported, text):
     (exported / DESCRIPTION).unlink()
     if text is not None:
         (exported / DESCRIPTION).write_text(text)
-    with pytest.raises(CheckpointError, match=r"is no exported model: expected a folder with a readable idiff\.json"):
+    with pytest.raises(
+        CheckpointError, match=r"is not an exported model: expected a folder with a readable idiff\.json"
+    ):
         read_folder(exported)
 
 
@@ -162,7 +164,7 @@ def test_names_of_embedded_models_stand_for_their_folders_and_paths_for_themselv
         (tmp_path / "tiny").mkdir()
         assert embedded.located("tiny") == Path("tiny")
         assert embedded.located(tmp_path / "tiny") == tmp_path / "tiny"
-        with pytest.raises(CheckpointError, match=r"name of an embedded model \(tiny\)"):
+        with pytest.raises(CheckpointError, match=r"name of a pretrained model \(tiny\)"):
             checkpoints.load("gone.ckpt")
     finally:
         embedded.names.cache_clear()

@@ -9,7 +9,7 @@ from idiff.models.ood import Familiarity, features
 
 
 def pictures(count, seed=0, *, cells=8, noise=0.03):
-    """Patches of colour with grain, as large as the number of cells says."""
+    """Patches of color with grain, as large as the number of cells says."""
     rng = torch.Generator().manual_seed(seed)
     patches = F.interpolate(torch.rand(count, 3, cells, cells, generator=rng) * 2 - 1, size=64, mode="nearest")
     grain = noise * (0.7 + 0.6 * torch.rand(count, 1, 1, 1, generator=rng))

@@ -109,7 +109,7 @@ def test_another_autoencoder_is_named_and_the_own_one_is_kept(autoencoder_folder
     assert record.left_out and all(key.startswith("autoencoder.") for key in record.left_out)
     assert any(f"there was trained with another one than {autoencoder_folder}" in line for line in record.said)
     same = hand_over(own, model(autoencoder_folder, seed=3).half().float().state_dict(), origin="there")
-    assert not same.left_out  # half precision on the way is no other autoencoder
+    assert not same.left_out  # half precision on the way is not an other autoencoder
 
 
 def test_a_frozen_text_encoder_is_kept_and_a_trained_one_is_named(autoencoder_folder, tmp_path):

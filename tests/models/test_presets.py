@@ -60,7 +60,7 @@ def test_plain_values_bring_a_preset_back_and_it_sets_five_settings_alone():
     ],
 )
 def test_values_that_are_no_preset_are_refused(change, says):
-    with pytest.raises(CheckpointError, match="here is no preset: ") as caught:
+    with pytest.raises(CheckpointError, match="here is not a preset: ") as caught:
         Preset.of(PRESET.describe() | change, origin="here")
     assert says in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The benchmark of many queries a picture runs, and counts what it should."""
+"""The benchmark of many queries an image runs, and counts what it should."""
 
 import importlib.util
 from pathlib import Path

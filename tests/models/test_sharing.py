@@ -1,4 +1,4 @@
-"""Queries of one picture share its encoding and their prompts; the answers are those of one query at a time."""
+"""Queries of one image share its encoding and their prompts; the answers are those of one query at a time."""
 
 import copy
 import dataclasses
@@ -28,7 +28,7 @@ def counted(module, calls):
 
 @pytest.fixture
 def queries(batch):
-    """Three queries of one picture, one of another."""
+    """Three queries of one image, one of another."""
     source = batch.source[[0, 0, 0, 1]]
     return dataclasses.replace(batch, source=source, instruction=["a", "b", "c", "a"])
 

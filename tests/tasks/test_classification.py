@@ -13,7 +13,7 @@ torch.set_num_threads(1)
 
 
 def sample(*things, names=("cat", "dog", "cow", "fox", "owl"), **facts):
-    """A grey picture with squares: (class, side)."""
+    """A gray image with squares: (class, side)."""
     instances = []
     for place, (category, side) in enumerate(things):
         mask = np.zeros((64, 64), np.bool_)

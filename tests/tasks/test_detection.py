@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 
 
 def squares(*places, side=10, shape=(64, 64), names=("cat", "dog"), mask=True):
-    """A grey picture with squares: (x, y, class)."""
+    """A gray image with squares: (x, y, class)."""
     instances = []
     for x, y, category in places:
         pixels = np.zeros(shape, np.bool_)

@@ -34,7 +34,7 @@ def words(names):
 
 
 def asks_what_it_says(triplet, names):
-    """Every joint of the query stands in a prompt that fits, with its own colour; no other joint is painted."""
+    """Every joint of the query stands in a prompt that fits, with its own color; no other joint is painted."""
     query = triplet.query
     assert count_tokens(triplet.instruction) <= LIMIT, triplet.instruction
     assert query["joints"] == [words(names)[index] for index in query["indices"]]

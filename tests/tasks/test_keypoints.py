@@ -136,7 +136,7 @@ def test_queries_ask_every_joint_once(most, prompts):
     for triplet in triplets:
         assert triplet.query["colors"] == list(palette("saturated"))[: len(triplet.query["joints"])]
         assert triplet.query["box"] == [20.0, 10.0, 60.0, 110.0]
-    # The eyes lie close together: their discs must not share a picture.
+    # The eyes lie close together: their discs must not share an image.
     assert not any({1, 2} <= set(t.query["indices"]) for t in triplets)
 
 

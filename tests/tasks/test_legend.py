@@ -70,7 +70,7 @@ def test_evaluation_asks_each_class_once_in_as_few_prompts_as_hold_them():
     one, several = plain(2).queries(sample(), 0)[-1], plain(2).queries(sample(), 0)[0]
     alone = plain(1).queries(sample(), 0)[classes_of(one)[0] - 1]
     assert one.instruction == alone.instruction and one.query == alone.query
-    assert several.query["colors"][0] == alone.query["color"]  # the colour that differs most from the picture
+    assert several.query["colors"][0] == alone.query["color"]  # the color that differs most from the image
 
 
 def test_long_names_go_into_more_prompts_and_are_never_cut():
@@ -142,5 +142,5 @@ def test_unseen_wordings_and_a_file_of_ones_own(tmp_path):
 
 @pytest.mark.parametrize("most", [0, 7, -1])
 def test_there_must_be_a_colour_for_each_class(most):
-    with pytest.raises(ConfigError, match="between 1 and the 6 colours of 'saturated'"):
+    with pytest.raises(ConfigError, match="between 1 and the 6 colors of 'saturated'"):
         plain(most)

@@ -77,7 +77,7 @@ def test_the_target_is_the_written_blend():
 
 
 def test_training_sees_the_whole_picture_as_it_is():
-    """Left stays left, nothing is cropped away, no colour changes: whatever the words say remains true."""
+    """Left stays left, nothing is cropped away, no color changes: whatever the words say remains true."""
     task = ReferringSegmentation()
     (shown,) = task.queries(sample(), 0)
     for triplet in draws(task, 0):
@@ -88,7 +88,7 @@ def test_training_sees_the_whole_picture_as_it_is():
 
 
 def wide(text, *, left=150, named=(0,), height=60, width=200):
-    """A picture three times as wide as high; what is named is a box of 40 pixels near its right end."""
+    """An image three times as wide as high; what is named is a box of 40 pixels near its right end."""
     mask = np.zeros((height, width), bool)
     mask[20:50, left : left + 40] = True
     image = np.random.default_rng(1).integers(90, 160, (height, width, 3)).astype(np.uint8)

@@ -14,7 +14,7 @@ TASKS = [Denoise, Deblur, Dewatermark]
 
 
 def sample(height=100, width=80, seed=0):
-    """Two unlike pictures, so that a pixel out of place shows."""
+    """Two unlike images, so that a pixel out of place shows."""
     rng = np.random.default_rng(seed)
     image, target = (rng.integers(0, 256, (height, width, 3)).astype(np.uint8) for _ in range(2))
     return Sample(key="a", image=image, annotation={}, target=target)

@@ -59,7 +59,7 @@ def test_neighbouring_present_classes_are_never_taken_for_absent_ones():
     for index in walked:
         if index in present:
             walked.remove(index)
-    assert set(walked) & present  # the mistake shows on this picture
+    assert set(walked) & present  # the mistake shows on this image
     asked = {triplet.query["class"] for triplet in draws(plain(negatives=1.0), 200, data=data)}
     assert asked == set(range(1, 13)) - present
     absent = set()

@@ -39,7 +39,7 @@ def test_a_kind_that_was_not_trained_is_refused_and_the_way_out_is_named():
         ("steps: 4", ConfigError, "describes no task"),
         ("- task", ConfigError, "describes no task"),
         ("task: {class_path: idiff.tasks.Nothing}", CheckpointError, "cannot be imported"),
-        ("task: {class_path: idiff.types.Sample}", CheckpointError, "is no task"),
+        ("task: {class_path: idiff.types.Sample}", CheckpointError, "is not a task"),
     ],
 )
 def test_what_is_no_task_is_refused(tmp_path, text, error, sentence):

@@ -1,4 +1,4 @@
-"""Large pictures through overlapping windows: all is seen, nothing is moved, and there is no seam."""
+"""Large images through overlapping windows: all is seen, nothing is moved, and there is no seam."""
 
 import itertools
 
@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 
 def cut(picture, matrix, size):
-    """What a window shows; zeros where the picture has no pixel."""
+    """What a window shows; zeros where the image has no pixel."""
     piece = torch.zeros(picture.shape[0], size, size)
     here, (rows, columns) = window_slices(matrix, tuple(picture.shape[1:]), size)
     piece[:, rows, columns] = picture[:, here[0], here[1]]

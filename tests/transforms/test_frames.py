@@ -62,7 +62,7 @@ def test_a_crop_keeps_a_region_whole(shape, reach):
         corners = seen(frame_keeping(region, 64, numpy_rng(1, number)))
         start, stop = corners[:, 1 - along].min(), corners[:, 1 - along].max()
         assert start <= first - 0.5 + 1e-6 and stop >= end - 0.5 - 1e-6  # all of the region
-        assert start >= -0.5 - 1e-6 and stop <= long - 0.5 + 1e-6  # nothing beyond the picture
+        assert start >= -0.5 - 1e-6 and stop <= long - 0.5 + 1e-6  # nothing beyond the image
         across = corners[:, along]
         assert across.min() <= -0.5 + 1e-6 and across.max() >= short - 0.5 - 1e-6  # all of the shorter side
         sides.append(stop - start)

@@ -75,7 +75,7 @@ def test_whole_shrinking_is_the_area_mean(factor):
     drawn = warp_picture(picture, frame_whole((side, side), 64), 64)
     expected = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
     difference = np.abs(drawn.astype(int) - expected)
-    # 7 is no multiple of the supersampling: a mean all the same, over shifted cells.
+    # 7 is not a multiple of the supersampling: a mean all the same, over shifted cells.
     assert difference.max() <= (1 if factor in {2, 3, 4} else 14) and difference.mean() < 5
 
 
@@ -93,7 +93,7 @@ def test_fine_stripes_do_not_alias(side, degrees):
 @settings(max_examples=60, deadline=None)
 @given(matrices, st.integers(0, 1000))
 def test_picture_labels_and_points_move_together(matrix, seed):
-    """A bright square is found where its centre was moved to, in the picture and in the label map."""
+    """A bright square is found where its centre was moved to, in the image and in the label map."""
     rng = np.random.default_rng(seed)
     picture, labels = np.zeros((150, 180, 3), np.uint8), np.zeros((150, 180), np.uint8)
     scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))

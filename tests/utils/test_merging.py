@@ -8,7 +8,7 @@ torch.set_num_threads(1)
 
 
 def pictures(levels):
-    """A source, and the same with a square of 10 x 12 pixels that differs by some grey levels."""
+    """A source, and the same with a square of 10 x 12 pixels that differs by some gray levels."""
     source = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
     edited = source.clone()
     edited[:, :, 20:30, 30:42] += levels / 127.5

@@ -24,14 +24,14 @@ def parser() -> WordParser:
         description="Paint each prompt of a set several times under a grid of guidance settings. Killed, the same command goes on.",
     )
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or an embedded model")
+    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or a pretrained model")
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--out", required=True, metavar="DIR", help="the folder of candidates, new or of the same settings")
     add(
         "--task", metavar="NAME", help="a task of the training by its name, or a kind; default: what the shards are for"
     )
-    add("--candidates", type=at_least_one, default=CANDIDATES, metavar="N", help=f"pictures a prompt ({CANDIDATES})")
-    add("--limit", type=at_least_one, metavar="N", help="pictures asked about, spread evenly; default: all")
+    add("--candidates", type=at_least_one, default=CANDIDATES, metavar="N", help=f"images a prompt ({CANDIDATES})")
+    add("--limit", type=at_least_one, metavar="N", help="images asked about, spread evenly; default: all")
     add("--seed", type=int, default=0, metavar="N", help="of the candidates' noise (0)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the preset")

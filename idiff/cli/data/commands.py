@@ -10,9 +10,9 @@ COMMANDS = {
     "check": "exit 0; or 1 and what is wrong, by shard and key",
     "stats": "count samples, items, classes and joints",
     "browse": "a sheet of samples with their labels or joints",
-    "filter": "score pictures, and write those that are good enough as a set of their own",
+    "filter": "score images, and write those that are good enough as a set of their own",
     "inpaint": "editing pairs out of masks: objects are removed, added and replaced",
-    "overlap": "exit 0; or 1 and the pictures that two sets share, by shard and key",
+    "overlap": "exit 0; or 1 and the images that two sets share, by shard and key",
     "cache": "draw views of training sets and encode them once, to train from",
     "index": "index shards that another program wrote in this schema",
 }

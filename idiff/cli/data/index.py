@@ -14,7 +14,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     child.add_argument("--meta", metavar="FILE", help="JSON with `classes` or `skeletons`, shared by the set")
     child.add_argument("--split", metavar="NAME", default="train", help="for the manifest (train)")
     child.add_argument("--task", metavar="NAME", help="what the set is for, where its samples do not tell")
-    child.add_argument("--unit", metavar="NAME", help="the task's item: picture, instances or phrases")
+    child.add_argument("--unit", metavar="NAME", help="the task's item: image, instances or phrases")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -22,11 +22,9 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     child.add_argument(
         "--inpainter", metavar="WHAT", default="cv2", help="cv2, a pipeline's folder, or a YAML file (cv2)"
     )
-    child.add_argument("--per-picture", metavar="N", type=int, default=2, help="objects of a picture at most (2)")
-    child.add_argument(
-        "--min-share", metavar="X", type=float, default=0.005, help="of the picture, of an object (0.005)"
-    )
-    child.add_argument("--max-share", metavar="X", type=float, default=0.25, help="of the picture, of an object (0.25)")
+    child.add_argument("--per-picture", metavar="N", type=int, default=2, help="objects of an image at most (2)")
+    child.add_argument("--min-share", metavar="X", type=float, default=0.005, help="of the image, of an object (0.005)")
+    child.add_argument("--max-share", metavar="X", type=float, default=0.25, help="of the image, of an object (0.25)")
     child.add_argument("--seed", metavar="N", type=int, default=0, help="of all choices (0)")
     child.add_argument("--limit", metavar="N", type=int, help="take the first N pairs")
     add_build_options(child)

@@ -1,4 +1,4 @@
-"""`idiff data overlap`: pictures that two sets share."""
+"""`idiff data overlap`: images that two sets share."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
         say(line)
     if found.renamed:
         keys = "1 key names" if found.renamed == 1 else f"{found.renamed:,} keys name"
-        say(f"{keys} different pictures in the two sets, which does no harm")
+        say(f"{keys} different images in the two sets, which does no harm")
     if found.pairs:
         shown = f", {MAX_LINES} shown" if len(found.pairs) > MAX_LINES else ""
-        say(
-            f"{len(found.pairs):,} pairs of one picture{shown}. `idiff data filter TRAIN --without VAL` takes them out."
-        )
+        say(f"{len(found.pairs):,} pairs of one image{shown}. `idiff data filter TRAIN --without VAL` takes them out.")
         return 1
-    say(f"no picture of {arguments.val} is in {arguments.train}")
+    say(f"no image of {arguments.val} is in {arguments.train}")
     return 0

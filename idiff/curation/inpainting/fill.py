@@ -37,7 +37,7 @@ class Inpainter(Protocol):
             name: what is taken out, in words.
 
         Returns:
-            uint8 (H, W, 3); pixels outside of the hole are those of the picture.
+            uint8 (H, W, 3); pixels outside of the hole are those of the image.
         """
 
 
@@ -69,7 +69,7 @@ class PipelineOptions:
         negative_prompt: what is not to be painted.
         steps: of its sampler.
         guidance: its guidance scale.
-        size: longest side in pixels at which it works; the picture itself is not resized.
+        size: longest side in pixels at which it works; the image itself is not resized.
     """
 
     path: str
@@ -169,7 +169,7 @@ def create(spec: str) -> Inpainter:
 
 
 def _check_pipeline(folder: Path) -> None:
-    """Refuse a folder that is no inpainting pipeline, or whose parts would bring their own code."""
+    """Refuse a folder that is not an inpainting pipeline, or whose parts would bring their own code."""
     file = folder / "model_index.json"
     if not file.is_file():
         raise missing(

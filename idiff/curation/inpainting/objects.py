@@ -1,4 +1,4 @@
-"""Which objects of a set of shards can be taken out of their picture, and what they are called."""
+"""Which objects of a set of shards can be taken out of their image, and what they are called."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An object that words single out in its picture.
+    """An object that words single out in its image.
 
     Attributes:
         place: position of its sample in the set.
         names: what it is called there, without an article: phrases, or its category.
         category: its class in words; empty where the set does not say.
-        share: of the picture that it covers, in (0, 1].
-        whole: it does not touch the picture's border.
+        share: of the image that it covers, in (0, 1].
+        whole: it does not touch the image's border.
         solid: it lies in one piece, but for crumbs.
         instance: which of the sample's instances it is; None where it is a class of the label map.
         value: of the label map.
@@ -103,7 +103,7 @@ def _named(place: int, facts: Mapping[str, Any], *, size: tuple[int, int], where
     for targets, names in found.items():
         instance = instances[targets[0]]
         if mask_size(instance["mask"]) != size:
-            raise BadSampleError(where, "annotation.instances", "a mask has another size than the picture")
+            raise BadSampleError(where, "annotation.instances", "a mask has another size than the image")
         mask = decode_mask(instance["mask"])
         if mask.any():
             category = name_words(instance.get("category", ""))
@@ -121,7 +121,7 @@ def _classes(place: int, label: NDArray[np.uint8], classes: list[str]) -> Iterat
 
 
 def _extent(mask: Mask) -> tuple[float, bool, bool]:
-    """The share of the picture that a mask covers, whether it keeps clear of the border, and whether it is in one piece."""
+    """The share of the image that a mask covers, whether it keeps clear of the border, and whether it is in one piece."""
     border = mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()
     _, _, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     largest = int(facts[1:, cv2.CC_STAT_AREA].max())

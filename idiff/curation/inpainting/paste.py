@@ -1,4 +1,4 @@
-"""Put an object of one picture into the hole of another."""
+"""Put an object of one image into the hole of another."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def fits(hole: Mask, mask: Mask) -> float | None:
 
 
 def paste(picture: Picture, hole: Mask, other: Picture, mask: Mask) -> tuple[Picture, Mask]:
-    """Lay an object over a picture: in the middle of the hole, standing on its lower edge, with soft edges.
+    """Lay an object over an image: in the middle of the hole, standing on its lower edge, with soft edges.
 
     Args:
         picture: uint8 (H, W, 3), the hole already filled.
         hole: bool (H, W).
-        other: uint8 (h, w, 3), the picture that shows the object.
+        other: uint8 (h, w, 3), the image that shows the object.
         mask: bool (h, w), the object.
 
     Returns:
-        The new picture, and the pixels that the object covers.
+        The new image, and the pixels that the object covers.
     """
     scale = fits(hole, mask)
     assert scale is not None, "ask fits() first"

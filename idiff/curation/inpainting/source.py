@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("remove", "add", "replace")
 LEAST_CHANGE = 8.0
-"""Mean change inside of the mask, in grey levels of 255, below which a pair teaches nothing."""
+"""Mean change inside of the mask, in gray levels of 255, below which a pair teaches nothing."""
 
 _DONOR_SHARE = 0.005
 _DONOR_TRIES = 12
@@ -39,7 +39,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A picture with one object taken out."""
+    """An image with one object taken out."""
 
     thing: Thing
     sample: Sample
@@ -51,21 +51,21 @@ class Filled:
 class Inpainting(Source):
     """One sample an object and operation, in the order of the shards.
 
-    - `remove`: the source is the picture, the target the picture with the object's hole filled.
+    - `remove`: the source is the image, the target the image with the object's hole filled.
     - `add`: the other way round.
-    - `replace`: the target is the filled picture with an object of another class of the same set pasted into the hole.
+    - `replace`: the target is the filled image with an object of another class of the same set pasted into the hole.
 
     Original files pass through unchanged. Each pair is checked: nothing outside of the mask differs, and inside the mean
-    change is at least `LEAST_CHANGE` grey levels; others are bad samples, named with the reason.
-    `annotation`: `instruction`, `instructions` (several ways to ask), `region` (the mask), `of` (the key of the picture),
+    change is at least `LEAST_CHANGE` gray levels; others are bad samples, named with the reason.
+    `annotation`: `instruction`, `instructions` (several ways to ask), `region` (the mask), `of` (the key of the image),
     `edit` (`operation`, `object`, `category`, and `thing`, `place` or `from` where they apply), `inpainted` (how).
 
     Args:
         shards: a set with masks or label maps.
         inpainter: fills the holes.
         operations: of `OPERATIONS`.
-        per_picture: objects taken of a picture at most, chosen by the seed.
-        shares: least and largest share of the picture that an object covers.
+        per_picture: objects taken of an image at most, chosen by the seed.
+        shares: least and largest share of the image that an object covers.
         classes: only objects of these classes, in words; None: all. Give those that can be counted, since names get an
             article: a coat, but not a hair.
         seed: of all choices.
@@ -89,7 +89,7 @@ class Inpainting(Source):
                 raise unknown("operation", operation, OPERATIONS)
         if per_picture < 1 or not operations or not 0 < shares[0] <= shares[1] <= 1:
             raise ConfigError(
-                f"inpaint: {per_picture=}, {shares=}, {operations=}: expected 1 or more objects a picture, shares in order "
+                f"inpaint: {per_picture=}, {shares=}, {operations=}: expected 1 or more objects an image, shares in order "
                 "within (0, 1], and at least one operation."
             )
         known = {name_words(name) for name in shards.meta.get("classes", [])}
@@ -101,7 +101,7 @@ class Inpainting(Source):
             "of": shards.fingerprint, "operations": list(operations), "per_picture": per_picture, "shares": list(shares),
             "classes": classes, "seed": seed, "inpainter": dict(inpainter.facts),
         }  # fmt: skip
-        self.steps = {"pictures": len(shards), "objects": 0, "of a fitting size": 0, "taken": 0}
+        self.steps = {"images": len(shards), "objects": 0, "of a fitting size": 0, "taken": 0}
         self.things: list[Thing] = []
         self.donors: list[Thing] = []
         names: list[str] = []
@@ -132,7 +132,7 @@ class Inpainting(Source):
         return len(self.pairs)
 
     def funnel(self) -> dict[str, int]:
-        """Pictures, objects that words single out, those of a fitting size, those taken, and their pairs."""
+        """Images, objects that words single out, those of a fitting size, those taken, and their pairs."""
         return self.steps | {"pairs": len(self)}
 
     def operation(self, index: int) -> str:
@@ -186,13 +186,13 @@ class Inpainting(Source):
         )
         if picture.shape != sample.image.shape or picture.dtype != np.uint8:
             raise BadSampleError(
-                name, "target", f"the inpainter made {picture.dtype} {picture.shape}, not a picture as given"
+                name, "target", f"the inpainter made {picture.dtype} {picture.shape}, not an image as given"
             )
         self._last = (number, Filled(thing, sample, before, hole, picture))
         return self._last[1]
 
     def _replaced(self, filled: Filled, rng: np.random.Generator, name: str) -> tuple[Thing, Picture, Mask]:
-        """Paste an object of another class into the hole: the object, the picture, and all that may differ."""
+        """Paste an object of another class into the hole: the object, the image, and all that may differ."""
         if not filled.thing.solid:
             raise BadSampleError(
                 name, "object", f"{filled.thing.names[0]!r} lies in several pieces, expected one to replace"
@@ -227,5 +227,5 @@ def _check(before: Picture, after: Picture, region: Mask, *, where: str) -> None
     inside = float(change[region].mean())
     if inside < LEAST_CHANGE:
         raise BadSampleError(
-            where, "inside", f"changed by {inside:.1f} grey levels on average, expected at least {LEAST_CHANGE:g}"
+            where, "inside", f"changed by {inside:.1f} gray levels on average, expected at least {LEAST_CHANGE:g}"
         )

@@ -1,1 +1,1 @@
-"""The quality filter of data building: score pictures, drop what scores low, write the rest as shards."""
+"""The quality filter of data building: score images, drop what scores low, write the rest as shards."""

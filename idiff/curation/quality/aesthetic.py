@@ -89,7 +89,7 @@ def load_head(path: Path | str) -> AestheticHead:
     if not (layers and fits and layers[-1][0].shape[0] == 1):
         names = ", ".join(map(str, state)) if isinstance(state, dict) else type(state).__name__
         raise CheckpointError(
-            f"{file} is no aesthetic head, it holds: {names[:300]}. Expected linear.weight and linear.bias, or a chain of "
+            f"{file} is not an aesthetic head, it holds: {names[:300]}. Expected linear.weight and linear.bias, or a chain of "
             "layers.N.weight and layers.N.bias that ends in one number."
         )
     return AestheticHead(layers)

@@ -1,4 +1,4 @@
-"""Which samples of a set stay: thresholds on scores, and pictures that another set holds."""
+"""Which samples of a set stay: thresholds on scores, and images that another set holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNREAD = "cannot be read"
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What a pair must reach. A set without targets is judged by its pictures, and has no difference.
+    """What a pair must reach. A set without targets is judged by its images, and has no difference.
 
     Attributes:
         aesthetic: the least aesthetic score of a target. 5.5 was read off the name of a file of the paper's authors.
@@ -27,7 +27,7 @@ class Thresholds:
         giqa: the least KNN-GIQA score of a target; None: not asked. It has no scale of its own: see the report.
 
     Raises:
-        ConfigError: a threshold that is no number, or a negative difference.
+        ConfigError: a threshold that is not a number, or a negative difference.
     """
 
     aesthetic: float = 5.5
@@ -64,7 +64,7 @@ def choose(
         shards: the set.
         scores: of each sample, see `quality.scores.ROW`; None: not scored.
         thresholds: what scores must reach.
-        without: name -> a set; samples that show one of its pictures go.
+        without: name -> a set; samples that show one of its images go.
     """
     dropped: dict[int, tuple[str, dict[str, Any]]] = {}
     steps: dict[str, int] = {"found": len(shards)}

@@ -1,4 +1,4 @@
-"""Pictures to feature vectors: what quality scores are computed from. A new extractor is one class, named in a YAML."""
+"""Images to feature vectors: what quality scores are computed from. A new extractor is one class, named in a YAML."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Features(ABC):
-    """Turns pictures into vectors. The same pictures in the same batches give the same vectors.
+    """Turns images into vectors. The same images in the same batches give the same vectors.
 
     Attributes:
-        batch_size: pictures at once, which bounds the memory.
+        batch_size: images at once, which bounds the memory.
     """
 
     batch_size: int = 32
@@ -44,10 +44,10 @@ class Features(ABC):
 
 
 class ColorStatistics(Features):
-    """Colour and sharpness, without any weights: for tests, and for finding pictures that are blank, dark or blurred.
+    """Color and sharpness, without any weights: for tests, and for finding images that are blank, dark or blurred.
 
     Args:
-        bins: of each colour channel's histogram.
+        bins: of each color channel's histogram.
     """
 
     def __init__(self, bins: int = 8) -> None:
@@ -56,7 +56,7 @@ class ColorStatistics(Features):
         self.bins = bins
 
     def __call__(self, pictures: Sequence[Picture]) -> Tensor:
-        """See `Features`. D = 3 * bins + 2: shares of the histograms, deviation of the grey values, mean gradient."""
+        """See `Features`. D = 3 * bins + 2: shares of the histograms, deviation of the gray values, mean gradient."""
         return torch.from_numpy(np.stack([self._one(picture) for picture in pictures]))
 
     def _one(self, picture: Picture) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -73,7 +73,7 @@ class ClipFeatures(Features):
     Args:
         folder: a CLIP model in the hub's format: `config.json`, `model.safetensors`, `preprocessor_config.json`.
         device: `cpu`, `cuda`, ...
-        batch_size: pictures at once.
+        batch_size: images at once.
     """
 
     def __init__(self, folder: str, *, device: str = "cpu", batch_size: int = 32) -> None:

@@ -34,7 +34,7 @@ class Chosen(Source):
     Args:
         shards: the set.
         places: positions of the samples.
-        steps: for the funnel.
+        steps: for the filter report.
     """
 
     def __init__(self, shards: ShardSet, places: NDArray[np.int64], *, steps: Mapping[str, int]) -> None:

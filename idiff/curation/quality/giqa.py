@@ -1,6 +1,6 @@
-"""KNN-GIQA: how near a picture lies to many good ones (Gu et al., GIQA: Generated Image Quality Assessment, ECCV 2020).
+"""KNN-GIQA: how near an image lies to many good ones (Gu et al., GIQA: Generated Image Quality Assessment, ECCV 2020).
 
-The density of the reference set at a picture, estimated from its K nearest neighbours in a feature space, is its score:
+The density of the reference set at an image, estimated from its K nearest neighbours in a feature space, is its score:
 S(x) = 1/K * sum over k of 1 / ||x - x_k||^power, with power 2 and Euclidean distance.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from idiff.errors import ConfigError
 
 NEAREST = 1e-6
-"""Distances below it count as it, so that a picture which is itself in the reference has a finite score."""
+"""Distances below it count as it, so that an image which is itself in the reference has a finite score."""
 
 
 def nearest(queries: Tensor, blocks: Iterable[Tensor], *, neighbours: int, rows: int = 1024) -> Tensor:
@@ -38,7 +38,7 @@ def nearest(queries: Tensor, blocks: Iterable[Tensor], *, neighbours: int, rows:
     for block in blocks:
         if block.shape[1] != queries.shape[1]:
             raise ConfigError(
-                f"GIQA: the reference has features of {block.shape[1]} numbers, the pictures have {queries.shape[1]}."
+                f"GIQA: the reference has features of {block.shape[1]} numbers, the images have {queries.shape[1]}."
             )
         seen += len(block)
         for begin in range(0, len(queries), rows):
@@ -47,12 +47,12 @@ def nearest(queries: Tensor, blocks: Iterable[Tensor], *, neighbours: int, rows:
             far = far.topk(min(neighbours, len(block)), dim=1, largest=False).values
             best[part] = torch.cat([best[part], far], dim=1).topk(neighbours, dim=1, largest=False).values
     if seen < neighbours:
-        raise ConfigError(f"GIQA: the reference has {seen} pictures, fewer than {neighbours=}. Give a larger one.")
+        raise ConfigError(f"GIQA: the reference has {seen} images, fewer than {neighbours=}. Give a larger one.")
     return best.sort(dim=1).values
 
 
 def knn_giqa(queries: Tensor, blocks: Iterable[Tensor], *, neighbours: int = 5, power: float = 2.0) -> Tensor:
-    """Score pictures by their nearest neighbours in a reference set; higher is better.
+    """Score images by their nearest neighbours in a reference set; higher is better.
 
     Args:
         queries: features, float32 (N, D).
@@ -61,7 +61,7 @@ def knn_giqa(queries: Tensor, blocks: Iterable[Tensor], *, neighbours: int = 5, 
         power: of the distance. The paper's is 2; its released program takes 1, and sums instead of averaging.
 
     Returns:
-        float32 (N,), above 0; `NEAREST ** -power` for a picture that is itself in the reference K times.
+        float32 (N,), above 0; `NEAREST ** -power` for an image that is itself in the reference K times.
 
     Raises:
         ConfigError: as `nearest`.

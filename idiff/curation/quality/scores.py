@@ -34,12 +34,12 @@ Rows = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What pictures are scored by.
+    """What images are scored by.
 
     Attributes:
-        features: pictures to vectors.
+        features: images to vectors.
         head: vectors to an aesthetic score; None: not asked for.
-        reference: pictures that are good, for KNN-GIQA; None: not asked for.
+        reference: images that are good, for KNN-GIQA; None: not asked for.
         neighbours: K of KNN-GIQA.
         settings: JSON-able, what the scores depend on; scores of other settings are not mixed with these.
     """
@@ -147,7 +147,7 @@ def _reference(shards: ShardSet, folder: Path, features: Features) -> list[Path]
             if usable:
                 vectors.append(features(usable))
         if not vectors:
-            raise DataError(f"{shards.folder}/{entry.name}: no picture of the reference can be read. Leave it out.")
+            raise DataError(f"{shards.folder}/{entry.name}: no image of the reference can be read. Leave it out.")
         _save(file, torch.cat(vectors).numpy())
     return files
 

@@ -23,7 +23,7 @@ def scorer_of(features: str, *, aesthetic: str | None, reference: str | None, ne
     Args:
         features: YAML of a feature extractor.
         aesthetic: weights of an aesthetic predictor; None: not asked for.
-        reference: shards of good pictures, for KNN-GIQA; None: not asked for.
+        reference: shards of good images, for KNN-GIQA; None: not asked for.
         neighbours: K of KNN-GIQA.
 
     Raises:
@@ -51,7 +51,7 @@ def load_features(path: Path) -> tuple[dict[str, Any], Features]:
         what the YAML holds, and the extractor.
 
     Raises:
-        ConfigError: it cannot be read, or what it names is no extractor or takes other arguments.
+        ConfigError: it cannot be read, or what it names is not an extractor or takes other arguments.
     """
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -224,7 +224,7 @@ def _shared(train: Part, val: Part) -> str:
     if not pairs:
         return ""
     return (
-        f"{val.shards.folder}: {len(set(found[1].tolist())):,} of the {len(val.shards):,} validation pictures of "
+        f"{val.shards.folder}: {len(set(found[1].tolist())):,} of the {len(val.shards):,} validation images of "
         f"'{val.name}' are in {train.shards.folder}, which '{train.name}' is trained on, such as "
         f"{val.shards.where(pairs[0].val)}."
     )

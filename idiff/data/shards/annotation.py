@@ -14,7 +14,7 @@ LISTS = ("instances", "phrases")
 """Annotation lists whose entries are items."""
 
 UNITS = ("picture", *LISTS)
-"""What one item can be: the picture, or one entry of a list."""
+"""What one item can be: the image, or one entry of a list."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -145,4 +145,4 @@ def _phrase(phrase: Any, instances: int) -> None:
         raise _Fault("expected an object with the string 'text'")
     targets = phrase.get("instances", [])
     if not isinstance(targets, list) or not all(type(index) is int and 0 <= index < instances for index in targets):
-        raise _Fault(f"'instances' is {targets!r}, expected indices of the {instances} instances of this picture")
+        raise _Fault(f"'instances' is {targets!r}, expected indices of the {instances} instances of this image")

@@ -34,7 +34,7 @@ class Cache:
         limit: bytes that all of them may take together; None: what the environment says, else 20 GiB.
 
     Raises:
-        ConfigError: a limit that is no size.
+        ConfigError: a limit that is not a size.
         DataError: the folder cannot be made.
     """
 
@@ -160,7 +160,7 @@ def parse_size(text: str) -> int:
     """`20G` -> bytes, with K, M, G, T as powers of 1024.
 
     Raises:
-        ConfigError: it is no size.
+        ConfigError: it is not a size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not found:

@@ -45,7 +45,7 @@ class Manifest:
         units: unit -> number of items.
         meta: facts shared by the whole set, see `Sample.meta`.
         shards: in order.
-        funnel: step of the build -> pictures left after it, in order; a list of pairs in the file.
+        funnel: step of the build -> images left after it, in order; a list of pairs in the file.
     """
 
     source: str
@@ -82,7 +82,7 @@ class Manifest:
 
 
 def units_of(tables: list[Rows]) -> dict[str, int]:
-    """Count items: a picture is one, each annotation list counts its entries. Lists that no sample has are left out."""
+    """Count items: an image is one, each annotation list counts its entries. Lists that no sample has are left out."""
     lists = {name: sum(int(rows[name].sum(dtype=np.int64)) for rows in tables) for name in LISTS}
     return {"picture": sum(map(len, tables))} | {name: count for name, count in lists.items() if count}
 

@@ -1,7 +1,7 @@
-"""Whether pictures that are validated on are also trained on: compared by content, and by key.
+"""Whether images that are validated on are also trained on: compared by content, and by key.
 
 The released code of InstructDiffusion puts a validation set into its training mixture. Sets that are built from one
-origin can share pictures too: those of one referring set's validation split lie in another's training split.
+origin can share images too: those of one referring set's validation split lie in another's training split.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 Places = NDArray[np.int64]
 
 LOOK = 16
-"""Side, in pixels, of the grey thumbnails by which two files of one picture are told from two pictures."""
+"""Side, in pixels, of the gray thumbnails by which two files of one image are told from two images."""
 SIMILAR = 6.0
-"""Largest mean difference of two thumbnails of one picture, in grey levels of 255: resizing and JPEG stay below it."""
+"""Largest mean difference of two thumbnails of one image, in gray levels of 255: resizing and JPEG stay below it."""
 
 
 class Pair(NamedTuple):
@@ -39,8 +39,8 @@ class Overlap(NamedTuple):
     """What two sets share.
 
     Attributes:
-        pairs: samples that show one picture.
-        renamed: how many keys are in both sets but name different pictures, as running numbers do.
+        pairs: samples that show one image.
+        renamed: how many keys are in both sets but name different images, as running numbers do.
     """
 
     pairs: list[Pair]
@@ -48,7 +48,7 @@ class Overlap(NamedTuple):
 
 
 def same_code(train: ShardSet, val: ShardSet) -> tuple[Places, Places]:
-    """Find samples whose picture files agree in size and CRC-32, by the indices alone.
+    """Find samples whose image files agree in size and CRC-32, by the indices alone.
 
     Args:
         train: a set of any size; its index is read shard by shard.
@@ -66,7 +66,7 @@ def same_key(train: ShardSet, val: ShardSet) -> tuple[Places, Places]:
 
 
 def proven(train: ShardSet, val: ShardSet, found: tuple[Places, Places], *, enough: int | None = None) -> list[Pair]:
-    """Keep the pairs whose picture files are equal byte by byte.
+    """Keep the pairs whose image files are equal byte by byte.
 
     Args:
         train: the training set.
@@ -84,9 +84,9 @@ def proven(train: ShardSet, val: ShardSet, found: tuple[Places, Places], *, enou
 
 
 def overlap(train: ShardSet, val: ShardSet) -> Overlap:
-    """Compare two sets thoroughly: equal files, and equal keys whose files differ but show one picture.
+    """Compare two sets thoroughly: equal files, and equal keys whose files differ but show one image.
 
-    A picture that was stored anew (resized, or with another JPEG quality) under another key is not found.
+    An image that was stored anew (resized, or with another JPEG quality) under another key is not found.
     """
     pairs = proven(train, val, same_code(train, val))
     known = {(pair.train, pair.val) for pair in pairs}
@@ -95,7 +95,7 @@ def overlap(train: ShardSet, val: ShardSet) -> Overlap:
         if place in known:
             continue
         if _looks_alike(train, val, place):
-            pairs.append(Pair(place[0], place[1], "one key, and the pictures look alike"))
+            pairs.append(Pair(place[0], place[1], "one key, and the images look alike"))
         else:
             renamed += 1
     return Overlap(sorted(pairs), renamed)
@@ -134,7 +134,7 @@ def _matches(train: ShardSet, val: ShardSet, column: Any) -> tuple[Places, Place
 
 
 def _source(shards: ShardSet, sample: int) -> bytes | None:
-    """The bytes of a sample's picture; None where they cannot be read, which `idiff data check` reports."""
+    """The bytes of a sample's image; None where they cannot be read, which `idiff data check` reports."""
     try:
         members = shards.read_members(sample)
     except BadSampleError:
@@ -151,7 +151,7 @@ def _looks_alike(train: ShardSet, val: ShardSet, place: tuple[int, int]) -> bool
 
 
 def looks_alike(first: Picture, second: Picture) -> bool:
-    """Whether two files show one picture, perhaps resized or compressed again.
+    """Whether two files show one image, perhaps resized or compressed again.
 
     Args:
         first: uint8 (H, W, 3).
@@ -165,7 +165,7 @@ def looks_alike(first: Picture, second: Picture) -> bool:
 
 
 def thumbnail(picture: Picture) -> NDArray[np.float32]:
-    """A grey picture of LOOK x LOOK means, float32 in [0, 255]."""
+    """A gray image of LOOK x LOOK means, float32 in [0, 255]."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return np.asarray(cv2.resize(grey, (LOOK, LOOK), interpolation=cv2.INTER_AREA), dtype=np.float32)
 

@@ -29,7 +29,7 @@ class ShardSet:
     """A folder of shards, here or behind an address.
 
     Small in memory (indices are mapped), safe to send to workers, opens a shard for each read.
-    Use `ShardSet.open`. An item is one picture, or one entry of an annotation list; see `Task.unit`.
+    Use `ShardSet.open`. An item is one image, or one entry of an annotation list; see `Task.unit`.
 
     Args:
         folder: where the shards lie; its text is the path or address.

@@ -1,12 +1,12 @@
 """The schema of one sample in a shard: the names of its members, and bytes to `Sample` and back.
 
-    key.source.{jpg,png,webp}   the picture, original bytes
+    key.source.{jpg,png,webp}   the image, original bytes
     key.annotation.json         facts, canonical JSON
     key.target.{jpg,png,webp}   the given answer, where there is one
     key.label.png               the label map, where there is one
     key.rejected.{jpg,png,webp} an answer that people found worse than the target, where there is one
 
-Reading runs nothing: JSON and pictures only, never a pickle, never webdataset's decoders.
+Reading runs nothing: JSON and images only, never a pickle, never webdataset's decoders.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
         meta: the set's facts.
 
     Raises:
-        BadSampleError: a member is missing, damaged, of another type, or of another size than the picture.
+        BadSampleError: a member is missing, damaged, of another type, or of another size than the image.
     """
     from idiff.types import Sample
 
@@ -122,7 +122,7 @@ def encode(sample: Sample | RawSample, *, where: str, meta: Mapping[str, Any]) -
     """Turn a sample into members, after checking that they can be read back.
 
     Returns:
-        suffix -> bytes. Picture files pass through unchanged; arrays become PNG.
+        suffix -> bytes. Image files pass through unchanged; arrays become PNG.
 
     Raises:
         BadSampleError: something in it could not be read back.
@@ -152,14 +152,14 @@ def _check_sizes(image: Picture, others: Mapping[str, Picture | Labels | None], 
     for role, other in others.items():
         if other is not None and other.shape[:2] != image.shape[:2]:
             got, expected = (f"{shape[1]}x{shape[0]}" for shape in (other.shape, image.shape))
-            raise BadSampleError(where, role, f"{got} pixels, expected {expected} as the picture has")
+            raise BadSampleError(where, role, f"{got} pixels, expected {expected} as the image has")
 
 
 def _check_masks(annotation: Mapping[str, Any], image: Picture, *, where: str) -> None:
-    """The masks of instances must have the picture's size."""
+    """The masks of instances must have the image's size."""
     for place, instance in enumerate(annotation.get("instances", [])):
         if "mask" in instance and mask_size(instance["mask"]) != image.shape[:2]:
-            reason = f"the size is {instance['mask']['size']}, expected {list(image.shape[:2])} as the picture has"
+            reason = f"the size is {instance['mask']['size']}, expected {list(image.shape[:2])} as the image has"
             raise BadSampleError(where, f"annotation.instances[{place}].mask", reason)
 
 

@@ -87,11 +87,11 @@ SOURCES: Mapping[str, SourceEntry] = {
         "idiff.data.sources.refcoco:RefCoco",
         "RefCOCO, RefCOCO+ or RefCOCOg: refs(unc).p, refs(umd).p or refs(google).p, the first that is there\n"
         "(or --annotations FILE), and instances.json beside it\n"
-        "train2014/ with COCO's pictures, in the folder, in images/, or beside the folder (or --images DIR)",
+        "train2014/ with COCO's images, in the folder, in images/, or beside the folder (or --images DIR)",
     ),
     "grefcoco": SourceEntry(
         "idiff.data.sources.refcoco:GrefCoco",
-        "grefs(unc).json (or --annotations FILE) and instances.json; pictures as refcoco",
+        "grefs(unc).json (or --annotations FILE) and instances.json; images as refcoco",
     ),
     "gopro": SourceEntry(
         "idiff.data.sources.restoration:GoPro",
@@ -101,7 +101,7 @@ SOURCES: Mapping[str, SourceEntry] = {
     "reds": SourceEntry(
         "idiff.data.sources.restoration:Reds",
         "{split}/{split}_blur/{sequence}/*.png and {split}/{split}_sharp/{sequence}/, or blur/ and sharp/ there\n"
-        "--variant blur_jpeg or blur_comp: those pictures; or --images DIR (blurred) and --targets DIR (sharp)",
+        "--variant blur_jpeg or blur_comp: those images; or --images DIR (blurred) and --targets DIR (sharp)",
     ),
     "sidd": SourceEntry(
         "idiff.data.sources.restoration:Sidd",
@@ -120,7 +120,7 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "folder": SourceEntry(
         "idiff.data.sources.folder:CleanFolder",
-        "{split}/ with clean pictures, in folders or not (or --images DIR): they are damaged here, by --seed (0)\n"
+        "{split}/ with clean images, in folders or not (or --images DIR): they are damaged here, by --seed (0)\n"
         "--task denoise, deblur or dewatermark",
     ),
     "ip2p": SourceEntry(
@@ -147,12 +147,12 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "edit-list": SourceEntry(
         "idiff.data.sources.edits:EditList",
-        "{split}/edits.json: a list of input, edited, instruction, and the pictures beside it\n"
+        "{split}/edits.json: a list of input, edited, instruction, and the images beside it\n"
         "(or --annotations FILE and --images DIR)",
     ),
     "captioned": SourceEntry(
         "idiff.data.sources.captions:CaptionedPictures",
-        "{split}/metadata.jsonl or metadata.csv: file_name and caption (or text) a line, pictures beside it;\n"
+        "{split}/metadata.jsonl or metadata.csv: file_name and caption (or text) a line, images beside it;\n"
         "or COCO's annotations/captions_{split}*.json and images/{split}/ (or --annotations FILE and --images DIR)",
     ),
     "synthetic": SourceEntry(
@@ -184,7 +184,7 @@ def find(name: str) -> type[Source]:
         raise unknown("source", name, targets)
     kind = find_class(targets.get(name, name), what="source")
     if not issubclass(kind, Source):
-        raise ConfigError(f"source '{name}': {kind.__name__} is no subclass of idiff.data.sources.Source.")
+        raise ConfigError(f"source '{name}': {kind.__name__} is not a subclass of idiff.data.sources.Source.")
     if kind.__abstractmethods__:
         lacks = ", ".join(sorted(kind.__abstractmethods__))
         raise ConfigError(f"source '{name}': {kind.__name__} does not define {lacks}.")

@@ -28,7 +28,7 @@ class Ade20k(LabelMaps):
         split: `train` (or `training`), `val` (or `validation`).
         fold: a file that maps labels to fewer classes; labels that it does not name become void.
         annotations: folder of the split's label maps, where it is not found under `root`.
-        images: folder of the split's pictures, where it is not found under `root`.
+        images: folder of the split's images, where it is not found under `root`.
 
     Raises:
         DataError: files are not where they should be, or `objectInfo150.txt` is of another form.
@@ -40,9 +40,9 @@ class Ade20k(LabelMaps):
         folder = Path(root) / _MAIN if (Path(root) / _MAIN).is_dir() else Path(root)
         remedy = "Give --root the folder ADEChallengeData2016, and check --split."
         pictures = (
-            given(images, what="the folder of pictures", remedy="Check --images.")
+            given(images, what="the folder of images", remedy="Check --images.")
             if images
-            else find_folder(folder, ("images/{split}",), split=split, what="the pictures", remedy=remedy)
+            else find_folder(folder, ("images/{split}",), split=split, what="the images", remedy=remedy)
         )
         maps = (
             given(annotations, what="the folder of label maps", remedy="Check --annotations.")
@@ -51,7 +51,7 @@ class Ade20k(LabelMaps):
         )
         super().__init__(pictures, maps, read_names(folder / _NAMES), named_in=_NAMES, void=[0], fold=fold)
         scenes = folder / _SCENES
-        lines = read_lines(scenes, what="a line `picture scene` for each picture") if scenes.is_file() else []
+        lines = read_lines(scenes, what="a line `picture scene` for each image") if scenes.is_file() else []
         known = dict(line.split(maxsplit=1) for line in lines if len(line.split(maxsplit=1)) == 2)
         self._scenes = {stem: known[stem] for stem in self._stems if stem in known}
 

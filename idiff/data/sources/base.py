@@ -1,4 +1,4 @@
-"""What a raw data set reader is: it yields facts and picture files, never painted pixels."""
+"""What a raw data set reader is: it yields facts and image files, never painted pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RawSample:
-    """A `Sample` before it is stored: pictures may be the bytes of their files, which pass through unchanged.
+    """A `Sample` before it is stored: images may be the bytes of their files, which pass through unchanged.
 
     Attributes:
         key: unique in its set; letters, digits, `_` and `-` only, at most 80.
@@ -67,7 +67,7 @@ class Source(ABC):
         """
 
     def funnel(self) -> dict[str, int]:
-        """How many pictures were left after each step of listing, in order; the last value is `len(self)`."""
+        """How many images were left after each step of listing, in order; the last value is `len(self)`."""
         return {"found": len(self)}
 
 

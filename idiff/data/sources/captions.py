@@ -1,4 +1,4 @@
-"""Pictures with captions, for text-to-image training: COCO's captions, or a folder with `metadata.jsonl`.
+"""Images with captions, for text-to-image training: COCO's captions, or a folder with `metadata.jsonl`.
 
 Sources: COCO data format, "image captioning" (https://cocodataset.org/#format-data); the ImageFolder layout of the
 `datasets` library, with `metadata.jsonl` or `metadata.csv`.
@@ -27,10 +27,10 @@ Captions = dict[str, list[str]]
 
 
 class CaptionedPictures(Source):
-    """One sample a picture that has a caption. `annotation`: `file_name`, and `captions`, of which training draws one.
+    """One sample an image that has a caption. `annotation`: `file_name`, and `captions`, of which training draws one.
 
     Read are, in this order: `--annotations FILE`; `{split}/metadata.jsonl` or `.csv`, with `file_name` and `caption` or
-    `text` a line, and pictures beside it; `annotations/captions_{split}*.json` in COCO's format, and `images/{split}/`.
+    `text` a line, and images beside it; `annotations/captions_{split}*.json` in COCO's format, and `images/{split}/`.
 
     Args:
         root: folder of the set.
@@ -53,7 +53,7 @@ class CaptionedPictures(Source):
         name = self.file.stem.rpartition("_")[2]
         usual = [Path(root) / base / part for base in ("images", "") for part in (split, name)]
         self.folder = first_folder(
-            [Path(images)] if images else usual if is_coco else [self.file.parent], what="the pictures"
+            [Path(images)] if images else usual if is_coco else [self.file.parent], what="the images"
         )
         self._found = len(listed)
         self.captions = {
@@ -70,11 +70,11 @@ class CaptionedPictures(Source):
         return len(self.names)
 
     def funnel(self) -> dict[str, int]:
-        """All pictures, then those with a caption."""
+        """All images, then those with a caption."""
         return {"found": self._found, "with a caption": len(self)}
 
     def sample(self, index: int) -> RawSample:
-        """Read one picture."""
+        """Read one image."""
         name = self.names[index]
         path = inside(self.folder, name, where=name, field="file_name")
         facts = {"file_name": name, "captions": self.captions[name]}
@@ -144,7 +144,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if line.strip():
                 row = parse_json(line)
                 if not isinstance(row, dict):
-                    raise ValueError(f"line {place} is no object")
+                    raise ValueError(f"line {place} is not an object")
                 yield place, row
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as a table: {error}. Expected file_name and caption a line.") from error

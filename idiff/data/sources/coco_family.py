@@ -53,7 +53,7 @@ class HumanArt(CocoKeypoints):
     image_places = ("images", "HumanArt/images")
 
     def translate(self, value: Any) -> dict[str, Any]:
-        """Cut the list of joints to those that `keypoints` has; name pictures from the folder of pictures on."""
+        """Cut the list of joints to those that `keypoints` has; name images from the folder of images on."""
         whole = super().translate(value)
         counts = {len(entry["keypoints"]) // 3 for entry in whole["annotations"]}
         if len(counts) > 1:
@@ -65,7 +65,7 @@ class HumanArt(CocoKeypoints):
 
 
 class Aic(CocoKeypoints):
-    """People, 14 joints, of AI Challenger: its own list of pictures, or the same converted to COCO's form.
+    """People, 14 joints, of AI Challenger: its own list of images, or the same converted to COCO's form.
 
     Its own visibility is 1 visible, 2 hidden, 3 not labelled; COCO's is 2, 1, 0.
     """
@@ -92,7 +92,7 @@ class Aic(CocoKeypoints):
                 points = entry["keypoint_annotations"][human]
                 left, top, right, bottom = entry["human_annotations"][human]
                 if len(points) != 3 * len(AIC_JOINTS) or not {*points[2::3]} <= {1, 2, 3}:
-                    raise ValueError(f"{human} of picture {identity} is not {len(AIC_JOINTS)} of x, y, v with v 1 to 3")
+                    raise ValueError(f"{human} of image {identity} is not {len(AIC_JOINTS)} of x, y, v with v 1 to 3")
                 for place in range(2, len(points), 3):
                     points[place] = 3 - points[place]
                 annotations.append(

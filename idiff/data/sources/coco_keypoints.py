@@ -22,7 +22,7 @@ AREA_OF_BOX = 0.53
 
 
 class CocoKeypoints(Source):
-    """One sample a picture that has at least one instance with a labelled joint. Base of the sets that are alike.
+    """One sample an image that has at least one instance with a labelled joint. Base of the sets that are alike.
 
     Left out and counted: crowds, instances without a labelled joint or without a box.
     `annotation`: `image_id`, `file_name`, and `instances` with `keypoints`, `box`, `area`, `id`, `category`, `category_id`,
@@ -32,7 +32,7 @@ class CocoKeypoints(Source):
         root: folder of the set.
         split: `train`, `val`, `train2017`, ...
         annotations: the JSON file, where it is not found under `root`.
-        images: the folder of the pictures, where it is not found under `root`.
+        images: the folder of the images, where it is not found under `root`.
 
     Raises:
         DataError: files are not where they should be, the JSON is not in this format, or it labels nothing.
@@ -69,9 +69,9 @@ class CocoKeypoints(Source):
             place.replace("{year}", year) for place in self.image_places if "{" not in year or "{year}" not in place
         ]
         self.folder = (
-            given(images, what="the folder of pictures", remedy="Check --images.")
+            given(images, what="the folder of images", remedy="Check --images.")
             if images
-            else find_folder(folder, places, split=split, what="the pictures", remedy="Give --images DIR.")
+            else find_folder(folder, places, split=split, what="the images", remedy="Give --images DIR.")
         )
         raw = read_json(self.file)
         try:
@@ -86,7 +86,7 @@ class CocoKeypoints(Source):
             raise DataError(f"{self.file} labels no joint (is '{split}' a split without labels?). {self._left_out()}")
         unknown = [identity for identity in self._instances if identity not in self._pictures]
         if unknown:
-            raise DataError(f"{self.file}: annotations name the picture {unknown[0]}, which is not in 'images'.")
+            raise DataError(f"{self.file}: annotations name the image {unknown[0]}, which is not in 'images'.")
         self._ids = sorted(self._instances, key=lambda identity: (isinstance(identity, str), identity))
         check_pictures(self.folder, (self._pictures[one]["file_name"] for one in self._ids), listed=self.file)
 
@@ -95,7 +95,7 @@ class CocoKeypoints(Source):
         return {"skeletons": self.skeletons}
 
     def funnel(self) -> dict[str, int]:
-        """All pictures, then those with labelled joints; the instances left out are named where there are any."""
+        """All images, then those with labelled joints; the instances left out are named where there are any."""
         steps = {"found": len(self._pictures), "with labelled joints": len(self._ids)}
         if not self.left_out:
             return steps
@@ -115,7 +115,7 @@ class CocoKeypoints(Source):
         return len(self._ids)
 
     def sample(self, index: int) -> RawSample:
-        """Read one picture and its instances; checks the size that the JSON states."""
+        """Read one image and its instances; checks the size that the JSON states."""
         identity = self._ids[index]
         picture = self._pictures[identity]
         name = picture["file_name"]
@@ -153,16 +153,16 @@ def _skeletons(categories: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[A
 
 
 def _pictures(images: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
-    """Picture id -> picture. Refuses ids that come twice and file names that leave the folder."""
+    """Image id -> image. Refuses ids that come twice and file names that leave the folder."""
     pictures = {}
     for picture in images:
         if type(picture["id"]) not in {int, str}:
-            raise ValueError(f"the picture id {picture['id']!r} is neither a whole number nor a string")
+            raise ValueError(f"the image id {picture['id']!r} is neither a whole number nor a string")
         path = PurePosixPath(picture["file_name"])
         if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"file name {picture['file_name']!r} leads out of the folder of pictures")
+            raise ValueError(f"file name {picture['file_name']!r} leads out of the folder of images")
         if picture["id"] in pictures:
-            raise ValueError(f"two pictures have the id {picture['id']}")
+            raise ValueError(f"two images have the id {picture['id']}")
         pictures[picture["id"]] = picture
     return pictures
 
@@ -170,7 +170,7 @@ def _pictures(images: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
 def _instances(
     entries: list[dict[str, Any]], names: dict[Any, str], skeletons: dict[str, Any]
 ) -> tuple[dict[Any, list[dict[str, Any]]], Counter[str]]:
-    """Picture id -> its usable instances, in the file's order; and how many were left out, by reason."""
+    """Image id -> its usable instances, in the file's order; and how many were left out, by reason."""
     instances: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     left_out: Counter[str] = Counter()
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Semantic segmentation in COCO-Stuff's format: pictures, label maps of the same name, and a list of label names.
+"""Semantic segmentation in COCO-Stuff's format: images, label maps of the same name, and a list of label names.
 
 Source: COCO-Stuff (https://github.com/nightrome/cocostuff), `labels.txt` and the pixel-map annotations.
 """
@@ -20,7 +20,7 @@ _UNUSED = {
     12: "street sign", 26: "hat", 29: "shoe", 30: "eye glasses", 45: "plate", 66: "mirror", 68: "window", 69: "desk",
     71: "door", 83: "blender", 91: "hair brush",
 }  # fmt: skip
-"""Ids that the official list names and no picture was ever labelled with: 182 names, 171 classes."""
+"""Ids that the official list names and no image was ever labelled with: 182 names, 171 classes."""
 
 
 class CocoStuff(LabelMaps):
@@ -31,7 +31,7 @@ class CocoStuff(LabelMaps):
         split: `train`, `val`, `train2017`, ...
         fold: a file that maps labels to fewer classes; labels that it does not name become void.
         annotations: folder of the split's label maps, where it is not found under `root`.
-        images: folder of the split's pictures, where it is not found under `root`.
+        images: folder of the split's images, where it is not found under `root`.
 
     Raises:
         DataError: files are not where they should be, or a list of names cannot be used.
@@ -42,10 +42,10 @@ class CocoStuff(LabelMaps):
     ) -> None:
         folder, remedy = Path(root), "Check --root and --split."
         pictures = (
-            given(images, what="a folder of the pictures", remedy="Check --images.")
+            given(images, what="a folder of the images", remedy="Check --images.")
             if images
             else find_folder(
-                folder, _IMAGES, split=split, what="a folder of the pictures", remedy=f"{remedy} Or give --images DIR."
+                folder, _IMAGES, split=split, what="a folder of the images", remedy=f"{remedy} Or give --images DIR."
             )
         )
         maps = (

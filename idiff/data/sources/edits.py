@@ -1,4 +1,4 @@
-"""Pictures before and after an edit that a sentence asks for: the base of the editing sources, and their plainest form."""
+"""Images before and after an edit that a sentence asks for: the base of the editing sources, and their plainest form."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class EditFiles:
 
     Attributes:
         name: unique in the set; makes the key and names the edit in errors.
-        source: the picture before.
-        target: the picture after.
+        source: the image before.
+        target: the image after.
         instructions: sentences that ask for it, the first one is asked in evaluation.
         facts: go into the annotation.
-        mask: a picture file that marks the edited region, where there is one.
+        mask: an image file that marks the edited region, where there is one.
     """
 
     name: str
@@ -50,7 +50,7 @@ class EditFiles:
 class EditPictures(Source):
     """One sample an edit. Files pass through unchanged.
 
-    An edited picture of another size is resized to its source where their aspects agree within 1 %.
+    An edited image of another size is resized to its source where their aspects agree within 1 %.
     `annotation`: `instruction`; `instructions`, where there are several; `file_name`; and the facts of the set.
 
     Args:
@@ -131,7 +131,7 @@ class EditList(EditPictures):
     def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
         file = Path(annotations) if annotations else Path(root) / split / "edits.json"
         listed = json_list(file, what="a list of {input, edited, instruction}")
-        folder = first_folder([Path(images)], what="the pictures") if images else file.parent
+        folder = first_folder([Path(images)], what="the images") if images else file.parent
 
         super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
 

@@ -1,4 +1,4 @@
-"""Any folder of clean pictures, damaged when it is built: pairs for restoration out of photographs."""
+"""Any folder of clean images, damaged when it is built: pairs for restoration out of photographs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class CleanFolder(TiledSource):
-    """One sample a picture, or one a tile of those with more than 2 million pixels: the damaged picture, and it as target.
+    """One sample an image, or one a tile of those with more than 2 million pixels: the damaged image, and it as target.
 
-    The clean file passes through unchanged; the damaged picture is stored without loss. The damage is a function of seed,
+    The clean file passes through unchanged; the damaged image is stored without loss. The damage is a function of seed,
     task and file name, so that a build gives the same bytes again; see `idiff.transforms.degradations`.
     `annotation`: `file_name`, `degradation` (`kind`, strength, `identity_psnr` in dB); of a tile also `tile` and `size`.
 
@@ -28,27 +28,27 @@ class CleanFolder(TiledSource):
         split: a folder of it, with folders in it or not.
         task: `denoise`, `deblur` or `dewatermark`.
         seed: of the damage.
-        images: the folder of the pictures, where it lies elsewhere.
+        images: the folder of the images, where it lies elsewhere.
 
     Raises:
         ConfigError: another task.
-        DataError: the folder is missing or has no pictures.
+        DataError: the folder is missing or has no images.
     """
 
     def __init__(self, root: str, split: str, task: str, seed: int = 0, images: str | None = None) -> None:
         self.tasks = (check_task(task),)
         self.seed = seed
-        folder = first_folder([Path(images) if images else Path(root) / split], what="a folder of pictures")
+        folder = first_folder([Path(images) if images else Path(root) / split], what="a folder of images")
         files = list_pictures(folder)
         if not files:
-            raise missing(folder / "*.jpg", what="JPEG, PNG or WebP pictures", remedy=f"{folder} has none.")
+            raise missing(folder / "*.jpg", what="JPEG, PNG or WebP images", remedy=f"{folder} has none.")
         self.names, self.files = list(files), list(files.values())
         self.keys = make_keys(self.names)
         super().__init__([cut(header_size(path)) for path in self.files])
         self._last: tuple[int, Picture] | None = None
 
     def sample(self, index: int) -> RawSample:
-        """Read one picture or tile, and damage it."""
+        """Read one image or tile, and damage it."""
         from idiff.transforms.degradations.photographs import degrade
         from idiff.utils.seeds import numpy_rng
 
@@ -69,7 +69,7 @@ class CleanFolder(TiledSource):
         return RawSample(f"{self.keys[number]}-{tile.name}", made.picture, facts | tile_facts(tile, whole), target=part)
 
     def _decoded(self, number: int, name: str, data: bytes) -> Picture:
-        """Decode a picture; the last one is kept for its other tiles."""
+        """Decode an image; the last one is kept for its other tiles."""
         if self._last is None or self._last[0] != number:
             self._last = (number, decode_picture(data, where=name, field="target"))
         return self._last[1]

@@ -1,4 +1,4 @@
-"""GQA-Inpaint as its authors publish it: objects of GQA's scene graphs that were taken out of the pictures.
+"""GQA-Inpaint as its authors publish it: objects of GQA's scene graphs that were taken out of the images.
 
 Source: Inst-Inpaint (Yildirim et al., 2023), on GQA (Hudson and Manning, CVPR 2019). The sentences are our own.
 """
@@ -24,16 +24,16 @@ class GqaInpaint(EditPictures):
     """`{split}_scenes.json`, GQA's `images/{image}.jpg`, and `images_inpainted/{image}/{object}.jpg`; masks in `masks/`.
 
     One sample an object that a sentence can single out: the only one of its name, or one of two on different sides of the
-    picture. `annotation`: sentences by its name, by a relation to another object and by its place, where the scene gives
+    image. `annotation`: sentences by its name, by a relation to another object and by its place, where the scene gives
     them; those of `{split}_instructions.json` stand for them where it is there. `region` where the mask is.
 
     Args:
-        root: folder of the set; GQA's pictures may be linked into it.
+        root: folder of the set; GQA's images may be linked into it.
         split: `train` or `test`.
         annotations: the scenes, where they lie elsewhere; or (also as `meta_info.json` of the root) a list of
             `{source, target, instruction}` (also `source_image_path` and `target_image_path`), whose files are looked for
             from the list's folder on.
-        images: the folder of GQA's pictures, where it lies elsewhere.
+        images: the folder of GQA's images, where it lies elsewhere.
 
     Raises:
         DataError: files are not where they should be, or of another form.
@@ -48,14 +48,14 @@ class GqaInpaint(EditPictures):
             raise missing(
                 file, what="the scenes of the split", remedy=f"{home} has {others}. Or give --annotations FILE."
             )
-        value = load_json(file, what="scenes by picture, or a list of {source, target, instruction}")
+        value = load_json(file, what="scenes by image, or a list of {source, target, instruction}")
         if isinstance(value, list):
             super().__init__(parse_entries(value, _reader(file, images), where=file.name), {})
             return
         if not isinstance(value, dict):
-            raise DataError(f"{file} holds {type(value).__name__}, expected scenes by picture.")
-        self.folder = first_folder([Path(images) if images else home / "images"], what="GQA's pictures")
-        self.edited = first_folder([home / "images_inpainted"], what="the inpainted pictures, a folder a picture")
+            raise DataError(f"{file} holds {type(value).__name__}, expected scenes by image.")
+        self.folder = first_folder([Path(images) if images else home / "images"], what="GQA's images")
+        self.edited = first_folder([home / "images_inpainted"], what="the inpainted images, a folder an image")
         self.masks = home / "masks"
         fixed = home / f"{split}_instructions.json"
         self.fixed = load_json(fixed, what="sentences by object") if fixed.is_file() else {}
@@ -71,7 +71,7 @@ class GqaInpaint(EditPictures):
         super().__init__(entries, {**steps, "objects that a sentence can single out": len(entries)})
 
     def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
-        """Where the mask is bright; None where it is missing or of another size than the picture."""
+        """Where the mask is bright; None where it is missing or of another size than the image."""
         from idiff.utils.picture_files import decode_picture
 
         if not path.is_file():
@@ -80,14 +80,14 @@ class GqaInpaint(EditPictures):
         return None if mask.shape[:2] != size else mask[..., 0] >= 128
 
     def _scene(self, image: str, scene: Mapping[str, Any]) -> list[EditFiles]:
-        """The edits of one picture."""
+        """The edits of one image."""
         objects: Mapping[str, Mapping[str, Any]] = scene["objects"]
         count = Counter(thing["name"] for thing in objects.values())
         sides: Mapping[str, str] = scene.get("image_relative_positions", {})
         found = []
         for identity, thing in objects.items():
             if not thing.get("bidirected", True):
-                continue  # the authors made no picture without it
+                continue  # the authors made no image without it
             self._found += 1
             same = [other for other in objects if objects[other]["name"] == thing["name"]]
             apart = len(same) == 2 and sides.get(same[0]) != sides.get(same[1])
@@ -114,7 +114,7 @@ def _sentences(
     ways = [f"Remove the {noun}."] if count[thing["name"]] == 1 else []
     side = _PLACES.get(str(sides.get(identity)))
     if side:
-        ways.append(f"Remove the {noun} {side} of the picture.")
+        ways.append(f"Remove the {noun} {side} of the image.")
     for relation in thing.get("relations", []) if count[thing["name"]] == 1 else []:
         other = objects.get(relation["object"])
         if other is not None and count[other["name"]] == 1 and other["name"] != thing["name"]:

@@ -1,4 +1,4 @@
-"""Pictures with label maps of the same names: what COCO-Stuff, ADE20K and Pascal VOC have in common."""
+"""Images with label maps of the same names: what COCO-Stuff, ADE20K and Pascal VOC have in common."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 class LabelMaps(Source):
-    """One sample a picture, with its label map.
+    """One sample an image, with its label map.
 
     Label values become 0, 1, ... without gaps, in the order of the names (or of the fold file, `background` first); where
     that changes nothing, the label file passes through unchanged.
 
     Args:
-        images: folder of the pictures.
+        images: folder of the images.
         labels: folder of the label maps, `{stem}.png`.
         names: label value -> name, in order.
         named_in: the file that names them, for messages.
         void: label values without a class, besides 255.
         fold: a file that maps labels to fewer classes; labels that it does not name become void.
-        stems: the names of the set's pictures; None: those of all pictures and label maps.
+        stems: the names of the set's images; None: those of all images and label maps.
 
     Raises:
         DataError: the fold file cannot be used.
@@ -72,7 +72,7 @@ class LabelMaps(Source):
         return len(self._stems)
 
     def sample(self, index: int) -> RawSample:
-        """Read one picture and its label map."""
+        """Read one image and its label map."""
         stem = self._stems[index]
         picture = read_file(self.images / self._files.get(stem, f"{stem}.jpg"), where=stem, field="source")
         data = read_file(self.labels / f"{stem}.png", where=stem, field="label")
@@ -90,7 +90,7 @@ class LabelMaps(Source):
         )
 
     def facts(self, stem: str) -> dict[str, Any]:
-        """What else the annotation says of a picture that is there."""
+        """What else the annotation says of an image that is there."""
         return {"file_name": self._files[stem]}
 
 

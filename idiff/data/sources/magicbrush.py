@@ -32,15 +32,15 @@ _ALIASES = {"val": ("val", "dev")}
 class MagicBrush(EditPictures):
     """`{split}/edit_turns.json` and `{split}/images/{id}/{id}-input.png`, `-mask1.png`, `-output1.png`, ...
 
-    One sample a turn: a later turn starts from the picture that the turn before it made. Masks are transparent where the
+    One sample a turn: a later turn starts from the image that the turn before it made. Masks are transparent where the
     edit was made: they become `region`. Where `global_descriptions.json` is there, `source_caption` and `target_caption`
-    are the captions of both pictures.
+    are the captions of both images.
 
     Args:
         root: folder of the set.
         split: `train`, `dev` (also `val`) or `test`.
         annotations: `edit_turns.json`, where it lies elsewhere; or a list of `{input, edited, instruction}`.
-        images: the folder of the pictures' folders, where it lies elsewhere.
+        images: the folder of the images' folders, where it lies elsewhere.
 
     Raises:
         DataError: files are not where they should be, or the list is none.
@@ -58,7 +58,7 @@ class MagicBrush(EditPictures):
             folder = Path(images) if images else home
             super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
             return
-        folder = first_folder([Path(images) if images else home / "images"], what="a folder of pictures for each id")
+        folder = first_folder([Path(images) if images else home / "images"], what="a folder of images for each id")
         described = home / "global_descriptions.json"
         captions = load_json(described, what="captions by id and file") if described.is_file() else {}
 
@@ -83,7 +83,7 @@ class MagicBrush(EditPictures):
         super().__init__(parse_entries(listed, read, where=file.name), {})
 
     def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
-        """Where the mask is transparent; None where it is not, or has another size than the picture."""
+        """Where the mask is transparent; None where it is not, or has another size than the image."""
         from idiff.utils.picture_files import decode_alpha
 
         alpha = decode_alpha(self.read(path, where=path.stem, field="mask"), where=path.stem, field="mask")
@@ -101,7 +101,7 @@ class Gier(EditPictures):
         root: folder of the set.
         split: `train`, `val`, `test` or `all`.
         annotations: a list for this split alone, such as one of `splits/`; it is taken whole.
-        images: the folder of the pictures, where it lies elsewhere.
+        images: the folder of the images, where it lies elsewhere.
 
     Raises:
         DataError: files are not where they should be, or the list is none.
@@ -111,7 +111,7 @@ class Gier(EditPictures):
         file = Path(annotations) if annotations else Path(root) / "GIER.json"
         listed = json_list(file, what="a list of {input, output, expert_summary, amateur_summary, operator}")
         taken = listed if annotations else fraction(listed, split)
-        folder = first_folder([Path(images) if images else Path(root) / "images"], what="GIER's pictures")
+        folder = first_folder([Path(images) if images else Path(root) / "images"], what="GIER's images")
 
         def path(name: Any, *, where: str, field: str) -> Path:
             plain = inside(folder, name, where=where, field=field)
@@ -132,7 +132,7 @@ class Gier(EditPictures):
 
 
 def _identity(name: Any) -> str:
-    """The picture's id, which a file name begins with: `100547` of `100547-output1.png`."""
+    """The image's id, which a file name begins with: `100547` of `100547-output1.png`."""
     return str(name).partition("-")[0]
 
 
@@ -147,5 +147,5 @@ def _in_its_folder(folder: Path, name: Any, *, where: str, field: str) -> Path:
     if path.parent != folder:
         return path
     if not identity:
-        raise BadSampleError(where, field, f"got {name!r}, expected a name that begins with the picture's id")
+        raise BadSampleError(where, field, f"got {name!r}, expected a name that begins with the image's id")
     return folder / identity / path.name

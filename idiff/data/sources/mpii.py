@@ -24,7 +24,7 @@ LOWER = 15.0
 
 
 class Mpii(CocoKeypoints):
-    """People, 16 joints: a JSON list with one entry a person, gathered by picture.
+    """People, 16 joints: a JSON list with one entry a person, gathered by image.
 
     Places in the files count from 1; here from 0. The box is a square of 200 x scale pixels, its centre 15 x scale below
     `center`. A joint of `joints_vis` 1 is visible; the lists do not tell hidden ones from those that nobody labelled.
@@ -38,7 +38,7 @@ class Mpii(CocoKeypoints):
     image_places = ("images",)
 
     def translate(self, value: Any) -> dict[str, Any]:
-        """Bring the list into COCO's form: key points by picture, places from 0, a box for each person."""
+        """Bring the list into COCO's form: key points by image, places from 0, a box for each person."""
         if not isinstance(value, list):
             raise TypeError("expected a list with image, joints, joints_vis, center and scale of each person")
         names: dict[str, str] = {}
@@ -46,7 +46,7 @@ class Mpii(CocoKeypoints):
         for place, entry in enumerate(value):
             identity = PurePosixPath(entry["image"]).stem
             if names.setdefault(identity, entry["image"]) != entry["image"]:
-                raise ValueError(f"the pictures {names[identity]} and {entry['image']} have one name")
+                raise ValueError(f"the images {names[identity]} and {entry['image']} have one name")
             joints, seen = entry.get("joints", []), entry.get("joints_vis", [])
             if joints and (len(joints) != len(JOINTS) or len(seen) != len(JOINTS)):
                 raise ValueError(

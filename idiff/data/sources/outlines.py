@@ -13,7 +13,7 @@ import numpy as np
 from idiff.utils.masks import check_mask, encode_mask, mask_size
 
 _SLACK = 2
-"""How many sides of the picture a corner may lie outside of it; more is a fault of the file."""
+"""How many sides of the image a corner may lie outside of it; more is a fault of the file."""
 
 
 def mask_of(segmentation: Any, *, height: int, width: int) -> dict[str, Any]:
@@ -25,14 +25,14 @@ def mask_of(segmentation: Any, *, height: int, width: int) -> dict[str, Any]:
     Args:
         segmentation: a list of polygons [x, y, x, y, ...] in pixels; or `{"size": [height, width], "counts": ...}` with
             a list of runs, or with compressed runs.
-        height: of the picture.
-        width: of the picture.
+        height: of the image.
+        width: of the image.
 
     Returns:
         `{"size": [height, width], "counts": text}`, see `idiff.utils.masks`.
 
     Raises:
-        ValueError: it is none of these, does not fit the picture, or is empty.
+        ValueError: it is none of these, does not fit the image, or is empty.
     """
     if isinstance(segmentation, Mapping):
         return _runs(segmentation, height=height, width=width)
@@ -57,7 +57,7 @@ def _corners(polygon: Any, height: int, width: int) -> list[float]:
         raise ValueError("a polygon is not a list of finite numbers x, y, x, y, ...")
     low, high = -_SLACK * max(height, width), (1 + _SLACK) * max(height, width)
     if len(corners) and (corners.min() < low or corners.max() > high):
-        raise ValueError(f"a polygon reaches from {corners.min():g} to {corners.max():g} in a {width}x{height} picture")
+        raise ValueError(f"a polygon reaches from {corners.min():g} to {corners.max():g} in a {width}x{height} image")
     numbers: list[float] = corners.tolist()
     return numbers
 
@@ -65,7 +65,7 @@ def _corners(polygon: Any, height: int, width: int) -> list[float]:
 def _runs(value: Mapping[str, Any], *, height: int, width: int) -> dict[str, Any]:
     """Runs of 0 and 1 in turn, down the columns, or the same compressed."""
     if mask_size(value) != (height, width):
-        raise ValueError(f"the runs are of size {list(value['size'])}, expected {[height, width]} as the picture")
+        raise ValueError(f"the runs are of size {list(value['size'])}, expected {[height, width]} as the image")
     counts = value.get("counts")
     if isinstance(counts, str):
         check_mask(value)

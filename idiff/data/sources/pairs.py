@@ -1,4 +1,4 @@
-"""Pairs of a damaged and a clean picture: the base of the restoration sources."""
+"""Pairs of a damaged and a clean image: the base of the restoration sources."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class PairFiles:
 
 
 class PairedPictures(TiledSource):
-    """One sample a pair, or one a tile where the damaged picture has more than 2 million pixels.
+    """One sample a pair, or one a tile where the damaged image has more than 2 million pixels.
 
-    Files pass through unchanged, lossless ones stay so. A clean picture of another size is resized to the damaged one
-    where their aspects agree within 1 %. A picture without a partner is a bad sample, named with the folder that lacks it.
+    Files pass through unchanged, lossless ones stay so. A clean image of another size is resized to the damaged one
+    where their aspects agree within 1 %. An image without a partner is a bad sample, named with the folder that lacks it.
     `annotation`: `file_name`, `target_name`; of a tile also `tile`: `[top, left, height, width]` and `size` of the whole.
 
     Args:
-        sources: name -> damaged picture.
-        targets: name -> clean picture; the same name makes a pair.
+        sources: name -> damaged image.
+        targets: name -> clean image; the same name makes a pair.
         places: the two folders in words, for errors.
         task: which task the set is for.
 
     Raises:
-        DataError: there is no picture, or no name has both.
+        DataError: there is no image, or no name has both.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PairedPictures(TiledSource):
         names = sorted({*sources, *targets})
         if not set(sources) & set(targets):
             raise DataError(
-                f"no pair: {len(sources):,} pictures under {places[0]}, {len(targets):,} under {places[1]}, and none "
+                f"no pair: {len(sources):,} images under {places[0]}, {len(targets):,} under {places[1]}, and none "
                 f"share a name{_names(sources, targets)}. Files of a pair have one name up to the suffix."
             )
         self.pairs = [PairFiles(sources.get(name), targets.get(name)) for name in names]
@@ -72,7 +72,7 @@ class PairedPictures(TiledSource):
                 raise BadSampleError(
                     name,
                     field,
-                    f"no picture of this name under {self.places[place]}, only under {self.places[1 - place]}",
+                    f"no image of this name under {self.places[place]}, only under {self.places[1 - place]}",
                 )
         assert pair.source is not None and pair.target is not None
         facts = {"file_name": pair.source.name, "target_name": pair.target.name}

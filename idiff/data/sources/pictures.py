@@ -1,4 +1,4 @@
-"""Find the picture files of a raw data set, name their samples, and bring a target to its source's size."""
+"""Find the image files of a raw data set, name their samples, and bring a target to its source's size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from idiff.types import Picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""What counts as a picture file, in any case of letters."""
+"""What counts as an image file, in any case of letters."""
 
 ASPECT = 0.01
 """Targets whose aspect ratio differs by no more than this share are resized to their source; others are refused."""
@@ -30,7 +30,7 @@ _LONGEST_KEY = 64  # leaves room for what a source adds, such as the place of a 
 
 
 def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
-    """Find picture files: name without suffix, relative to the folder and with `/` -> path, sorted by name.
+    """Find image files: name without suffix, relative to the folder and with `/` -> path, sorted by name.
 
     Hidden files are left out, links are followed.
 
@@ -112,13 +112,13 @@ def inside(folder: Path, name: Any, *, where: str, field: str) -> Path:
     """The file that an annotation names, which must lie in its folder.
 
     Raises:
-        BadSampleError: the name is no string, empty, absolute, or leads out of the folder.
+        BadSampleError: the name is not a string, empty, absolute, or leads out of the folder.
     """
     if not isinstance(name, str) or not name or "\0" in name:
-        raise BadSampleError(where, field, f"got {name!r}, expected the name of a picture file")
+        raise BadSampleError(where, field, f"got {name!r}, expected the name of an image file")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        raise BadSampleError(where, field, f"the file name {name!r} leads out of the folder of pictures")
+        raise BadSampleError(where, field, f"the file name {name!r} leads out of the folder of images")
     return folder / path
 
 
@@ -138,7 +138,7 @@ def make_keys(names: Iterable[str]) -> list[str]:
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """The upright (height, width) of a picture file, from its beginning where that will do; None where it has none."""
+    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none."""
     try:
         with path.open("rb") as stream:
             data = stream.read(_HEADER)
@@ -157,16 +157,16 @@ def fitted_target(
 
     Args:
         source: upright (height, width).
-        target: a picture file.
+        target: an image file.
         where: names the sample in errors.
         field: names the member in errors.
 
     Returns:
-        The bytes as they are where the sizes agree, else the resized picture; and facts for the annotation: nothing, or
+        The bytes as they are where the sizes agree, else the resized image; and facts for the annotation: nothing, or
         `target_resized_from`: [height, width], which `idiff data build` and `idiff data stats` count.
 
     Raises:
-        BadSampleError: no picture, or its aspect ratio differs by more than `ASPECT`.
+        BadSampleError: no image, or its aspect ratio differs by more than `ASPECT`.
     """
     size = picture_size(target, where=where, field=field)
     if size == source:

@@ -77,11 +77,11 @@ def given(path: str, *, what: str, remedy: str) -> Path:
 
 
 def check_pictures(folder: Path, names: Iterable[str], *, listed: Path) -> None:
-    """Look for a few of the pictures, so that a wrong folder is one sentence and not a bad sample for each.
+    """Look for a few of the images, so that a wrong folder is one sentence and not a bad sample for each.
 
     Args:
         folder: where they should be.
-        names: of the set's pictures; the first 20 are looked for.
+        names: of the set's images; the first 20 are looked for.
         listed: the file that names them, for messages.
 
     Raises:
@@ -91,7 +91,7 @@ def check_pictures(folder: Path, names: Iterable[str], *, listed: Path) -> None:
     if some and not any((folder / name).is_file() for name in some):
         raise missing(
             folder / some[0],
-            what=f"the pictures that {listed.name} names; the first {len(some)} are not there",
+            what=f"the images that {listed.name} names; the first {len(some)} are not there",
             remedy="Give --images DIR, the folder that these names begin in.",
         )
 

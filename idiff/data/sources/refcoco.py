@@ -1,4 +1,4 @@
-"""Phrases about objects of COCO's pictures: RefCOCO, RefCOCO+, RefCOCOg and gRefCOCO, as their authors publish them.
+"""Phrases about objects of COCO's images: RefCOCO, RefCOCO+, RefCOCOg and gRefCOCO, as their authors publish them.
 
 Sources: Yu et al., ECCV 2016 (RefCOCO, RefCOCO+); Mao et al., CVPR 2016 and Nagaraja et al., ECCV 2016 (RefCOCOg, with the
 splits `google` and `umd`); Liu et al., CVPR 2023 (gRefCOCO: several targets or none).
@@ -26,7 +26,7 @@ _REFERS = {"image_id", "ref_id", "ann_id", "split", "sentences"}
 
 
 class RefCoco(Source):
-    """One sample a picture that has phrases in the split; each sentence is an item.
+    """One sample an image that has phrases in the split; each sentence is an item.
 
     `annotation`: `image_id`, `file_name`; `instances`, those that are named, with `mask`, `box`, `area`, `id`, `category`,
     `category_id`; `phrases` with `text`, `instances`, `ref_id`, `sent_id`, `split`. `ann_id` -1 names nothing. The polygons
@@ -37,7 +37,7 @@ class RefCoco(Source):
         split: as the list names it: `train`, `val`, `testA`, `testB` (RefCOCO, RefCOCO+, gRefCOCO), `test` (RefCOCOg umd).
         annotations: the list of phrases, where there are several: `refs(unc).p`, `refs(umd).p`, `refs(google).p`; without it
             the first of them that is there. `instances.json` lies beside it.
-        images: folder of COCO's `train2014` pictures, where it is not found beside the set.
+        images: folder of COCO's `train2014` images, where it is not found beside the set.
 
     Raises:
         DataError: files are not where they should be or in another form, or the split has no phrase.
@@ -58,10 +58,10 @@ class RefCoco(Source):
                 raise missing(Path(root) / self.lists[0], what=what, remedy=remedy)
             self.file = found[0]
         self.folder = (
-            given(images, what="the folder of COCO's train2014 pictures", remedy="Check --images.")
+            given(images, what="the folder of COCO's train2014 images", remedy="Check --images.")
             if images
             else find_folder(
-                Path(root), _PICTURES, split=split, what="COCO's train2014 pictures", remedy="Give --images DIR."
+                Path(root), _PICTURES, split=split, what="COCO's train2014 images", remedy="Give --images DIR."
             )
         )
         objects = self.file.with_name(_OBJECTS)
@@ -85,7 +85,7 @@ class RefCoco(Source):
             if not refer["sentences"]:
                 self.left_out["without words"] += 1
             elif refer["image_id"] not in self._pictures:
-                self.left_out[f"whose picture is not in {_OBJECTS}"] += 1
+                self.left_out[f"whose image is not in {_OBJECTS}"] += 1
             elif any(self._objects.get(one, {}).get("image_id") != refer["image_id"] for one in refer["ann_id"]):
                 self.left_out[f"whose object is not in {_OBJECTS}"] += 1
             else:
@@ -100,7 +100,7 @@ class RefCoco(Source):
         return {}
 
     def funnel(self) -> dict[str, int]:
-        """Pictures of the split, then those with a phrase that can be used; the list that was read is named."""
+        """Images of the split, then those with a phrase that can be used; the list that was read is named."""
         step = "whose objects are known"
         if self.left_out:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
@@ -111,7 +111,7 @@ class RefCoco(Source):
         return len(self._ids)
 
     def sample(self, index: int) -> RawSample:
-        """Read one picture, its phrases, and the masks of what they name."""
+        """Read one image, its phrases, and the masks of what they name."""
         identity = self._ids[index]
         picture = self._pictures[identity]
         name = _name(picture)
@@ -187,7 +187,7 @@ class GrefCoco(RefCoco):
 
 
 def _name(picture: dict[str, Any]) -> str:
-    """The file of a picture of `instances.json`, without the folders before it."""
+    """The file of an image of `instances.json`, without the folders before it."""
     return PurePosixPath(str(picture.get("file_name", ""))).name
 
 

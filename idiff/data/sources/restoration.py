@@ -18,7 +18,7 @@ _CLEAN = ("gt", "target", "sharp")
 _SIDD = re.compile(r"(?P<scene>.*?)(?P<kind>NOISY|GT)_SRGB_(?P<number>\d+)$", re.IGNORECASE)
 
 Listing = tuple[Mapping[str, Path], Mapping[str, Path], tuple[str, str]]
-"""Damaged pictures, clean pictures, and the names of their two folders."""
+"""Damaged images, clean images, and the names of their two folders."""
 
 
 class GoPro(PairedPictures):
@@ -28,8 +28,8 @@ class GoPro(PairedPictures):
         root: folder of the set.
         split: `train` or `test`.
         variant: the blurred folder of a sequence: `blur` or `blur_gamma`.
-        images: the damaged pictures, where they lie elsewhere; then `targets` is needed, too.
-        targets: the clean pictures.
+        images: the damaged images, where they lie elsewhere; then `targets` is needed, too.
+        targets: the clean images.
 
     Raises:
         DataError: files are not where they should be.
@@ -60,9 +60,9 @@ class Reds(PairedPictures):
     Args:
         root: folder of the set.
         split: `train`, `val`, ...
-        variant: of the blurred pictures: `blur`, `blur_jpeg` or `blur_comp`.
-        images: the damaged pictures, where they lie elsewhere; then `targets` is needed, too.
-        targets: the clean pictures.
+        variant: of the blurred images: `blur`, `blur_jpeg` or `blur_comp`.
+        images: the damaged images, where they lie elsewhere; then `targets` is needed, too.
+        targets: the clean images.
 
     Raises:
         DataError: files are not where they should be.
@@ -76,7 +76,7 @@ class Reds(PairedPictures):
             places = [
                 first_folder(
                     [base / name for base in (Path(root) / split, Path(root)) for name in (f"{split}_{kind}", kind)],
-                    what=f"REDS' {'sharp' if kind == 'sharp' else 'blurred'} pictures, a folder a sequence",
+                    what=f"REDS' {'sharp' if kind == 'sharp' else 'blurred'} images, a folder a sequence",
                 )
                 for kind in (variant, "sharp")
             ]
@@ -89,9 +89,9 @@ class Sidd(PairedPictures):
 
     Args:
         root: folder of the set: SIDD-Medium or SIDD-Small (sRGB), with `Data` in it.
-        split: `train`; the authors publish the clean pictures of no other.
-        images: the damaged pictures, where they lie elsewhere; then `targets` is needed, too.
-        targets: the clean pictures.
+        split: `train`; the authors publish the clean images of no other.
+        images: the damaged images, where they lie elsewhere; then `targets` is needed, too.
+        targets: the clean images.
 
     Raises:
         DataError: files are not where they should be.
@@ -107,7 +107,7 @@ class Sidd(PairedPictures):
         folder = first_folder([folder, root / split / "input"], what="SIDD's scenes, or pairs in input/ and gt/")
         if split != "train":
             raise DataError(
-                f"{folder} holds SIDD's training pictures, got split '{split}'. Pass --split train, or put pairs for "
+                f"{folder} holds SIDD's training images, got split '{split}'. Pass --split train, or put pairs for "
                 f"others into {root / split}/input and gt."
             )
         sides: dict[str, dict[str, Path]] = {"NOISY": {}, "GT": {}}
@@ -124,8 +124,8 @@ class Clwd(PairedPictures):
     Args:
         root: folder of the set.
         split: `train` or `test`.
-        images: the damaged pictures, where they lie elsewhere; then `targets` is needed, too.
-        targets: the clean pictures.
+        images: the damaged images, where they lie elsewhere; then `targets` is needed, too.
+        targets: the clean images.
 
     Raises:
         DataError: files are not where they should be.
@@ -135,7 +135,7 @@ class Clwd(PairedPictures):
         given = _given(images, targets)
         if given is None:
             places = [
-                first_folder([Path(root) / split / name, Path(root) / name], what=f"CLWD's pictures {what} watermark")
+                first_folder([Path(root) / split / name, Path(root) / name], what=f"CLWD's images {what} watermark")
                 for name, what in (("Watermarked_image", "with a"), ("Watermark_free_image", "without a"))
             ]
             given = _folders(places[0], places[1])
@@ -143,14 +143,14 @@ class Clwd(PairedPictures):
 
 
 class Paired(PairedPictures):
-    """`{split}/input` and `{split}/gt` (or `target`): pictures of a pair have one name up to the suffix.
+    """`{split}/input` and `{split}/gt` (or `target`): images of a pair have one name up to the suffix.
 
     Args:
         root: folder of the set.
         split: `train`, `val`, ...
         task: `denoise`, `deblur` or `dewatermark`.
-        images: the damaged pictures, where they lie elsewhere; then `targets` is needed, too.
-        targets: the clean pictures.
+        images: the damaged images, where they lie elsewhere; then `targets` is needed, too.
+        targets: the clean images.
 
     Raises:
         ConfigError: another task.
@@ -162,7 +162,7 @@ class Paired(PairedPictures):
         if given is None:
             raise missing(
                 Path(root) / split / "input",
-                what="a folder of damaged pictures, and beside it gt or target",
+                what="a folder of damaged images, and beside it gt or target",
                 remedy="Check --root and --split, or give --images DIR and --targets DIR.",
             )
         super().__init__(given[0], given[1], places=given[2], task=task)

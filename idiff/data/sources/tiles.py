@@ -1,4 +1,4 @@
-"""Large pictures in pieces: restoration never shrinks a picture, so it is stored in tiles that load quickly."""
+"""Large images in pieces: restoration never shrinks an image, so it is stored in tiles that load quickly."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from idiff.types import Picture
 
 MAX_PIXELS = 2_000_000
-"""Pictures with more pixels are cut."""
+"""Images with more pixels are cut."""
 
 SIDE = 1024
 """Longest side of a tile in pixels."""
 
 
 class Tile(NamedTuple):
-    """A rectangle of a picture, in pixels, and its place in the grid."""
+    """A rectangle of an image, in pixels, and its place in the grid."""
 
     row: int
     column: int
@@ -35,15 +35,15 @@ class Tile(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture."""
+        """Rows and columns of the image."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def cut(size: tuple[int, int] | None) -> list[Tile | None]:
-    """The tiles of a picture of (height, width), row by row: each pixel lies in one, and their sides differ by 1 at most.
+    """The tiles of an image of (height, width), row by row: each pixel lies in one, and their sides differ by 1 at most.
 
     Returns:
-        `[None]`, the picture as it is, where it has no more than `MAX_PIXELS`, or where its size is not known.
+        `[None]`, the image as it is, where it has no more than `MAX_PIXELS`, or where its size is not known.
     """
     if size is None or size[0] * size[1] <= MAX_PIXELS:
         return [None]
@@ -56,19 +56,19 @@ def cut(size: tuple[int, int] | None) -> list[Tile | None]:
 
 
 def tile_facts(tile: Tile, whole: Picture) -> dict[str, list[int]]:
-    """What an annotation says of a tile: its `[top, left, height, width]`, and the whole picture's (height, width)."""
+    """What an annotation says of a tile: its `[top, left, height, width]`, and the whole image's (height, width)."""
     return {"tile": [tile.top, tile.left, tile.height, tile.width], "size": list(whole.shape[:2])}
 
 
 class TiledSource(Source):
-    """A source of pictures of which large ones are cut.
+    """A source of images of which large ones are cut.
 
     Args:
-        tiles: of each picture, as `cut` returns them.
+        tiles: of each image, as `cut` returns them.
 
     Attributes:
-        _places: sample -> (number of its picture, its tile; None: the whole).
-        _last: the picture that was decoded last, kept for its other tiles; it does not travel to workers.
+        _places: sample -> (number of its image, its tile; None: the whole).
+        _last: the image that was decoded last, kept for its other tiles; it does not travel to workers.
     """
 
     _last: Any = None
@@ -88,7 +88,7 @@ class TiledSource(Source):
         return len(self._places)
 
     def funnel(self) -> dict[str, int]:
-        """All pictures, and the samples that they make where some are cut into tiles."""
+        """All images, and the samples that they make where some are cut into tiles."""
         cut_up = len(self) != self._pictures
         return {"found": self._pictures} | ({"in tiles of at most 2 MP": len(self)} if cut_up else {})
 

@@ -26,7 +26,7 @@ class Voc(LabelMaps):
         split: `train`, `val`, `trainval`, as listed in `ImageSets/Segmentation`.
         fold: a file that maps labels to fewer classes; labels that it does not name become void.
         annotations: folder of label maps, where it is not `SegmentationClass`.
-        images: folder of the pictures, where it is not `JPEGImages`.
+        images: folder of the images, where it is not `JPEGImages`.
 
     Raises:
         DataError: files are not where they should be, or the list of the split cannot be used.
@@ -53,11 +53,11 @@ class Voc(LabelMaps):
                 places.append(folder / usual)
             else:
                 raise missing(folder / usual, what="a folder of the kit", remedy=f"Give --{option} DIR.")
-        stems = [line.split()[0] for line in read_lines(file, what="a picture's name in each line")]
+        stems = [line.split()[0] for line in read_lines(file, what="an image's name in each line")]
         odd = next((stem for stem in stems if Path(stem).name != stem), None)
         if odd is not None or len(set(stems)) < len(stems):
             reason = f"the name {odd!r} leads elsewhere" if odd is not None else "a name comes twice"
-            raise DataError(f"{file}: {reason}, expected a picture's name in each line, each once.")
+            raise DataError(f"{file}: {reason}, expected an image's name in each line, each once.")
         super().__init__(
             places[0], places[1], dict(enumerate(CLASSES)), named_in="the 21 classes of VOC", fold=fold, stems=stems
         )

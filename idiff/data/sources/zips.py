@@ -32,7 +32,7 @@ class ZipReader:
         """The names of all members, in the order of the zip file.
 
         Raises:
-            DataError: it is no zip file, or damaged.
+            DataError: it is not a zip file, or damaged.
         """
         try:
             return self._file(path).namelist()

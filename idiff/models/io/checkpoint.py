@@ -61,7 +61,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise CheckpointError(
             f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/), a folder that "
-            f"`idiff export` wrote, or the name of an embedded model ({', '.join(names()) or 'this package has none'})"
+            f"`idiff export` wrote, or the name of a pretrained model ({', '.join(names()) or 'this package has none'})"
         )
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
@@ -72,7 +72,7 @@ def read(path: str | Path) -> dict[str, Any]:
             "Use another checkpoint of the run."
         ) from None
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise CheckpointError(f"{path} is no training checkpoint: expected a dictionary with a state_dict")
+        raise CheckpointError(f"{path} is not a training checkpoint: expected a dictionary with a state_dict")
     return content
 
 
@@ -101,7 +101,7 @@ def build(description: dict[str, Any]) -> LatentDiffusion:
 
 
 def load(path: str | Path) -> Loaded:
-    """Load the backbone of a training checkpoint with its averaged weights, of an exported folder, or of an embedded model.
+    """Load the backbone of a training checkpoint with its averaged weights, of an exported folder, or of a pretrained model.
 
     Args:
         path: a `.ckpt` file, a folder that `idiff export` wrote, or a name such as `tiny`.

@@ -50,7 +50,7 @@ def write_folder(
         config: the training's configuration and tasks, see `Loaded.config`: tasks can be restored from it.
         step: optimizer steps taken.
         half: weights in float16 on disk.
-        familiarity: what `Familiarity.describe` wrote of the training pictures.
+        familiarity: what `Familiarity.describe` wrote of the training images.
         shared: part -> folder it lies in already, relative to this one; such parts are not written.
         presets: how each task is sampled.
 
@@ -180,7 +180,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         known = False
     if not known:
         raise CheckpointError(
-            f"{folder} is no exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it"
+            f"{folder} is not an exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it"
         )
     assert isinstance(description, dict)
     return description

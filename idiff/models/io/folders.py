@@ -21,7 +21,7 @@ def subfolder(folder: str | Path, part: str) -> Path:
     """Find a part of a model: `folder/part` of a pipeline's folder, the folder itself, or where the folder's idiff.json says.
 
     Args:
-        folder: a local folder in diffusers' layout, or the name of an embedded model.
+        folder: a local folder in diffusers' layout, or the name of a pretrained model.
         part: `vae`, `text_encoder`, `tokenizer` or `unet`.
 
     Raises:

@@ -28,7 +28,7 @@ def presets_of(values: Any, *, origin: str) -> dict[str, Preset]:
     """Read presets by task from plain values; None: there are none.
 
     Raises:
-        CheckpointError: a value that is no preset.
+        CheckpointError: a value that is not a preset.
     """
     if values is None:
         return {}

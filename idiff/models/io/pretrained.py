@@ -11,7 +11,7 @@ INDEX = "index.json"
 
 
 def models_folder() -> Path:
-    """Folder of the embedded models: one folder a variant, and what they share."""
+    """Folder of the pretrained models: one folder a variant, and what they share."""
     return Path(str(files("idiff") / "assets" / "models"))
 
 
@@ -26,7 +26,7 @@ def names() -> dict[str, str]:
 
 
 def located(path: str | Path) -> Path:
-    """A path as it is, or the folder of an embedded model where it is the name of one and no such path exists."""
+    """A path as it is, or the folder of a pretrained model where it is the name of one and no such path exists."""
     name = str(path)
     if name in names() and not Path(name).exists():
         return models_folder() / names()[name]

@@ -1,4 +1,4 @@
-"""Families of backgrounds: two muted colours mixed by a pattern, with uneven brightness.
+"""Families of backgrounds: two muted colors mixed by a pattern, with uneven brightness.
 
 Patterns use exactly rounded arithmetic and whole-number resizing alone, no functions whose last bit hangs on the
 processor, so that a seed gives the same bytes elsewhere.
@@ -18,7 +18,7 @@ from idiff.synthetic.drawing.palette import distance, muted
 from idiff.utils.seeds import numpy_rng
 
 Plane: TypeAlias = NDArray[np.float32]
-"""float32 (S, S): coordinates in repeats of the pattern, or the share of the second colour in [0, 1]."""
+"""float32 (S, S): coordinates in repeats of the pattern, or the share of the second color in [0, 1]."""
 
 
 def _triangle_wave(x: Plane) -> Plane:
@@ -89,7 +89,7 @@ FAMILIES: dict[str, Callable[[Plane, Plane, np.random.Generator], Plane]] = {
     "clouds": _clouds,
     "blobs": _blobs,
 }
-"""Name -> pattern: (u, v, rng) -> share of the second colour, float32 (S, S) in [0, 1]."""
+"""Name -> pattern: (u, v, rng) -> share of the second color, float32 (S, S) in [0, 1]."""
 
 
 def _patches(rng: np.random.Generator, side: int, *, cells: int) -> Plane:
@@ -100,7 +100,7 @@ def _patches(rng: np.random.Generator, side: int, *, cells: int) -> Plane:
 
 
 def draw_background(rng: np.random.Generator) -> Background:
-    """Describe a random background: any family, two muted colours that differ visibly but less than objects do."""
+    """Describe a random background: any family, two muted colors that differ visibly but less than objects do."""
     family = list(FAMILIES)[rng.integers(len(FAMILIES))]
     first = second = muted(rng)
     while not 28 <= distance(first, second) <= 95:
@@ -134,5 +134,5 @@ def paint_background(background: Background, side: int) -> NDArray[np.uint8]:
 
 
 def camera_noise(background: Background, side: int) -> NDArray[np.float64]:
-    """The noise that lies over the whole finished picture: float64 (side, side, 3), in grey levels."""
+    """The noise that lies over the whole finished image: float64 (side, side, 3), in gray levels."""
     return numpy_rng(background.seed, "noise").standard_normal((side, side, 3)) * background.noise

@@ -34,7 +34,7 @@ _EYE: RGB = (24, 22, 26)
 
 @dataclass(frozen=True, slots=True)
 class Wardrobe:
-    """The colours of one person, and whether sleeves, legs and hair are long."""
+    """The colors of one person, and whether sleeves, legs and hair are long."""
 
     skin: RGB
     hair: RGB
@@ -58,7 +58,7 @@ def draw_figure(rng: np.random.Generator, background: Background) -> Figure:
 
 
 def draw_wardrobe(rng: np.random.Generator, background: Background) -> Wardrobe:
-    """Draw colours that stand out from the background and from each other."""
+    """Draw colors that stand out from the background and from each other."""
     skin = SKINS[rng.integers(len(SKINS))]
     hair = _apart(rng, [skin], choices=HAIRS, least=75)
     shirt = _apart(rng, [skin, *background.colours], least=85)
@@ -76,7 +76,7 @@ def draw_wardrobe(rng: np.random.Generator, background: Background) -> Wardrobe:
 
 
 def _apart(rng: np.random.Generator, others: list[RGB], *, least: float, choices: tuple[RGB, ...] = ()) -> RGB:
-    """Draw a colour at least this far from the others, or the farthest of 20."""
+    """Draw a color at least this far from the others, or the farthest of 20."""
     best, widest = others[0], -1.0
     for _ in range(20):
         colour = choices[rng.integers(len(choices))] if choices else shade(COLOURS[rng.integers(len(COLOURS))], rng)

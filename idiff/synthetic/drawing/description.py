@@ -1,6 +1,6 @@
 """What is in a scene, apart from how it is drawn.
 
-Lengths and positions are shares of the picture's side ((0, 0) the upper left corner, (1, 1) the lower right one), so
+Lengths and positions are shares of the image's side ((0, 0) the upper left corner, (1, 1) the lower right one), so
 that one scene can be drawn at any size. Everything is frozen: a changed scene is a copy made by `dataclasses.replace`,
 and drawing it again changes only what was changed, because every drawn texture hangs on the part that it belongs to.
 """
@@ -21,7 +21,7 @@ class Background:
 
     Attributes:
         family: a name of `backgrounds.FAMILIES`.
-        colours: the two colours that the pattern mixes.
+        colours: the two colors that the pattern mixes.
         period: length of one repeat of the pattern.
         angle: direction of the pattern in degrees.
         seed: of the pattern's texture and of the camera noise.
@@ -43,9 +43,9 @@ class SceneObject:
     Attributes:
         kind: a name of `shapes.KINDS`.
         colour: a name of `palette.COLOURS`.
-        rgb: the shade of that colour.
+        rgb: the shade of that color.
         centre: centre of the bounding box of the unrotated shape.
-        share: area of the whole silhouette as a share of the picture.
+        share: area of the whole silhouette as a share of the image.
         angle: rotation in degrees, clockwise.
         mirrored: flipped left to right before the rotation.
         light: direction of the light in degrees and the strength of the shade across the object.
@@ -70,7 +70,7 @@ class Part:
     Attributes:
         points: of the line, or corners of the polygon.
         radius: half the line's thickness, or how far the polygon reaches beyond its corners.
-        rgb: its colour.
+        rgb: its color.
         joints: indices of the joints that this part shows.
         closed: fill the polygon.
         outlined: draw a darker rim.

@@ -1,4 +1,4 @@
-"""Common colour names and the range of shades that each name covers."""
+"""Common color names and the range of shades that each name covers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 
 RGB: TypeAlias = tuple[int, int, int]
-"""A colour, 0..255 a channel."""
+"""A color, 0..255 a channel."""
 
 _Range: TypeAlias = tuple[float, float]
 
-# Hue in degrees, saturation and value in [0, 1]. Shades stop short of the pure palette colours that answers are painted
+# Hue in degrees, saturation and value in [0, 1]. Shades stop short of the pure palette colors that answers are painted
 # in, so that a painted region always differs from the object below it.
 SHADES: dict[str, tuple[_Range, _Range, _Range]] = {
     "red": ((-8, 4), (0.68, 0.84), (0.66, 0.86)),
@@ -34,7 +34,7 @@ COLOURS = tuple(SHADES)
 
 
 def shade(name: str, rng: np.random.Generator) -> RGB:
-    """Draw one shade of a named colour.
+    """Draw one shade of a named color.
 
     Args:
         name: one of `COLOURS`.
@@ -45,7 +45,7 @@ def shade(name: str, rng: np.random.Generator) -> RGB:
 
 
 def muted(rng: np.random.Generator) -> RGB:
-    """Draw a colour of low saturation, for backgrounds."""
+    """Draw a color of low saturation, for backgrounds."""
     return from_hsv(rng.uniform(0, 360), rng.uniform(0.08, 0.42), rng.uniform(0.30, 0.92))
 
 
@@ -56,12 +56,12 @@ def from_hsv(hue: float, saturation: float, value: float) -> RGB:
 
 
 def distance(one: RGB, other: RGB) -> float:
-    """Euclidean distance of two colours in RGB, 0..442."""
+    """Euclidean distance of two colors in RGB, 0..442."""
     return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5)
 
 
 def scaled(colour: RGB, factor: float) -> RGB:
-    """Darken (factor below 1) or brighten a colour, clipped to 0..255."""
+    """Darken (factor below 1) or brighten a color, clipped to 0..255."""
     red, green, blue = (min(255, round(channel * factor)) for channel in colour)
     return red, green, blue
 

@@ -89,7 +89,7 @@ def project(pose: Pose, *, yaw: float, roll: float, pitch: float) -> dict[str, V
     Args:
         pose: points in the person's frame.
         yaw: turn in degrees about the upright axis; 0 faces the camera, 180 turns the back to it.
-        roll: tilt in degrees of the whole person in the picture.
+        roll: tilt in degrees of the whole person in the image.
         pitch: how far in degrees the camera looks down.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Draw a scene: a picture, and which thing owns each of its pixels."""
+"""Draw a scene: an image, and which thing owns each of its pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from idiff.synthetic.drawing.description import Figure, Scene
 from idiff.synthetic.drawing.raster import Canvas, paint
 
 SUPERSAMPLING = 4
-"""Drawn pixels a side for each pixel of the picture."""
+"""Drawn pixels a side for each pixel of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def render(scene: Scene, size: int) -> Rendered:
 
 
 def _cover(mask: NDArray[np.bool_], size: int) -> NDArray[np.uint8]:
-    """How many drawn pixels of each picture pixel are set: (size, size), 0..16."""
+    """How many drawn pixels of each image pixel are set: (size, size), 0..16."""
     counted = mask.view(np.uint8) * np.uint8(SUPERSAMPLING**2)  # so that the mean over a block is its count
     return np.asarray(cv2.resize(counted, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 

@@ -1,6 +1,6 @@
 """What can truly be said about the objects of a scene: every phrase of a few forms that is true and leaves no doubt.
 
-Positions are the centres of an object's visible pixels as shares of the picture's side, sizes are visible areas. A
+Positions are the centres of an object's visible pixels as shares of the image's side, sizes are visible areas. A
 comparison counts only where it is clear: by `MARGIN` of the side, or by `RATIO` of the area.
 """
 
@@ -14,7 +14,7 @@ from idiff.synthetic.drawing.palette import COLOURS
 from idiff.utils.silhouettes import KINDS
 
 MARGIN = 0.1
-"""How much farther to one side, as a share of the picture's side, an object must lie to be said to lie there."""
+"""How much farther to one side, as a share of the image's side, an object must lie to be said to lie there."""
 
 RATIO = 1.3
 """How many times as large, by visible area, the largest object must be as the next one."""
@@ -24,7 +24,7 @@ _PLURALS = {"cross": "crosses", "fish": "fish"}
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What phrases speak of: an object's kind and colour, visible area in pixels, centre (x, y) in shares of the side."""
+    """What phrases speak of: an object's kind and color, visible area in pixels, centre (x, y) in shares of the side."""
 
     kind: str
     colour: str
@@ -40,7 +40,7 @@ class Phrase:
         text: such as `the largest red star`.
         form: a key of `FORMS` or `NO_TARGET`.
         targets: indices of the named objects, ascending; none where nothing fits.
-        pairs: the (kind, colour) pairs that the words name together.
+        pairs: the (kind, color) pairs that the words name together.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A kind, a colour, both, or just `object`; None stands for any."""
+    """A kind, a color, both, or just `object`; None stands for any."""
 
     kind: str | None = None
     colour: str | None = None
@@ -79,8 +79,8 @@ class Words:
 def held_out(kind: str, colour: str) -> bool:
     """Whether training never names this pair together, though such objects occur.
 
-    One colour of each kind is held out, a twelfth of all pairs, and each colour for one kind or two, so that every kind
-    and every colour is learnt.
+    One color of each kind is held out, a twelfth of all pairs, and each color for one kind or two, so that every kind
+    and every color is learnt.
 
     Args:
         kind: one of `KINDS`.
@@ -132,7 +132,7 @@ def _by_size(things: Sequence[Seen]) -> _Made:
 
 
 def _by_place(things: Sequence[Seen]) -> _Made:
-    """`at the top` and `at the bottom` also need the object to lie in that half of the picture."""
+    """`at the top` and `at the bottom` also need the object to lie in that half of the image."""
     for words in _known(things):
         fitting = words.fitting(things)
         if len(fitting) < 2:
@@ -195,7 +195,7 @@ def _absent_kind(things: Sequence[Seen]) -> _Made:
 
 
 def _absent_pair(things: Sequence[Seen]) -> _Made:
-    """A kind that is there, in a colour that it does not have."""
+    """A kind that is there, in a color that it does not have."""
     present = {(thing.kind, thing.colour) for thing in things}
     for kind in dict.fromkeys(thing.kind for thing in things):
         for colour in COLOURS:
@@ -204,7 +204,7 @@ def _absent_pair(things: Sequence[Seen]) -> _Made:
 
 
 def _swapped(things: Sequence[Seen]) -> _Made:
-    """The kind of one object and the colour of another."""
+    """The kind of one object and the color of another."""
     colours = {thing.colour for thing in things}
     for text, targets, pairs in _absent_pair(things):
         if next(iter(pairs))[1] in colours:

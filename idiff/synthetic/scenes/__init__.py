@@ -1,4 +1,4 @@
-"""Drawn scenes with exact truth: objects of many kinds and colours, and posed figures, on busy backgrounds.
+"""Drawn scenes with exact truth: objects of many kinds and colors, and posed figures, on busy backgrounds.
 
 A scene is first described (`description`), by rules that say what lies where (`layout`, `people`), and then drawn
 (`render`), so that it can be drawn again with one thing changed. `samples` turns a drawn scene into the facts that a

@@ -23,12 +23,12 @@ def difficulty(samples: Iterable[Sample]) -> dict[str, Any]:
     Returns:
         `version` of the generator; `kinds`, `colours` and `backgrounds`: how many different ones occur;
         `objects_per_picture` [least, most]; `occlusion_max`: the largest hidden share of an object;
-        `median_object_percent`: the median of the objects' visible area, in per cent of the picture. Where there are
+        `median_object_percent`: the median of the objects' visible area, in per cent of the image. Where there are
         figures, also `figures_per_picture` [least, most], `joints` a figure, `figure_height` [least, most] as a share
-        of the picture's height, and `hidden_joints`, the share of joints that are hidden. Where there are phrases, also
+        of the image's height, and `hidden_joints`, the share of joints that are hidden. Where there are phrases, also
         `phrases_per_picture` on average, the shares `no_target_phrases`, `several_target_phrases` and
         `held_out_phrases` of all phrases, and `phrase_forms`: form -> its share. Where there are targets, also
-        `identity_psnr`, the mean over the set of the untouched picture's PSNR in dB; for damaged pictures `degradations`:
+        `identity_psnr`, the mean over the set of the untouched image's PSNR in dB; for damaged images `degradations`:
         kind -> its share, and the spans [least, most] of what they tell: `sigma`, `opacity`, `share`; for edits
         `operations`: operation -> its share. What has nothing to be measured on is None.
 

@@ -33,7 +33,7 @@ SLOTS: Mapping[str, frozenset[str]] = {
 """Operation -> the slots of its sentences."""
 
 _NEW_SHARE = 0.05
-_APART = 85.0  # least distance in RGB of a new colour from what lies around it
+_APART = 85.0  # least distance in RGB of a new color from what lies around it
 _MOVED = 0.25  # least way of a moved object, as a share of the side
 _NEW_LIGHT = (225.0, 0.1)
 
@@ -88,12 +88,12 @@ def templates() -> Mapping[str, Sequence[str]]:
 
 
 def name_of(thing: SceneObject) -> str:
-    """What an object is called: its colour and its kind."""
+    """What an object is called: its color and its kind."""
     return f"{thing.colour} {thing.kind}"
 
 
 def typical(colour: str) -> RGB:
-    """The middle shade of a named colour, which new objects have."""
+    """The middle shade of a named color, which new objects have."""
     hue, saturation, value = (sum(span) / 2 for span in SHADES[colour])
     return from_hsv(hue, saturation, value)
 
@@ -154,7 +154,7 @@ _OPERATIONS: Mapping[str, Callable[[Scene, np.random.Generator], Edit | None]] =
 
 
 def _nameable(scene: Scene, rng: np.random.Generator) -> list[int]:
-    """Places of the objects whose colour and kind no other object shares, in random order."""
+    """Places of the objects whose color and kind no other object shares, in random order."""
     counts = Counter(_names(scene))
     orders = [
         order
@@ -179,7 +179,7 @@ def _with(scene: Scene, order: int, thing: SceneObject) -> Scene:
 
 
 def _new(scene: Scene, rng: np.random.Generator, *, centre: Point, share: float) -> SceneObject | None:
-    """An upright object that the scene does not have yet; None where no colour stands out."""
+    """An upright object that the scene does not have yet; None where no color stands out."""
     kind = KINDS[int(rng.integers(len(KINDS)))]
     for colour in _colours(scene, rng):
         if f"{colour} {kind}" not in _names(scene):
@@ -188,7 +188,7 @@ def _new(scene: Scene, rng: np.random.Generator, *, centre: Point, share: float)
 
 
 def _colours(scene: Scene, rng: np.random.Generator, *others: RGB) -> list[str]:
-    """The colours that stand out from the background and from others, in random order."""
+    """The colors that stand out from the background and from others, in random order."""
     around = (*scene.background.colours, *others)
     return [
         colour
@@ -198,7 +198,7 @@ def _colours(scene: Scene, rng: np.random.Generator, *others: RGB) -> list[str]:
 
 
 def _free(scene: Scene, thing: SceneObject) -> bool:
-    """Whether an object would lie in the picture and touch nothing there, so that no order of depth needs telling."""
+    """Whether an object would lie in the image and touch nothing there, so that no order of depth needs telling."""
     if not inside(thing):
         return False
     mask = silhouette(thing, GRID)

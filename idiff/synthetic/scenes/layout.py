@@ -55,9 +55,9 @@ def draw_single_scene(rng: np.random.Generator) -> Scene:
 
 
 def draw_object(rng: np.random.Generator, background: Background) -> SceneObject:
-    """Describe a random object in the middle of the picture, in a colour that stands out from the background.
+    """Describe a random object in the middle of the image, in a color that stands out from the background.
 
-    Areas are log-normal with a median of 4.6 % of the picture, cut to 2.2-11 %.
+    Areas are log-normal with a median of 4.6 % of the image, cut to 2.2-11 %.
     """
     kind = KINDS[rng.integers(len(KINDS))]
     turn = SHAPES[kind].turn
@@ -86,7 +86,7 @@ def moved(thing: SceneObject, centre: Point, *, share: float | None = None) -> S
 
 
 def inside(thing: SceneObject) -> bool:
-    """Whether the whole object lies in the picture."""
+    """Whether the whole object lies in the image."""
     points = np.concatenate(outline(thing))
     return bool(points.min() >= 0.01 and points.max() <= 0.99)
 

@@ -1,4 +1,4 @@
-"""Scenes as pairs of pictures: damaged and clean, before and after an edit."""
+"""Scenes as pairs of images: damaged and clean, before and after an edit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from idiff.utils.masks import encode_mask
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pictures of a scene.
+    """Two images of a scene.
 
     Attributes:
         picture: uint8 (H, W, 3), what a task is given.
@@ -37,7 +37,7 @@ def damaged(task: str) -> Callable[[Scene, int, np.random.Generator], Pair]:
     """How a restoration task's pairs are drawn: (scene, side in pixels, rng) -> pair.
 
     The target is drawn without the scene's camera noise, which nobody could restore. The facts are `degradation`: its
-    `kind` and strength, and `identity_psnr`, the damaged picture's PSNR in dB.
+    `kind` and strength, and `identity_psnr`, the damaged image's PSNR in dB.
 
     Args:
         task: a key of `degradations.scenes.DEGRADATIONS`.
@@ -56,7 +56,7 @@ def edited(scene: Scene, size: int, rng: np.random.Generator) -> Pair:
     """Draw a scene before and after an edit.
 
     The facts are `instruction`, the sentence; `region`, the pixels that differ, in COCO's run-length encoding; and
-    `edit`: its `operation`, the words of the sentence's slots, and `identity_psnr`, the untouched picture's PSNR in dB.
+    `edit`: its `operation`, the words of the sentence's slots, and `identity_psnr`, the untouched image's PSNR in dB.
 
     Raises:
         BadSampleError: nothing in the scene can be edited.

@@ -17,7 +17,7 @@ IN_FRONT = 0.36
 """Share of the objects that stand in front of a figure's joint."""
 
 HEIGHTS = (0.43, 0.87)
-"""Height of a lone figure as a share of the picture; two figures stay below 0.68."""
+"""Height of a lone figure as a share of the image; two figures stay below 0.68."""
 
 MIN_FIGURE_VISIBLE = 0.6
 """Every figure keeps at least this share of its area in sight, every object half."""
@@ -53,7 +53,7 @@ def draw_figures_scene(rng: np.random.Generator) -> Scene:
 
 
 def _stand(rng: np.random.Generator, background: Background, *, place: int, count: int) -> Figure | None:
-    """A figure of a random height, two beside each other; None where the pose is too wide for the picture."""
+    """A figure of a random height, two beside each other; None where the pose is too wide for the image."""
     figure = draw_figure(rng, background)
     left, top, right, bottom = extent(figure)
     height = rng.uniform(HEIGHTS[0], HEIGHTS[1] if count == 1 else 0.68)

@@ -45,7 +45,7 @@ class SceneTask:
         annotate: adds what this task tells to the facts about a scene: (scene, drawn scene) -> annotation.
         label: the label map of a drawn scene, for tasks that have one.
         tell: adds facts that are drawn by chance: (facts, drawn scene, rng, split) -> further facts.
-        pair: draws picture and target, for tasks whose answer is a picture: (scene, side in pixels, rng) -> pair.
+        pair: draws image and target, for tasks whose answer is an image: (scene, side in pixels, rng) -> pair.
     """
 
     layout: str
@@ -82,7 +82,7 @@ def scene_facts(scene: Scene, rendered: Rendered) -> dict[str, Any]:
     Objects and figures have `order`, their place from the back (0) to the front, and `visible`, the share of their
     silhouette in sight. Objects also have `kind`, `colour`, `rgb`, `centre` [x, y] and `angle` in degrees; `area` and
     `box` [x, y, w, h] are those of their visible pixels. Figures also have `facing` and `height`, a share of the
-    picture's height.
+    image's height.
     """
     size = rendered.owners.shape[0]
     objects: list[dict[str, Any]] = []

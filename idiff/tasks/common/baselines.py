@@ -1,4 +1,4 @@
-"""Answers that do not look at the picture: the floor that every score is read against."""
+"""Blind baselines: the floor that every score is read against."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def largest_class(truths: Iterable[Truth]) -> Guess | None:
 
 
 def everything(truths: Iterable[Truth]) -> Guess | None:
-    """All pixels of the picture; None where no truth has a mask."""
+    """All pixels of the image; None where no truth has a mask."""
     if not any(isinstance(truth, MaskTruth) for truth in truths):
         return None
 
@@ -74,7 +74,7 @@ def median_boxes(truths: Iterable[Truth]) -> Guess | None:
 
 
 def most_frequent(truths: Iterable[Truth]) -> Guess | None:
-    """The class of most pictures, of equals the one with the least index; None where no truth has a class."""
+    """The class of most images, of equals the one with the least index; None where no truth has a class."""
     counts: dict[int, int] = {}
     for truth in truths:
         if isinstance(truth, ClassTruth) and truth.category is not None:

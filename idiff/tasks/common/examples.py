@@ -52,7 +52,7 @@ def shapes(rng: np.random.Generator) -> Sample:
 
 
 def named_shapes(rng: np.random.Generator) -> Sample:
-    """The picture of `shapes` with its shapes as instances, and phrases that name one of them, all, and an absent one."""
+    """The image of `shapes` with its shapes as instances, and phrases that name one of them, all, and an absent one."""
     drawn = shapes(rng)
     assert drawn.label is not None
     names: list[str] = list(drawn.meta["classes"])

@@ -1,4 +1,4 @@
-"""Pieces of the tasks whose answer is a given picture, carried through instead of painted."""
+"""Pieces of the tasks whose answer is a given image, carried through instead of painted."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from idiff.types import Picture, Prediction, Sample
 
 
 def given_target(sample: Sample) -> Picture:
-    """The given answer of a sample: uint8 (H, W, 3), of the picture's size.
+    """The given answer of a sample: uint8 (H, W, 3), of the image's size.
 
     Raises:
-        BadSampleError: the picture or its target is missing, of another type, or the two differ in shape.
+        BadSampleError: the image or its target is missing, of another type, or the two differ in shape.
     """
     check_picture(sample)
     target, expected = sample.target, sample.image.shape
     if not isinstance(target, np.ndarray):
-        raise BadSampleError(sample.key, "target", "got none, expected the picture that is wanted as the answer")
+        raise BadSampleError(sample.key, "target", "got none, expected the image that is wanted as the answer")
     if target.dtype != np.uint8 or target.shape != expected:
-        reason = f"got {target.dtype} {target.shape}, expected uint8 {expected} as the picture"
+        reason = f"got {target.dtype} {target.shape}, expected uint8 {expected} as the image"
         raise BadSampleError(sample.key, "target", reason)
     return target
 
 
 def painted_pictures(edited: Tensor, queries: Sequence[dict[str, Any]]) -> list[ImagePrediction]:
-    """Painted pictures as they are: clipped to [-1, 1], NaN as mid grey, score 1.
+    """Painted images as they are: clipped to [-1, 1], NaN as mid gray, score 1.
 
     Args:
         edited: float32 (B, 3, H, W).
@@ -44,5 +44,5 @@ def painted_pictures(edited: Tensor, queries: Sequence[dict[str, Any]]) -> list[
 
 
 def needed_picture(prediction: Prediction) -> Tensor:
-    """The picture of a prediction that `painted_pictures` made."""
-    return expect(prediction, ImagePrediction, by="a task of pictures").picture
+    """The image of a prediction that `painted_pictures` made."""
+    return expect(prediction, ImagePrediction, by="a task of images").picture

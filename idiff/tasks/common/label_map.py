@@ -16,7 +16,7 @@ def labels_and_classes(sample: Sample) -> tuple[Labels, Sequence[str]]:
     """The label map and the class names of a sample that has both, and that fit.
 
     Raises:
-        BadSampleError: the picture, the label map or the class names are missing or do not fit one another.
+        BadSampleError: the image, the label map or the class names are missing or do not fit one another.
     """
     check_picture(sample)
     classes = sample.meta.get("classes")
@@ -26,7 +26,7 @@ def labels_and_classes(sample: Sample) -> tuple[Labels, Sequence[str]]:
     if label is None:
         raise BadSampleError(sample.key, "label", "got none, expected a label map")
     if label.dtype != np.uint8 or label.shape != expected:
-        reason = f"got {label.dtype} {label.shape}, expected uint8 {expected} as the picture"
+        reason = f"got {label.dtype} {label.shape}, expected uint8 {expected} as the image"
         raise BadSampleError(sample.key, "label", reason)
     values = label[label != VOID]
     if values.size and int(values.max()) >= len(classes):
@@ -47,11 +47,11 @@ def askable(classes: Sequence[str]) -> list[int]:
 
 
 def absent_class(key: str, labels: Labels, classes: Sequence[str]) -> int | None:
-    """The one class that is asked though it is nowhere in the picture, chosen by the sample's key.
+    """The one class that is asked though it is nowhere in the image, chosen by the sample's key.
 
     Args:
         key: of the sample.
-        labels: uint8 (H, W), the whole picture.
+        labels: uint8 (H, W), the whole image.
         classes: names by value.
 
     Returns:

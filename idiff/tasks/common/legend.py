@@ -1,4 +1,4 @@
-"""Several classes in one prompt, each in its own colour: how that is drawn, worded, and read back."""
+"""Several classes in one prompt, each in its own color: how that is drawn, worded, and read back."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from idiff.utils.text import name_words
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a picture's classes are asked for: `one` alone, or `several` of them in one prompt."""
+    """How an image's classes are asked for: `one` alone, or `several` of them in one prompt."""
 
     one: Template
     several: Template | None = None
 
     def write(self, names: Sequence[str], colors: Sequence[str]) -> str:
-        """The instruction for some classes; more colours than names may be given."""
+        """The instruction for some classes; more colors than names may be given."""
         parts = [{"object": name_words(name), "color": color} for name, color in zip(names, colors, strict=False)]
         template = self.several if self.several is not None and len(parts) > 1 else self.one
         return template.fill(parts)
@@ -57,11 +57,11 @@ def draw_classes(
     negatives: float,
     min_pixels: int,
 ) -> list[int]:
-    """Draw classes to ask for, each one that is seen, or now and then one that is nowhere in the whole picture.
+    """Draw classes to ask for, each one that is seen, or now and then one that is nowhere in the whole image.
 
     Args:
         asked: indices to choose from.
-        labels: uint8 (H, W), the whole picture.
+        labels: uint8 (H, W), the whole image.
         seen: uint8 (H, W), the model's view of it.
         rng: the only source of randomness.
         most: from 1 to as many are drawn, as long as there are any.
@@ -81,7 +81,7 @@ def draw_classes(
 
 
 def contrasting_colors(pixels: Tensor, colors: Mapping[str, painting.Rgb], count: int) -> list[str]:
-    """The `count` colours that are easiest to tell from a picture, the best one first; see `painting.contrasting`."""
+    """The `count` colors that are easiest to tell from an image, the best one first; see `painting.contrasting`."""
     left, chosen = dict(colors), list[str]()
     while len(chosen) < count:
         chosen.append(painting.contrasting(pixels, left))
@@ -90,7 +90,7 @@ def contrasting_colors(pixels: Tensor, colors: Mapping[str, painting.Rgb], count
 
 
 def asked_classes(query: Mapping[str, Any]) -> list[int]:
-    """Indices of the classes that a query asks for, in the order of its colours."""
+    """Indices of the classes that a query asks for, in the order of its colors."""
     return [int(index) for index in query.get("indices") or [query["class"]]]
 
 
@@ -99,7 +99,7 @@ def class_predictions(query: dict[str, Any], scores: Tensor) -> MaskPrediction |
 
     Args:
         query: of one class or of several.
-        scores: float (K, H, W), one map a colour; those beyond the query's own are left out.
+        scores: float (K, H, W), one map a color; those beyond the query's own are left out.
 
     Returns:
         of one class its mask and scores; of several `masks` by class and `scores` (K, H, W). The score is that of the surest class.

@@ -1,6 +1,6 @@
-"""Pictures that carry random areas of colour or discs, and captions that say so: what stage 1 learns to paint.
+"""Images that carry random areas of color or discs, and captions that say so: what stage 1 learns to paint.
 
-Source: InstructDiffusion, section 3.3, "pretraining adaptation": text-to-image on such pictures, without any truth of a task,
+Source: InstructDiffusion, section 3.3, "pretraining adaptation": text-to-image on such images, without any truth of a task,
 so that the model paints masks and discs before it is asked where.
 """
 
@@ -35,19 +35,19 @@ def marked(
     radius: float,
     seen: Tensor,
 ) -> tuple[Tensor, str]:
-    """Paint areas of different colours or discs of one colour over a picture, half the time each.
+    """Paint areas of different colors or discs of one color over an image, half the time each.
 
     Args:
         picture: float32 (3, H, W) in [-1, 1].
         caption: what it shows.
         rng: draws everything.
         colors: names and values.
-        transparency: share of the picture that shows through an area; discs are opaque.
+        transparency: share of the image that shows through an area; discs are opaque.
         radius: of a disc, in pixels.
-        seen: bool (H, W): where there is a picture; the rest stays unpainted.
+        seen: bool (H, W): where there is an image; the rest stays unpainted.
 
     Returns:
-        the painted picture, and its caption.
+        the painted image, and its caption.
     """
     height, width = picture.shape[1:]
     way = _WAYS[int(rng.integers(2))]

@@ -18,7 +18,7 @@ from idiff.types import Picture, Prediction
 
 
 def sure_regions(scores: Tensor, *, pixels: int = 1, score: float = 0.0) -> Tensor:
-    """Empty the maps whose region is a speck or unsure. A model that doubts paints half a colour, and half a colour is no answer.
+    """Empty the maps whose region is a speck or unsure. A model that doubts paints half a color, and half a color is not an answer.
 
     Args:
         scores: float (B, H, W) in [0, 1]; the region is where they are above one half.
@@ -43,7 +43,7 @@ def mask_prediction(query: dict[str, Any], scores: Tensor) -> MaskPrediction:
 
 
 def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any]) -> Tensor:
-    """The score maps of one group in the pixels of the original picture: float (N, height, width).
+    """The score maps of one group in the pixels of the original image: float (N, height, width).
 
     Args:
         predictions: as `decode` returned them; one that has scores (K, H, W) gives K of the N maps.
@@ -61,7 +61,7 @@ def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any])
 
 
 def tint(picture: Picture, mask: NDArray[np.bool_], rgb: Sequence[int]) -> Picture:
-    """Lay 60 % of a colour over a region.
+    """Lay 60 % of a color over a region.
 
     Args:
         picture: uint8 (H, W, 3); stays as it is.
@@ -69,7 +69,7 @@ def tint(picture: Picture, mask: NDArray[np.bool_], rgb: Sequence[int]) -> Pictu
         rgb: 0 to 255.
 
     Returns:
-        uint8 (H, W, 3), a new picture.
+        uint8 (H, W, 3), a new image.
     """
     drawn = picture.copy()
     drawn[mask] = (0.4 * picture[mask] + 0.6 * np.asarray(rgb, np.float32)).round().astype(np.uint8)
@@ -77,7 +77,7 @@ def tint(picture: Picture, mask: NDArray[np.bool_], rgb: Sequence[int]) -> Pictu
 
 
 def named_square(picture: Picture, name: str, rgb: Sequence[int]) -> Picture:
-    """Lay half of a colour over a rectangle in the middle and write a name into it.
+    """Lay half of a color over a rectangle in the middle and write a name into it.
 
     Args:
         picture: uint8 (H, W, 3); stays as it is.
@@ -85,7 +85,7 @@ def named_square(picture: Picture, name: str, rgb: Sequence[int]) -> Picture:
         rgb: 0 to 255.
 
     Returns:
-        uint8 (H, W, 3), a new picture.
+        uint8 (H, W, 3), a new image.
     """
     drawn, (height, width) = picture.copy(), picture.shape[:2]
     rows, columns = (slice(side // 4, max(side - side // 4, 1)) for side in (height, width))

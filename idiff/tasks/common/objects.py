@@ -1,4 +1,4 @@
-"""The objects of a picture as its annotation has them, and as painted regions: classes, masks, boxes."""
+"""The objects of an image as its annotation has them, and as painted regions: classes, masks, boxes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def categories_of(sample: Sample) -> list[str]:
     """The names of all classes of the set, `meta["categories"]`.
 
     Raises:
-        BadSampleError: the picture or the names are missing, or two classes have one name.
+        BadSampleError: the image or the names are missing, or two classes have one name.
     """
     check_picture(sample)
     names = sample.meta.get("categories")
@@ -63,7 +63,7 @@ def things_of(sample: Sample) -> list[Thing]:
     """Read `annotation["instances"]`: `category`, and `mask` or `box` or both.
 
     Raises:
-        BadSampleError: the list is missing, a class has no name in `meta["categories"]`, a mask does not fit the picture, or an
+        BadSampleError: the list is missing, a class has no name in `meta["categories"]`, a mask does not fit the image, or an
             object has neither mask nor box.
     """
     names = {name: index for index, name in enumerate(categories_of(sample))}
@@ -81,7 +81,7 @@ def things_of(sample: Sample) -> list[Thing]:
         if given is not None:
             try:
                 if mask_size(given) != shape:
-                    raise ValueError(f"the size is {list(mask_size(given))}, expected {list(shape)} as the picture")
+                    raise ValueError(f"the size is {list(mask_size(given))}, expected {list(shape)} as the image")
                 mask = decode_mask(given)
             except ValueError as error:
                 raise BadSampleError(sample.key, f"{field}.mask", str(error)) from None
@@ -95,10 +95,10 @@ def things_of(sample: Sample) -> list[Thing]:
 
 
 def shown_class(sample: Sample) -> tuple[int | None, list[int]]:
-    """The class of the picture, None where it is said to be unknown; and the classes that it surely does not show.
+    """The class of the image, None where it is said to be unknown; and the classes that it surely does not show.
 
     Raises:
-        BadSampleError: nothing says what the picture shows.
+        BadSampleError: nothing says what the image shows.
     """
     names, things = categories_of(sample), things_of(sample) if "instances" in sample.annotation else []
     right: int | None = None
@@ -110,15 +110,13 @@ def shown_class(sample: Sample) -> tuple[int | None, list[int]]:
     elif things:
         right = max(things, key=lambda thing: int(thing.mask.sum())).category  # the first of equals
     else:
-        raise BadSampleError(
-            sample.key, "annotation.category", "got none and no instances, expected the picture's class"
-        )
+        raise BadSampleError(sample.key, "annotation.category", "got none and no instances, expected the image's class")
     shown = {thing.category for thing in things} | {right}
     return right, [index for index in range(len(names)) if index not in shown]
 
 
 def filled(box: Sequence[float], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels of a picture of (height, width) whose centres lie in a box [x, y, w, h]: bool (H, W)."""
+    """The pixels of an image of (height, width) whose centres lie in a box [x, y, w, h]: bool (H, W)."""
     x, y, width, height = box
     columns, rows = np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5
     inside: NDArray[np.bool_] = ((rows > y) & (rows < y + height))[:, None] & ((columns > x) & (columns < x + width))
@@ -134,13 +132,13 @@ def extremes(mask: NDArray[np.bool_]) -> Box:
 
 
 def absent_category(key: str, total: int, present: set[int]) -> int | None:
-    """The one class that is asked though the picture does not show it, chosen by the sample's key; None where all are there."""
+    """The one class that is asked though the image does not show it, chosen by the sample's key; None where all are there."""
     absent = [index for index in range(total) if index not in present]
     return absent[hash64("absent", key) % len(absent)] if absent else None
 
 
 def known_parts(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
-    """What all of a picture shows, where every object has a mask; see `named_objects`."""
+    """What all of an image shows, where every object has a mask; see `named_objects`."""
     instances = sample.annotation.get("instances")
     if not instances or len(sample.meta["categories"]) >= VOID or not all("mask" in one for one in instances):
         return None
@@ -148,13 +146,13 @@ def known_parts(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
 
 
 def named_objects(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
-    """What all of a picture shows, where the set says that its instances are all there is.
+    """What all of an image shows, where the set says that its instances are all there is.
 
     Args:
         sample: `meta["categories"]` lists the names of all kinds of instance; each instance has `category` and `mask`, those in
             front come last. Without that list nobody knows what lies beside the instances.
         matrix: from the original to the model's pixels.
-        size: side of the model's picture.
+        size: side of the model's image.
     """
     categories = sample.meta.get("categories")
     if not categories:

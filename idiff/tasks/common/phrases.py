@@ -45,10 +45,10 @@ def referred(sample: Sample, item: int) -> tuple[str, NDArray[np.bool_]]:
     Objects may overlap: a pixel in several of them belongs to the union (adding masks up would leave holes).
 
     Returns:
-        the phrase, and bool (H, W) in the picture's pixels, empty where nothing is named.
+        the phrase, and bool (H, W) in the image's pixels, empty where nothing is named.
 
     Raises:
-        BadSampleError: the picture, the phrase, or a named object's mask is missing or does not fit.
+        BadSampleError: the image, the phrase, or a named object's mask is missing or does not fit.
     """
     check_picture(sample)
     phrases, instances = (sample.annotation.get(name) for name in ("phrases", "instances"))
@@ -78,7 +78,7 @@ def referred(sample: Sample, item: int) -> tuple[str, NDArray[np.bool_]]:
 
 
 def speaks_of_place(phrase: str) -> bool:
-    """True where a part of a picture could make the phrase false, or leave out what it compares with.
+    """True where a part of an image could make the phrase false, or leave out what it compares with.
 
     Words for places (left, top, corner, behind), for neighbours (next to, between), for order (first, second from, last),
     for comparison (closest, larger, other, only); also a phrase with letters beyond ASCII, whose language this list does

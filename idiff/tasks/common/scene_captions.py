@@ -14,7 +14,7 @@ PLACES: Mapping[str, tuple[float, float]] = {
     for row, y in (("upper", 0.2), ("middle", 0.5), ("lower", 0.8))
     for column, x in (("left", 0.2), ("middle", 0.5), ("right", 0.8))
 }
-"""A part of the picture -> where an object that is put there has its centre."""
+"""A part of the image -> where an object that is put there has its centre."""
 
 MOST = 4
 """Things a caption names: more do not fit the text encoder."""
@@ -42,10 +42,10 @@ def caption(scene: Mapping[str, Any], rng: np.random.Generator, *, size: int) ->
     Args:
         scene: `annotation["scene"]`: `background`, `objects` with `kind`, `colour`, `centre` in pixels, `figures` with `facing`.
         rng: draws which things are named, their order and the wording.
-        size: side of the picture in pixels.
+        size: side of the image in pixels.
 
     Returns:
-        the caption, and what it tells: `background`, and each place that one named thing is in -> its colour and kind.
+        the caption, and what it tells: `background`, and each place that one named thing is in -> its color and kind.
     """
     things = [
         (f"{thing['colour']} {thing['kind']}", place_of(thing["centre"], size=size)) for thing in scene["objects"]
@@ -61,7 +61,7 @@ def caption(scene: Mapping[str, Any], rng: np.random.Generator, *, size: int) ->
 
 
 def place_of(centre: Sequence[float], *, size: int) -> str:
-    """The part of a square picture of `size` pixels a side that a point in pixels lies in."""
+    """The part of a square image of `size` pixels a side that a point in pixels lies in."""
     return place_at([(value + 0.5) / size for value in centre])
 
 

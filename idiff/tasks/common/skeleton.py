@@ -55,7 +55,7 @@ def person(sample: Sample, item: int) -> Person:
     """Read one entry of `annotation["instances"]`.
 
     Raises:
-        BadSampleError: the picture, the entry, its skeleton, joints or box are missing or do not fit one another.
+        BadSampleError: the image, the entry, its skeleton, joints or box are missing or do not fit one another.
     """
     check_picture(sample)
     instances = sample.annotation.get("instances")
@@ -94,7 +94,7 @@ def person(sample: Sample, item: int) -> Person:
 
 
 def asked_person(picture: Picture, text: str) -> Sample:
-    """A sample that asks for joints, commas between their names, of the one person that fills the picture.
+    """A sample that asks for joints, commas between their names, of the one person that fills the image.
 
     Raises:
         ConfigError: the text names no joint.
@@ -109,13 +109,13 @@ def asked_person(picture: Picture, text: str) -> Sample:
 
 
 def image_id(sample: Sample) -> int:
-    """The picture's number in the set's own files; where it has none, a number made of its key."""
+    """The image's number in the set's own files; where it has none, a number made of its key."""
     number = sample.annotation.get("image_id")
     return number if isinstance(number, int) else hash64("image", sample.key) >> 11  # fits a double, as in JSON
 
 
 def swap_sides(joints: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-    """Let left and right joints change places, as in a mirrored picture: (K, 3) to (K, 3)."""
+    """Let left and right joints change places, as in a mirrored image: (K, 3) to (K, 3)."""
     order = np.arange(len(joints))
     for left, right in pairs:
         order[left], order[right] = right, left
@@ -152,7 +152,7 @@ def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *
     Args:
         names: K of them.
         joints: (K, 3) in the model's pixels.
-        size: side of the model's picture.
+        size: side of the model's image.
         radius: of a disc, in pixels.
     """
     labels = torch.full((size, size), len(names), dtype=torch.uint8)
@@ -163,7 +163,7 @@ def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *
 
 
 def draw_joints(picture: Picture, keypoints: Tensor) -> Picture:
-    """Draw each joint of (K, 3) that was found as a dot in its own colour: uint8 (H, W, 3), a new image."""
+    """Draw each joint of (K, 3) that was found as a dot in its own color: uint8 (H, W, 3), a new image."""
     drawn, radius = picture.copy(), max(2, round(max(picture.shape[:2]) / 64))
     for index, (x, y, _) in enumerate(keypoints.tolist()):
         if math.isfinite(x) and math.isfinite(y):

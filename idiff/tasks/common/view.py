@@ -1,4 +1,4 @@
-"""Pieces that several tasks share: the model's view of a picture, their decoder, their checks."""
+"""Pieces that several tasks share: the model's view of an image, their decoder, their checks."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class View:
     """What the model sees of a sample.
 
     Attributes:
-        source: float32 (3, size, size) in [-1, 1]; 0 where the picture has no pixel.
+        source: float32 (3, size, size) in [-1, 1]; 0 where the image has no pixel.
         seen: bool (size, size): where it has one.
         labels: uint8 (size, size), 255 there; None where none were given.
         points: float64 (K, 2) in the model's pixels; None where none were given.
-        matrix: from the original picture to the model's pixels.
+        matrix: from the original image to the model's pixels.
     """
 
     source: Tensor
@@ -56,12 +56,12 @@ def look(
     labels: Labels | None = None,
     points: NDArray[np.float64] | None = None,
 ) -> View:
-    """Warp a picture and what belongs to it, then augment all of it together.
+    """Warp an image and what belongs to it, then augment all of it together.
 
     Args:
         picture: uint8 (H, W, 3), the original.
         matrix: from the original to the model's pixels.
-        size: side of the model's picture.
+        size: side of the model's image.
         augment: applied where given, driven by `rng`.
         rng: needed with `augment`.
         labels: uint8 (H, W).
@@ -83,7 +83,7 @@ def build_augment(specs: Sequence[Mapping[str, Any]] | None) -> Augment:
 
 
 def build_decoder(name: str, arguments: Mapping[str, Any] | None, *, default: Mapping[str, Any]) -> Decoder:
-    """The configured decoder; `default` are the task's settings of the colour decoder where no arguments are given.
+    """The configured decoder; `default` are the task's settings of the color decoder where no arguments are given.
 
     An argument that is null is left out: so a configuration takes one back that a file below it set for another decoder.
     """
@@ -105,7 +105,7 @@ def needed_words(text: str) -> str:
 
 
 def check_size(size: int) -> int:
-    """Return the side of the model's picture.
+    """Return the side of the model's image.
 
     Raises:
         ConfigError: it is less than 8 pixels.
@@ -125,7 +125,7 @@ def check_share(name: str, value: float) -> float:
 
 
 def check_picture(sample: Sample) -> None:
-    """Refuse a sample whose picture is not uint8 (H, W, 3).
+    """Refuse a sample whose image is not uint8 (H, W, 3).
 
     Raises:
         BadSampleError: names the sample and what was got.
@@ -160,7 +160,7 @@ def query_of(
 
     Args:
         sample: whom it is about.
-        asked: what the prompt asks: classes, joints, colours.
+        asked: what the prompt asks: classes, joints, colors.
         task: kind of the task.
         group: of the prompts that are combined into one answer: the sample's key, a slash, the item.
         matrix: from the original image to the model's pixels.
@@ -187,7 +187,7 @@ def origin(sample: Sample, entry: Mapping[str, Any] | None = None) -> dict[str, 
 
 
 def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
-    """The original picture as far as the model saw it, grey elsewhere, at its own size: for drawing answers over.
+    """The original image as far as the model saw it, gray elsewhere, at its own size: for drawing answers over.
 
     Args:
         source: (3, size, size) in [-1, 1].

@@ -1,4 +1,4 @@
-"""What follows the caption of a picture that carries marks: sentences of the bank, filled and joined."""
+"""What follows the caption of an image that carries marks: sentences of the bank, filled and joined."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Marks = Literal["masks", "discs"]
 
 
 def with_suffix(caption: str, marks: Marks, rng: np.random.Generator, *, color: str) -> str:
-    """A caption and, after a comma, one of the ways to say what was painted over the picture.
+    """A caption and, after a comma, one of the ways to say what was painted over the image.
 
     Args:
-        caption: of the picture as it was.
-        marks: `masks`: areas in several colours; `discs`: discs of one colour.
+        caption: of the image as it was.
+        marks: `masks`: areas in several colors; `discs`: discs of one color.
         rng: draws the way.
         color: of the discs.
     """

@@ -12,7 +12,7 @@ from idiff.types import Picture
 from idiff.utils.silhouettes import KINDS, SHAPES, filled, placed
 
 NOISE = (15.0, 50.0)
-"""Standard deviations of Gaussian noise in grey levels of 255."""
+"""Standard deviations of Gaussian noise in gray levels of 255."""
 
 OPACITY = (0.3, 0.7)
 """How much of a mark hides the image, as in CLWD (Liu et al., WACV 2021)."""
@@ -20,7 +20,7 @@ OPACITY = (0.3, 0.7)
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """A damaged picture, uint8 (H, W, 3), and how it was damaged (JSON-able)."""
+    """A damaged image, uint8 (H, W, 3), and how it was damaged (JSON-able)."""
 
     picture: Picture
     facts: dict[str, Any]
@@ -81,7 +81,7 @@ def draw_logo(
 
 
 def identity_psnr(damaged: Picture, clean: Picture) -> float:
-    """PSNR in dB of a picture that nobody restored, at most 100.
+    """PSNR in dB of an image that nobody restored, at most 100.
 
     Args:
         damaged: uint8 (H, W, 3).

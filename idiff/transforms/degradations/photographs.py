@@ -1,4 +1,4 @@
-"""Damage photographs of any shape, so that restoration can be trained on any folder of clean pictures.
+"""Damage photographs of any shape, so that restoration can be trained on any folder of clean images.
 
 Own lines where the formula is the field's (motion, Poisson-Gaussian noise, marks), albumentations through its one adapter
 where it has the formula. Everything is drawn from the caller's rng, and what was drawn is told.
@@ -21,7 +21,7 @@ from idiff.transforms.degradations.watermarks import draw_cover
 from idiff.types import Picture
 
 MIN_SIDE = 16
-"""Smaller pictures are refused."""
+"""Smaller images are refused."""
 
 SIGMA = (0.8, 3.5)
 """Standard deviations of a Gaussian blur along its two axes, in pixels."""
@@ -43,7 +43,7 @@ QUALITY = (8, 40)
 
 
 def degrade(picture: Picture, task: str, rng: np.random.Generator) -> Degraded:
-    """Damage a picture as a task expects it.
+    """Damage an image as a task expects it.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -51,14 +51,14 @@ def degrade(picture: Picture, task: str, rng: np.random.Generator) -> Degraded:
         rng: draws the kind of damage and its strength.
 
     Returns:
-        The damaged picture, uint8 (H, W, 3); its facts are `kind`, its strength and `identity_psnr` in dB.
+        The damaged image, uint8 (H, W, 3); its facts are `kind`, its strength and `identity_psnr` in dB.
 
     Raises:
         ConfigError: another task.
-        BadSampleError: the picture is too small, or so flat that the damage does not show.
+        BadSampleError: the image is too small, or so flat that the damage does not show.
     """
     if task not in KINDS:
-        raise unknown("task to damage pictures for", task, KINDS)
+        raise unknown("task to damage images for", task, KINDS)
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise BadSampleError("picture", "size", f"{width}x{height} pixels, expected at least {MIN_SIDE} a side")
@@ -119,7 +119,7 @@ def sensor_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def squeezed(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """What a small JPEG file leaves of a picture."""
+    """What a small JPEG file leaves of an image."""
     quality = int(rng.integers(QUALITY[0], QUALITY[1] + 1))
     spec = {"name": "ImageCompression", "compression_type": "jpeg", "quality_range": (quality, quality), "p": 1.0}
     return Degraded(_augmented(picture, spec, rng), {"kind": "jpeg", "quality": quality})
@@ -141,7 +141,7 @@ KINDS: Mapping[str, tuple[Callable[[Picture, np.random.Generator], Degraded], ..
     "deblur": (gaussian_blur, motion_blur, defocus),
     "dewatermark": (watermark,),
 }
-"""Task -> what damages its pictures, each equally often."""
+"""Task -> what damages its images, each equally often."""
 
 
 def _augmented(picture: Picture, spec: Mapping[str, Any], rng: np.random.Generator) -> Picture:

@@ -16,7 +16,7 @@ from idiff.transforms.degradations.strokes import draw_mark
 from idiff.types import Picture
 
 BLUR = (1.0, 2.5)
-"""Standard deviation of the blur along its direction, in pixels of the picture."""
+"""Standard deviation of the blur along its direction, in pixels of the image."""
 
 
 def add_blur(picture: Picture, rng: np.random.Generator) -> Degraded:
@@ -30,7 +30,7 @@ def add_blur(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def add_mark(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Lay a see-through mark over a square picture: light, dark or of any colour."""
+    """Lay a see-through mark over a square image: light, dark or of any color."""
     cover = draw_mark(picture.shape[0], rng)
     opacity = float(rng.uniform(*OPACITY))
     light = int(rng.integers(200, 256))
@@ -46,4 +46,4 @@ DEGRADATIONS: Mapping[str, Callable[[Picture, np.random.Generator], Degraded]] =
     "deblur": add_blur,
     "dewatermark": add_mark,
 }
-"""Task -> what damages its pictures."""
+"""Task -> what damages its images."""

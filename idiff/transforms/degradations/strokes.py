@@ -10,9 +10,9 @@ from idiff.transforms.degradations.common import draw_logo
 from idiff.utils.silhouettes import SHIFT
 
 SHARE = (0.10, 0.40)
-"""Share of the picture that a mark covers."""
+"""Share of the image that a mark covers."""
 
-_FINE = 4  # drawn pixels a side for each pixel of the picture
+_FINE = 4  # drawn pixels a side for each pixel of the image
 _DOTS = [(x, y) for y in (0.0, 0.5, 1.0) for x in (0.0, 0.5, 1.0)]
 
 
@@ -20,7 +20,7 @@ def draw_mark(side: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw a mark.
 
     Args:
-        side: of the picture in pixels.
+        side: of the image in pixels.
         rng: draws wording, size, turn, place and logo.
 
     Returns:

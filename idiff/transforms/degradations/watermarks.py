@@ -1,4 +1,4 @@
-"""See-through marks for pictures of any shape: words in a real font and drawn logos, once or all over, turned."""
+"""See-through marks for images of any shape: words in a real font and drawn logos, once or all over, turned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from idiff.errors import BadSampleError
 from idiff.transforms.degradations.common import draw_logo
 
 SHARE = (0.01, 0.40)
-"""Share of the picture that a mark covers."""
+"""Share of the image that a mark covers."""
 
 _WORDS = (
     "sample",
@@ -43,10 +43,10 @@ class Cover:
 
 
 def draw_cover(height: int, width: int, rng: np.random.Generator) -> Cover:
-    """Draw a mark for a picture of this size; the share of pixels at one half and more lies within `SHARE`.
+    """Draw a mark for an image of this size; the share of pixels at one half and more lies within `SHARE`.
 
     Raises:
-        BadSampleError: the picture is too small or too narrow for one.
+        BadSampleError: the image is too small or too narrow for one.
     """
     for _ in range(_TRIES):
         kind = str(rng.choice(["text", "logo", "text and logo"], p=(0.5, 0.3, 0.2)))
@@ -106,7 +106,7 @@ def _logo(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 def _laid(
     stamp: NDArray[np.uint8], height: int, width: int, tiled: bool, angle: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Lay a stamp on the picture, once at a random place or in rows all over, turned by an angle in degrees."""
+    """Lay a stamp on the image, once at a random place or in rows all over, turned by an angle in degrees."""
     reach = math.ceil(math.hypot(height, width)) + 2
     if tiled:
         gap = (

@@ -1,4 +1,4 @@
-"""Scenes of objects: shapes, colours, layout, drawing."""
+"""Scenes of objects: shapes, colors, layout, drawing."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -114,7 +114,7 @@ def test_an_object_lies_where_its_outline_says(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_are_the_majority_of_each_drawn_pixel(kind):
-    """Read off the picture: of white on black, a pixel at its edge has 127 (the grey rim) times the share."""
+    """Read off the image: of white on black, a pixel at its edge has 127 (the gray rim) times the share."""
     black = replace(PLAIN, colours=((0, 0, 0), (0, 0, 0)))
     scene = Scene(black, (an_object(kind, angle=17, rgb=(255, 255, 255), light=(0, 0.0), share=0.12),))
     drawn = render(scene, 64)

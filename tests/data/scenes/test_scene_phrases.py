@@ -31,7 +31,7 @@ def drawn(request):
 
 
 class Judge:
-    """Works out what a phrase names, by brute force over the objects of one picture."""
+    """Works out what a phrase names, by brute force over the objects of one image."""
 
     def __init__(self, annotation):
         self.objects = []

@@ -1,4 +1,4 @@
-"""What the tests of sources share: small pictures, and the way from a raw folder through shards to a task's promises."""
+"""What the tests of sources share: small images, and the way from a raw folder through shards to a task's promises."""
 
 import contract
 from PIL import Image
@@ -20,7 +20,7 @@ PROMISES = (
 
 
 def save_picture(path, width, height, seed=0):
-    """Grey noise, so that every colour of the palette can be read back from it."""
+    """Gray noise, so that every color of the palette can be read back from it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = numpy_rng(seed, "picture").integers(90, 166, (height, width, 3)).astype("uint8")
     Image.fromarray(pixels).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))

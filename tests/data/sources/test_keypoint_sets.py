@@ -39,7 +39,7 @@ def write(file, value):
 
 
 def coco_like(joints, names, *, people=(1, 1), category="person", extra_categories=(), **fields):
-    """COCO's form: a picture for each number of people."""
+    """COCO's form: an image for each number of people."""
     count = len(joints.split())
     images = [{"id": n + 7, "file_name": name, "width": WIDTH, "height": HEIGHT} for n, name in enumerate(names)]
     annotations = [
@@ -217,7 +217,7 @@ def test_missing_pictures_and_files_say_where_they_should_be(tmp_path, name):
         create(name, {"root": str(tmp_path), "split": "val"})
     SETS[name](tmp_path)
     (tmp_path / "aside.json").write_bytes(next(tmp_path.rglob("*.json")).read_bytes())
-    with pytest.raises(DataError, match=r"is missing: expected the pictures.* Give --images DIR"):
+    with pytest.raises(DataError, match=r"is missing: expected the images.* Give --images DIR"):
         create(name, {"root": str(tmp_path / "none"), "split": "val", "annotations": str(tmp_path / "aside.json")})
 
 

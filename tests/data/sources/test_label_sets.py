@@ -193,7 +193,7 @@ def test_voc_as_published_trains(tmp_path):
     shards = build("voc", folder, tmp_path / "out")
     assert len(shards) == 2 and [shards.key(place) for place in range(2)] == ["2007_000033", "2007_000042"]
     assert shards.meta["classes"] == list(CLASSES) and len(CLASSES) == 21
-    assert np.array_equal(shards.read(0).label, blocks(0, 15, 12, 255))  # the palette's indices, not its colours
+    assert np.array_equal(shards.read(0).label, blocks(0, 15, 12, 255))  # the palette's indices, not its colors
     assert shards.read_members(0)["label.png"] == (folder / "SegmentationClass/2007_000033.png").read_bytes()
     assert [CLASSES[value] for value in (12, 15, 20)] == ["dog", "person", "tv monitor"]
     trains_and_keeps_promises(SemanticSegmentation(size=64, augment=[], ask="present"), shards)

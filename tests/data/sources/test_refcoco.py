@@ -141,7 +141,7 @@ def test_an_evil_list_is_refused_and_not_run(tmp_path):
             return (open, (str(tmp_path / "touched"), "w"))
 
     folder = published(tmp_path / "data", entries=[*REFERS, Evil()])
-    with pytest.raises(DataError, match=r"refs\(unc\)\.p is no pickle of plain"):
+    with pytest.raises(DataError, match=r"refs\(unc\)\.p is not a pickle of plain"):
         create("refcoco", {"root": str(folder), "split": "val"})
     assert not (tmp_path / "touched").exists()
 
@@ -153,7 +153,7 @@ def test_what_is_missing_is_named(tmp_path):
     folder = published(tmp_path / "data")
     pictures = tmp_path / "data/images"
     pictures.rename(tmp_path / "aside")
-    with pytest.raises(DataError, match=r"COCO's train2014 pictures, there or in .* Give --images DIR"):
+    with pytest.raises(DataError, match=r"COCO's train2014 images, there or in .* Give --images DIR"):
         create("refcoco", options)
     moved = str(tmp_path / "aside/mscoco/images/train2014")
     assert len(create("refcoco", options | {"images": moved})) == 2
@@ -189,7 +189,7 @@ def test_references_that_cannot_be_used_are_counted(tmp_path):
     source = create("refcoco", {"root": str(published(tmp_path / "data", entries=entries)), "split": "val"})
     assert len(source) == 2
     steps = str(source.funnel())
-    for reason in ("2 whose object is not in", "1 whose picture is not in", "1 without words"):
+    for reason in ("2 whose object is not in", "1 whose image is not in", "1 without words"):
         assert reason in steps
 
 
