@@ -119,7 +119,7 @@ def test_pairs_differ_in_their_region_alone(tmp_path, kind):
 def test_removal_continues_what_lies_around(tmp_path):
     shards = shards_of(tmp_path, "labels")
     source = Inpainting(shards, CvInpainter(), operations=["remove"], classes=["red box"])
-    assert source.funnel() == {"pictures": 3, "objects": 3, "of a fitting size": 3, "taken": 3, "pairs": 3}
+    assert source.funnel() == {"images": 3, "objects": 3, "of a fitting size": 3, "taken": 3, "pairs": 3}
     pair = source.sample(0)
     left, top, width, height = BOXES[1]
     hole = (slice(top, top + height), slice(left, left + width))

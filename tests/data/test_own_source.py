@@ -162,7 +162,7 @@ def test_help_tells_the_options_of_the_constructor(folder, capsys):
         ("idiff.data.nothing.Plain", WORDS, "there is no module nothing in idiff.data."),
         ("own_broken.Plain", WORDS, "own_broken needs the module own_missing_module, which is not installed"),
         ("own_set.Plane", WORDS, "own_set has no class Plane; did you mean 'Plain'"),
-        ("own_set.NoSource", WORDS, "NoSource is no subclass of idiff.data.sources.Source"),
+        ("own_set.NoSource", WORDS, "NoSource is not a subclass of idiff.data.sources.Source"),
         ("own_set.Half", WORDS[2:4], "Half does not define __len__, meta, sample"),
         ("own_set.NoTasks", WORDS, "sets no `tasks`"),
         ("own_set.Strange", WORDS[2:4], "its argument table is a <class 'dict'>, which no option can give"),
