@@ -50,7 +50,7 @@ def measure(
     scene = SyntheticSource("segmentation", split="val", count=1, seed=5).sample(0)
     scene.meta = {**scene.meta, "classes": scene.meta["classes"][: classes + 1]}
     scene.label[scene.label > classes] = 0
-    single, legend = (SemanticSegmentation(ask="all", classes_a_prompt=k).queries(scene, 0) for k in (1, most))
+    single, legend = (SemanticSegmentation(ask="all", classes_per_prompt=k).queries(scene, 0) for k in (1, most))
     plain, early = Sampling(steps=steps), Sampling(steps=steps, stop_unchanged=stop)
     ways = {
         "one by one": lambda: [cost for one in single for cost in ask(backbone, [one], plain)],

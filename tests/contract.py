@@ -174,10 +174,10 @@ def decodes_any_picture(task):
 def guess_is_a_combined_prediction(task):
     rows = [(task.queries(sample, 0)[0], sample) for sample in examples(task)]
     truths = [task.truth(triplet.annotation) for triplet, _ in rows]
-    guess = task.guess(truths)
-    if guess is None:
+    baseline = task.baseline(truths)
+    if baseline is None:
         pytest.skip("no answer makes sense without the image")
-    name, answer_for = guess
+    name, answer_for = baseline
     metrics = task.metrics()
     for (triplet, sample), truth in zip(rows, truths, strict=True):
         prediction = answer_for(triplet.query)
@@ -186,7 +186,7 @@ def guess_is_a_combined_prediction(task):
         metrics.update(prediction, truth)
     figure = float(metrics.compute()[task.headline])
     assert name and 0 <= (task.headline_share(figure) if task.headline_lower_is_better else figure) < 1
-    assert task.guess([]) is None
+    assert task.baseline([]) is None
 
 
 def render_draws_the_answer(task):

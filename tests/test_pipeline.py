@@ -14,7 +14,7 @@ from idiff import Answer, Pipeline
 from idiff.cli import main
 from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.models.io.export import write_folder
-from idiff.models.ood import Familiarity
+from idiff.models.ood import OODScore
 from idiff.pipeline import to_coco
 from idiff.synthetic.source import SyntheticSource
 from idiff.types import Sampling
@@ -62,8 +62,8 @@ def critic(backbone, tmp_path):
     """A model that knows the images it was trained on."""
     with torch.no_grad():
         shown = torch.stack([to_tensor(drawn("train", n)) for n in range(200)])
-        known = Familiarity.fit(shown, backbone.autoencoder.render(shown))
-    return export(backbone, tmp_path / "critic", familiarity=known.describe())
+        known = OODScore.fit(shown, backbone.autoencoder.render(shown))
+    return export(backbone, tmp_path / "critic", ood_score=known.describe())
 
 
 def test_the_package_brings_the_pipeline_and_no_torch_before_it_is_asked_for():
@@ -86,7 +86,7 @@ def test_a_phrase_is_answered_with_a_mask_over_the_picture(model, shape):
     assert answer.mask.any() and (answer.overlay[answer.mask] != picture[answer.mask]).any(axis=1).mean() > 0.9
     assert np.array_equal(answer.picture, picture)
     assert 0.5 < answer.score <= 1
-    assert answer.keypoints is answer.familiarity is answer.notice is None
+    assert answer.keypoints is answer.ood_score is answer.notice is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -170,14 +170,14 @@ def test_seed_and_steps_make_another_picture(model):
 def test_an_unfamiliar_picture_comes_with_a_notice(critic):
     pipe = Pipeline(critic)
     known, strange = (pipe.segment(picture, "the star") for picture in (drawn("val", 0), STRANGE))
-    assert known.familiarity >= 0.5 and known.notice is None
-    assert strange.familiarity < 0.1 and "do not trust the answer" in strange.notice
-    assert 0 <= strange.score <= strange.familiarity
+    assert known.ood_score >= 0.5 and known.notice is None
+    assert strange.ood_score < 0.1 and "do not trust the answer" in strange.notice
+    assert 0 <= strange.score <= strange.ood_score
 
 
 def test_a_damaged_picture_is_not_judged_by_what_it_is_like(critic):
     answer = Pipeline(critic, steps=1).restore(STRANGE, "denoise")
-    assert answer.familiarity is None and answer.notice is None
+    assert answer.ood_score is None and answer.notice is None
 
 
 def test_a_model_of_classes_is_asked_for_a_class(backbone, tmp_path):

@@ -21,7 +21,7 @@ from idiff.config.resume import PARTS
 from idiff.data.shards.reader import ShardSet
 from idiff.models.io.checkpoint import Loaded, load
 from idiff.models.io.export import write_folder
-from idiff.models.ood import Familiarity
+from idiff.models.ood import OODScore
 from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.images import to_tensor
 
@@ -92,7 +92,7 @@ def psnr(pictures: torch.Tensor, clean: torch.Tensor) -> float:
     return float(-10 * error.log10().mean())
 
 
-def familiarity(loaded: Loaded, *, pictures: int = 1000) -> Familiarity:
+def ood_score(loaded: Loaded, *, pictures: int = 1000) -> OODScore:
     """What undamaged training images look like to the autoencoder."""
     sources = []
     for task in ("segmentation", "keypoints", "editing"):
@@ -100,7 +100,7 @@ def familiarity(loaded: Loaded, *, pictures: int = 1000) -> Familiarity:
         sources += [to_tensor(shards.read(index).image) for index in range(min(pictures, len(shards)))]
     with torch.no_grad():
         rendered = [loaded.backbone.autoencoder.render(part) for part in torch.stack(sources).split(64)]
-    return Familiarity.fit(torch.stack(sources), torch.cat(rendered))
+    return OODScore.fit(torch.stack(sources), torch.cat(rendered))
 
 
 def export(experiment: str, name: str) -> Path:
@@ -109,9 +109,9 @@ def export(experiment: str, name: str) -> Path:
     if not folder.exists():
         settings = compose([str(EXPERIMENTS / f"{experiment}.yaml")])
         loaded = load(Path(settings["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt")
-        known = familiarity(loaded).describe()
+        known = ood_score(loaded).describe()
         config = {key: settings[key] for key in PARTS if key in settings}
-        write_folder(loaded.backbone, folder, config=config, step=loaded.step, familiarity=known, half=False)
+        write_folder(loaded.backbone, folder, config=config, step=loaded.step, ood_score=known, half=False)
     return folder
 
 
@@ -127,7 +127,7 @@ def ship(variants: dict[str, Path], best: str) -> None:
     for name, folder in variants.items():
         loaded = load(folder)
         write_folder(loaded.backbone, ASSETS / name, config=loaded.config, step=loaded.step,
-                     familiarity=loaded.familiarity, presets=loaded.presets, shared=SHARED)  # fmt: skip
+                     ood_score=loaded.ood_score, presets=loaded.presets, shared=SHARED)  # fmt: skip
     index = {name: name for name in variants} | {"tiny": best}
     (ASSETS / "index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 

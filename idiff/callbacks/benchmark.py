@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from idiff.callbacks.evaluate import Evaluate
 from idiff.callbacks.predictions import PredictionFiles
-from idiff.callbacks.scoring import Answer, Scorer
+from idiff.callbacks.scoring import GroupPrediction, TaskEvaluator
 from idiff.checks import check_number
 from idiff.tasks.base import Task
 from idiff.types import Batch
@@ -40,11 +40,11 @@ class Benchmark(Evaluate):
         check_number("resamples", resamples, least=0, whole=True)
         self.resamples, self.seed, self.more, self.files = resamples, seed, more, files
 
-    def scorer(self, task: Task, *, baselines: bool) -> Scorer:
+    def scorer(self, task: Task, *, baselines: bool) -> TaskEvaluator:
         """See `Evaluate.scorer`."""
-        return Scorer(task, baselines=baselines, resamples=self.resamples, seed=self.seed, more=self.more)
+        return TaskEvaluator(task, baselines=baselines, resamples=self.resamples, seed=self.seed, more=self.more)
 
-    def found(self, batch: Batch, edited: Tensor, found: list[Answer]) -> None:
+    def found(self, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> None:
         """Write one batch's answers."""
         if self.files is not None:
             self.files.write(batch, edited, found)

@@ -16,7 +16,7 @@ from torch import Tensor
 from idiff.callbacks.grids import rows_of
 from idiff.callbacks.protocols import painter, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
-from idiff.callbacks.scoring import Answer, Score, Scorer
+from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
 from idiff.checks import check_number
 from idiff.tasks.base import Task
 from idiff.types import Batch, Painted, Picture
@@ -43,16 +43,16 @@ class Evaluate(pl.Callback):
         self.evaluations: dict[str, float] = {}  # U-Net samples a query, the mean of what was spent
         self._spent: dict[str, tuple[int, int]] = {}
         self._floors: dict[str, Score] = {}
-        self._scorers: dict[str, Scorer] = {}
+        self._scorers: dict[str, TaskEvaluator] = {}
         self._grids: dict[str, list[list[Picture]]] = {}
         self._began = 0.0
         self._train_mark: tuple[float, int] | None = None
 
-    def scorer(self, task: Task, *, baselines: bool) -> Scorer:
+    def scorer(self, task: Task, *, baselines: bool) -> TaskEvaluator:
         """What collects the metrics of a task."""
-        return Scorer(task, baselines=baselines)
+        return TaskEvaluator(task, baselines=baselines)
 
-    def found(self, batch: Batch, edited: Tensor, found: list[Answer]) -> None:
+    def found(self, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> None:
         """Called with what was decoded of each batch; edited: (B, 3, H, W), painted. Nothing more is done with it here."""
 
     # throughput of training
@@ -123,7 +123,7 @@ class Evaluate(pl.Callback):
             elif name in self._floors:
                 floors = self._floors[name]
                 score.ceiling, score.painted, score.identity = floors.ceiling, floors.painted, floors.identity
-                score.guess, score.guess_name = floors.guess, floors.guess_name
+                score.baseline, score.baseline_name = floors.baseline, floors.baseline_name
             self.results[name] = score
             headlines.append(scorer.task.headline_share(score.metrics[scorer.task.headline]))
         known = [value for value in headlines if not math.isnan(value)]

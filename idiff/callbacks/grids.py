@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from idiff.callbacks.scoring import Answer
+from idiff.callbacks.scoring import GroupPrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.view import original_view
 from idiff.types import Batch, Picture
 from idiff.utils.images import to_picture
 
 
-def rows_of(task: Task, batch: Batch, edited: Tensor, found: list[Answer]) -> list[list[Picture]]:
+def rows_of(task: Task, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> list[list[Picture]]:
     """One row a group: its first painted query, and the whole group's decoded answer over the source.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from idiff.callbacks.protocols import task_of
-from idiff.callbacks.scoring import Answer, answers
+from idiff.callbacks.scoring import GroupPrediction, group_predictions
 from idiff.errors import ConfigError
 from idiff.metrics.results import item_name, results_of
 from idiff.types import Batch, Painted
@@ -47,7 +47,7 @@ class PredictionFiles:
             ) from None
         self._begun: set[str] = set()
 
-    def write(self, batch: Batch, edited: Tensor, found: list[Answer]) -> None:
+    def write(self, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> None:
         """Write one batch's answers. Edited: (B, 3, H, W) in [-1, 1]."""
         name = batch.task[0]
         place = self.folder / name
@@ -61,7 +61,7 @@ class PredictionFiles:
                     write_png(to_picture(edited[row]), place / "painted", f"{item_name(batch.query[row])}_{number}")
                 self._write_answer(place, answer)
 
-    def _write_answer(self, place: Path, answer: Answer) -> None:
+    def _write_answer(self, place: Path, answer: GroupPrediction) -> None:
         results = results_of(answer.prediction, answer.queries)
         for (folder, name), image in results.images.items():
             write_png(image, place / folder, name)
@@ -101,7 +101,7 @@ class PredictionWriter(pl.Callback):
         """Decode and write one batch."""
         assert self._files is not None
         with torch.no_grad():
-            found = answers(task_of(trainer, batch.task[0]), outputs.images, outputs.sources, batch)
+            found = group_predictions(task_of(trainer, batch.task[0]), outputs.images, outputs.sources, batch)
         self._files.write(batch, outputs.images, found)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -32,8 +32,8 @@ def append_results(folder: str | Path, results: dict[str, Score], *, step: int) 
     rows = [row for row in read_results(folder) if int(row["step"]) < step]
     for name, score in results.items():
         for metric, value in score.metrics.items():
-            floors = [_cell(part.get(metric)) for part in (score.ceiling, score.identity, score.guess)]
-            figures = [str(step), name, metric, _cell(value), *floors, score.guess_name, str(score.samples)]
+            floors = [_cell(part.get(metric)) for part in (score.ceiling, score.identity, score.baseline)]
+            figures = [str(step), name, metric, _cell(value), *floors, score.baseline_name, str(score.samples)]
             rows.append(dict(zip(FIELDS, figures, strict=True)))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, FIELDS)
@@ -65,7 +65,7 @@ def draw_grids(folder: str | Path, grids: dict[str, list[list[Picture]]], *, ste
 
 def render_table(results: dict[str, Score], *, step: int) -> Table:
     """Every score, with its interval where there is one, beside its ceiling and its floors, for the terminal."""
-    guesses = {score.guess_name for score in results.values() if score.guess_name}
+    guesses = {score.baseline_name for score in results.values() if score.baseline_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
     caption = f"baseline: {', '.join(sorted(guesses))}" if guesses else None
@@ -77,7 +77,7 @@ def render_table(results: dict[str, Score], *, step: int) -> Table:
         for metric, value in score.metrics.items():
             cells = [*([name] if several else []), metric, _cell(value)]
             cells += [_interval(score.intervals.get(metric))] if sure else []
-            parts = (score.painted, score.ceiling, score.identity, score.guess)
+            parts = (score.painted, score.ceiling, score.identity, score.baseline)
             table.add_row(*[cell or "-" for cell in (*cells, *(_cell(part.get(metric)) for part in parts))])
     return table
 

@@ -18,12 +18,12 @@ from idiff.types import Batch, Painted, Prediction, Truth
 
 T = TypeVar("T")
 
-GUESS_SAMPLES = 500
+BASELINE_SAMPLES = 500
 """How many truths the answer that looks at no image is fitted on."""
 
 
 @dataclass(slots=True)
-class Answer:
+class GroupPrediction:
     """The combined prediction of one group of queries.
 
     Attributes:
@@ -39,7 +39,7 @@ class Answer:
     truth: Truth
 
 
-def answers(task: Task, edited: Tensor, rendered: Tensor, batch: Batch) -> list[Answer]:
+def group_predictions(task: Task, edited: Tensor, rendered: Tensor, batch: Batch) -> list[GroupPrediction]:
     """Decode and combine a batch that holds whole groups of one task.
 
     Args:
@@ -57,7 +57,7 @@ def answers(task: Task, edited: Tensor, rendered: Tensor, batch: Batch) -> list[
         rows = slice(start, end)
         combined = task.combine(predictions[rows], batch.query[rows])
         truth = task.truth(batch.annotation[start])
-        found.append(Answer(rows=rows, queries=batch.query[rows], prediction=combined, truth=truth))
+        found.append(GroupPrediction(rows=rows, queries=batch.query[rows], prediction=combined, truth=truth))
         start = end
     return found
 
@@ -72,7 +72,7 @@ class Score:
         ceiling: of the painted truth after the autoencoder.
         painted: of the painted truth as it is: what painting and decoding lose without the autoencoder.
         identity: of the untouched source.
-        guess: of the blind baseline; `guess_name` says which.
+        baseline: of the blind baseline; `baseline_name` says which.
         samples: items. queries: prompts. asked: which classes were asked, `all` or `present`, where the task has classes.
         split: prompts that were added because what an item asks did not fit the text encoder at once.
     """
@@ -82,15 +82,15 @@ class Score:
     ceiling: dict[str, float] = field(default_factory=dict)
     painted: dict[str, float] = field(default_factory=dict)
     identity: dict[str, float] = field(default_factory=dict)
-    guess: dict[str, float] = field(default_factory=dict)
-    guess_name: str = ""
+    baseline: dict[str, float] = field(default_factory=dict)
+    baseline_name: str = ""
     samples: int = 0
     queries: int = 0
     asked: str | None = None
     split: int = 0
 
 
-class Scorer:
+class TaskEvaluator:
     """Collect the metrics of one task over a validation.
 
     Args:
@@ -120,7 +120,7 @@ class Scorer:
         self.device = torch.device("cpu")
         self.asked: str | None = None
 
-    def update(self, batch: Batch, painted: Painted, render: Callable[[Tensor], Tensor]) -> list[Answer]:
+    def update(self, batch: Batch, painted: Painted, render: Callable[[Tensor], Tensor]) -> list[GroupPrediction]:
         """Score one batch.
 
         Args:
@@ -132,7 +132,7 @@ class Scorer:
             the model's answers, for images and files.
         """
         self.device, rendered = painted.images.device, painted.sources
-        found = answers(self.task, painted.images, rendered, batch)
+        found = group_predictions(self.task, painted.images, rendered, batch)
         self.model.to(self.device)
         for answer in found:
             if self.resamples:
@@ -144,10 +144,10 @@ class Scorer:
         self.split += sum(int(answer.queries[0].get("split", 0)) for answer in found)
         self.asked = self.asked or batch.query[0].get("asked")
         if self.baselines and batch.source is not None:
-            _update(self.ceiling, answers(self.task, render(batch.target), rendered, batch), self.device)
-            _update(self.painted, answers(self.task, batch.target, batch.source, batch), self.device)
-            _update(self.identity, answers(self.task, batch.source, rendered, batch), self.device)
-            room = GUESS_SAMPLES - len(self.truths)
+            _update(self.ceiling, group_predictions(self.task, render(batch.target), rendered, batch), self.device)
+            _update(self.painted, group_predictions(self.task, batch.target, batch.source, batch), self.device)
+            _update(self.identity, group_predictions(self.task, batch.source, rendered, batch), self.device)
+            room = BASELINE_SAMPLES - len(self.truths)
             self.truths += [(answer.queries[0], answer.truth) for answer in found[: max(room, 0)]]
         return found
 
@@ -161,13 +161,13 @@ class Scorer:
         if self.baselines:
             score.ceiling, score.painted = _numbers(self.ceiling), _numbers(self.painted)
             score.identity = _numbers(self.identity)
-            guess = self.task.guess(gathered([truth for _, truth in self.truths]))
-            if guess is not None:
-                score.guess_name, answer = guess
+            baseline = self.task.baseline(gathered([truth for _, truth in self.truths]))
+            if baseline is not None:
+                score.baseline_name, answer = baseline
                 metrics = self.task.metrics().to(self.device)
                 for query, truth in self.truths:
                     metrics.update(answer(query), truth)
-                score.guess = _numbers(metrics)
+                score.baseline = _numbers(metrics)
         return score
 
     def _metrics(self) -> MetricCollection:
@@ -187,7 +187,7 @@ def gathered(values: list[T]) -> list[T]:
     return [value for part in parts for value in part]
 
 
-def _update(metrics: MetricCollection, found: list[Answer], device: Any) -> None:
+def _update(metrics: MetricCollection, found: list[GroupPrediction], device: Any) -> None:
     metrics.to(device)
     for answer in found:
         metrics.update(answer.prediction, answer.truth)

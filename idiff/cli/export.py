@@ -42,7 +42,7 @@ def run(words: list[str]) -> int:
         folder = write_pipeline(loaded.backbone, options.out)
     else:
         folder = write_folder(
-            loaded.backbone, options.out, config=loaded.config, step=loaded.step, familiarity=loaded.familiarity,
+            loaded.backbone, options.out, config=loaded.config, step=loaded.step, ood_score=loaded.ood_score,
             presets=loaded.presets,
         )  # fmt: skip
     sys.stderr.write(f"idiff: {loaded.name}, step {loaded.step:,}, written to {folder}\n")

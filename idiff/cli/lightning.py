@@ -12,10 +12,11 @@ from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
 from idiff.cli.stage_cli import StageCLI
 from idiff.cli.trainer import quiet
-from idiff.config.compose import compose
+from idiff.config.compose import compose, notice
 from idiff.config.messages import said_by_us, short
 from idiff.errors import ConfigError
 from idiff.stages.base import Stage
+from idiff.utils.moved import modern_name
 
 METHODS = LightningCLI.subcommands()
 
@@ -68,5 +69,6 @@ def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
         elif word.startswith("--config="):
             files.append(word.partition("=")[2])
         else:
-            rest.append(word)
+            option, equals, value = word.partition("=")
+            rest.append(modern_name(option, notice) + equals + value if word.startswith("--") else word)
     return files, rest

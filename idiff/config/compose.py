@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 from idiff.config.merge import merge
 from idiff.config.short_form import DEFAULTS, ROOT_HINT, completed, lengthened
 from idiff.errors import ConfigError
+from idiff.utils.moved import modernised
 
 INCLUDE = "include"
 SCHEMA = "$schema"
@@ -108,8 +111,14 @@ def _item(value: Any, hint: Any, path: Path, above: tuple[Path, ...]) -> Any:
     return _merged(_layers(value, path, above), hint) if isinstance(value, dict) else value
 
 
+@cache
+def notice(text: str) -> None:
+    """Say it once."""
+    sys.stderr.write(f"idiff: {text}\n")
+
+
 def _merged(layers: Iterable[dict[str, Any]], hint: Any) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for layer in layers:
-        merged = merge(merged, lengthened(layer, hint))
+        merged = merge(merged, lengthened(modernised(layer, notice), hint))
     return merged

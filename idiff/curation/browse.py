@@ -86,9 +86,9 @@ def _draw_sample(sample: Sample) -> Image.Image:
         for joint, (x, y, visibility) in enumerate(points):
             if visibility:
                 centre = ((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5)
-                colour = tuple(int(255 * part) for part in colorsys.hsv_to_rgb(joint / len(points), 1, 1))
+                color = tuple(int(255 * part) for part in colorsys.hsv_to_rgb(joint / len(points), 1, 1))
                 draw.circle(
-                    centre, 3, fill=colour if visibility == 2 else None, outline=colour if visibility == 1 else "black"
+                    centre, 3, fill=color if visibility == 2 else None, outline=color if visibility == 1 else "black"
                 )
     return cell
 

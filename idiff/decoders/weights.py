@@ -119,7 +119,7 @@ def load(weights: str | Path) -> Learned:
     return Learned(net.eval(), calibrations, trained, got)
 
 
-def embedded() -> dict[str, Path]:
+def pretrained() -> dict[str, Path]:
     """The decoders that come with the package: name -> folder."""
     root = Path(str(files("idiff") / "assets" / "decoders"))
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CONFIG}"))}
@@ -127,7 +127,7 @@ def embedded() -> dict[str, Path]:
 
 def _located(weights: str | Path) -> Path:
     place = Path(weights)
-    known = embedded()
+    known = pretrained()
     for folder in (place, place / INSIDE):
         if (folder / CONFIG).is_file() or (folder / WEIGHTS).is_file():
             return folder

@@ -61,7 +61,7 @@ def card_of(
         "ceiling": without_nan(score.ceiling),
         "painted": without_nan(score.painted),
         "identity": without_nan(score.identity),
-        "guess": {"name": score.guess_name, **without_nan(score.guess)},
+        "guess": {"name": score.baseline_name, **without_nan(score.baseline)},
         "samples": score.samples,
         "queries": score.queries,
         "asked": score.asked,

@@ -36,7 +36,7 @@ class Recognition(nn.Module):
     def __init__(self, unet: Any, *, width: int) -> None:
         super().__init__()
         before = unet.up_blocks[-2]
-        self.look = nn.Conv2d(before.resnets[-1].out_channels, _WIDTH, kernel_size=1)
+        self.warp_sample = nn.Conv2d(before.resnets[-1].out_channels, _WIDTH, kernel_size=1)
         self.read = nn.Linear(width, _WIDTH)
         self.seen: list[Tensor] = []
         self.accuracy = float("nan")
@@ -56,7 +56,7 @@ class Recognition(nn.Module):
         Returns:
             scalar; 0 where no row knows its parts.
         """
-        features = self.look(self.seen.pop())
+        features = self.warp_sample(self.seen.pop())
         total: Tensor = 0.0 * (
             features.sum() + self.read.weight.sum() + self.read.bias.sum()
         )  # every rank has every gradient

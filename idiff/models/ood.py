@@ -25,7 +25,7 @@ _STEPS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 
 
 @dataclass(frozen=True, slots=True)
-class Familiarity:
+class OODScore:
     """Distances that training images have, and how to measure one.
 
     Attributes:
@@ -39,7 +39,7 @@ class Familiarity:
     far: float
 
     @classmethod
-    def fit(cls, pictures: Tensor, rendered: Tensor) -> Familiarity:
+    def fit(cls, pictures: Tensor, rendered: Tensor) -> OODScore:
         """Learn from training images.
 
         Args:
@@ -75,7 +75,7 @@ class Familiarity:
         }
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> Familiarity:
+    def of(cls, plain: dict[str, Any]) -> OODScore:
         """Read what `describe` wrote.
 
         Raises:
@@ -88,9 +88,7 @@ class Familiarity:
                 raise ValueError(f"precision has the shape {tuple(precision.shape)}")
             return cls(mean, precision, float(plain["usual"]), float(plain["far"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"the model's `familiarity` cannot be read ({error}): export the model again"
-            ) from None
+            raise CheckpointError(f"the model's `ood_score` cannot be read ({error}): export the model again") from None
 
 
 def features(pictures: Tensor, rendered: Tensor) -> Tensor:

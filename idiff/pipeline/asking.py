@@ -12,7 +12,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import load
-from idiff.models.ood import Familiarity
+from idiff.models.ood import OODScore
 from idiff.pipeline.image_input import read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
@@ -51,8 +51,8 @@ class Pipeline:
         self.backbone = self.loaded.backbone.to(device)
         self.backbone.sample_seed = seed
         self.steps, self.device = steps, device
-        known = self.loaded.familiarity
-        self.familiarity = None if known is None else Familiarity.of(known)
+        known = self.loaded.ood_score
+        self.ood_score = None if known is None else OODScore.of(known)
 
     def segment(self, picture: Picture | str | Path, text: str) -> Answer:
         """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
@@ -135,8 +135,8 @@ class Pipeline:
         edited, rendered = self._paint(triplets, self._sampled(choice))
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
-        familiarity = self._familiar(pixels, choice)
-        answer = answer_of(task, pixels, triplets, prediction, familiarity=familiarity)
+        ood_score = self._familiar(pixels, choice)
+        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score)
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
             shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
@@ -155,27 +155,27 @@ class Pipeline:
             self.backbone, self._sampled(choice), pixels, instruction, windows=windows, overlap=overlap,
             threshold=THRESHOLD if keep is None else keep, device=self.device, native=native,
         )  # fmt: skip
-        picture, familiarity = to_picture(painted.picture), self._familiar(pixels, choice)
+        picture, ood_score = to_picture(painted.picture), self._familiar(pixels, choice)
         return Answer(
             task=task.kind,
             prompts=[instruction],
             picture=pixels,
             overlay=picture if keep is None else paste_back(pixels, picture, painted.weight),
-            score=1.0 if familiarity is None else familiarity,
-            familiarity=familiarity,
-            notice=notice_of(familiarity),
+            score=1.0 if ood_score is None else ood_score,
+            ood_score=ood_score,
+            notice=notice_of(ood_score),
         )
 
     @torch.no_grad()
     def _familiar(self, pixels: Picture, choice: TaskChoice) -> float | None:
         """How familiar an image is as a whole, without the borders that a task may see around it; None where it is not judged."""
-        if self.familiarity is None or choice.task.kind in RESTORATIONS:  # a damaged image is like no other
+        if self.ood_score is None or choice.task.kind in RESTORATIONS:  # a damaged image is like no other
             return None
         side = int(choice.settings["size"])
         small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
         shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
         rendered = self.backbone.autoencoder.render(shown.to(self.device)).cpu()
-        return float(self.familiarity(shown, rendered)[0])
+        return float(self.ood_score(shown, rendered)[0])
 
     def _sampled(self, choice: TaskChoice) -> TaskChoice:
         """The choice with the steps that were asked for."""

@@ -26,7 +26,7 @@ class Answer:
         picture: uint8 (H, W, 3), what was asked about.
         overlay: uint8 (H, W, 3), the answer drawn over it; for edits and restoration the new image.
         score: confidence in [0, 1]: of the decoder, times out-of-distribution score where the model knows its own images.
-        familiarity: in [0, 1], how like the images it was trained on; None where the model does not
+        ood_score: in [0, 1], how like the images it was trained on; None where the model does not
             say, and for restoration: a damaged image is unlike the others anyway.
         notice: one sentence where the answer should not be trusted; else None.
         mask: bool (H, W), of segmentation.
@@ -38,14 +38,14 @@ class Answer:
     picture: Picture
     overlay: Picture
     score: float
-    familiarity: float | None = None
+    ood_score: float | None = None
     notice: str | None = None
     mask: NDArray[np.bool_] | None = None
     keypoints: dict[str, tuple[float, float, float]] | None = None
 
 
 def answer_of(
-    task: Task, pixels: Picture, triplets: Sequence[Triplet], prediction: Prediction, *, familiarity: float | None
+    task: Task, pixels: Picture, triplets: Sequence[Triplet], prediction: Prediction, *, ood_score: float | None
 ) -> Answer:
     """Put an answer into words and images."""
     mask = points = None
@@ -66,17 +66,17 @@ def answer_of(
         prompts=[triplet.instruction for triplet in triplets],
         picture=pixels,
         overlay=task.render(prediction, pixels),
-        score=prediction.score * (1.0 if familiarity is None else familiarity),
-        familiarity=familiarity,
-        notice=notice_of(familiarity),
+        score=prediction.score * (1.0 if ood_score is None else ood_score),
+        ood_score=ood_score,
+        notice=notice_of(ood_score),
         mask=mask,
         keypoints=points,
     )
 
 
-def notice_of(familiarity: float | None) -> str | None:
+def notice_of(ood_score: float | None) -> str | None:
     """The warning that comes with an answer about an unfamiliar image."""
-    if familiarity is None or familiarity >= UNFAMILIAR:
+    if ood_score is None or ood_score >= UNFAMILIAR:
         return None
     return "This image is unlike those the model was trained on: do not trust the answer."
 

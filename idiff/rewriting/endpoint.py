@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from idiff.errors import ConfigError, ServiceError
-from idiff.rewriting.responses import Answer, Answers, Messages
+from idiff.rewriting.responses import Answer, Messages, ResponseCache
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Endpoint:
     """
 
     def __init__(
-        self, model: str, *, url: str, answers: Answers, temperature: float = 1.0, timeout: float = 60.0, retries: int = 5,
+        self, model: str, *, url: str, answers: ResponseCache, temperature: float = 1.0, timeout: float = 60.0, retries: int = 5,
         per_minute: float = 60.0, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
         self.model, self.answers, self.temperature, self.retries = model, answers, temperature, retries

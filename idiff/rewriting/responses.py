@@ -32,7 +32,7 @@ class Answer:
     answered: int = 0
 
 
-class Answers:
+class ResponseCache:
     """Answers by model and prompt, in an SQLite file. Each is on disk once `keep` returns; no key is ever in it.
 
     Args:
@@ -54,7 +54,7 @@ class Answers:
         except sqlite3.Error as error:
             raise self._damaged(error) from None
 
-    def __enter__(self) -> Answers:
+    def __enter__(self) -> ResponseCache:
         """Use it in a `with`."""
         return self
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from idiff.synthetic.drawing.body import JOINTS
-from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.palette import COLORS
 from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
 from idiff.synthetic.scenes.edits import SLOTS, templates
 from idiff.tasks.common.scene_captions import PLACES, caption
@@ -88,12 +88,12 @@ class Sentences:
 
     def _editing(self, rng: np.random.Generator) -> Sentence:
         operation = _pick(list(SLOTS), rng)
-        kinds, colours = rng.permutation(len(KINDS)), rng.permutation(len(COLOURS))
-        names = [f"{COLOURS[colours[i]]} {KINDS[kinds[i]]}" for i in (0, 1)]
+        kinds, colors = rng.permutation(len(KINDS)), rng.permutation(len(COLORS))
+        names = [f"{COLORS[colors[i]]} {KINDS[kinds[i]]}" for i in (0, 1)]
         words = {
             "object": names[0],
             "thing": names[1],
-            "colour": COLOURS[colours[2]],
+            "color": COLORS[colors[2]],
             "place": _pick(list(PLACES), rng),
         }
         slots = {key: words[key] for key in SLOTS[operation]}
@@ -109,7 +109,7 @@ class Sentences:
 
     def _caption(self, rng: np.random.Generator) -> Sentence:
         things = [
-            {"kind": _pick(KINDS, rng), "colour": _pick(COLOURS, rng), "centre": (rng.random(2) * _SIDE).tolist()}
+            {"kind": _pick(KINDS, rng), "colour": _pick(COLORS, rng), "centre": (rng.random(2) * _SIDE).tolist()}
             for _ in range(int(rng.integers(1, 5)))
         ]
         figures = [] if rng.random() < 0.8 else [{"facing": _pick(("front", "back"), rng)}]
@@ -144,7 +144,7 @@ def _noun(words: str) -> dict[str, str]:
     """Split `the leftmost red star at the top`."""
     words, _, place = words.partition(" at the ")
     parts = words.split()
-    colour = next((part for part in parts if part in COLOURS), "any")
+    color = next((part for part in parts if part in COLORS), "any")
     several = parts[0] in {"all", "every"}
     noun = parts[-1]
     single = next(
@@ -152,7 +152,7 @@ def _noun(words: str) -> dict[str, str]:
         noun.removesuffix("s") if noun == "objects" else noun,
     )
     which = next((part for part in parts if part in {"smallest", "largest", "leftmost", "rightmost"}), place)
-    return {"object": single, "colour": colour, "which": which or ("all" if several else "one")}
+    return {"object": single, "colour": color, "which": which or ("all" if several else "one")}
 
 
 def _phrase(rng: np.random.Generator) -> str:
@@ -160,7 +160,7 @@ def _phrase(rng: np.random.Generator) -> str:
     forms = [*FORMS, *NO_TARGET]
     while True:
         kinds = [_pick(KINDS, rng) for _ in range(2)]
-        hues = [_pick(COLOURS, rng) for _ in range(2)]
+        hues = [_pick(COLORS, rng) for _ in range(2)]
         things = [
             Seen(_pick(kinds, rng), _pick(hues, rng), int(rng.integers(40, 400)), tuple(rng.random(2).tolist()))
             for _ in range(3)

@@ -142,7 +142,7 @@ class Task(ABC):
         """Fresh metrics; each `update(prediction: Prediction, truth: Truth)`, `compute()` of nothing is nan."""
 
     @abstractmethod
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The blind baseline, as a floor for every score.
 
         Args:

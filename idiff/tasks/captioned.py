@@ -19,7 +19,7 @@ from idiff.tasks.common.image_targets import needed_picture, painted_pictures
 from idiff.tasks.common.label_map import background
 from idiff.tasks.common.marks import marked
 from idiff.tasks.common.scene_captions import MOST, caption
-from idiff.tasks.common.view import check_share, check_size, look, matrix_list
+from idiff.tasks.common.view import check_share, check_size, matrix_list, warp_sample
 from idiff.transforms.frames import frame_whole
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
@@ -73,7 +73,7 @@ class Captioned(Task):
         height, width = sample.image.shape[:2]
         text = normalise_prompt(describe(sample, rng))
         mirror = train and rng.random() < self.flip and not _SIDES.search(text)
-        view = look(sample.image, frame_whole((height, width), self.size, mirror=mirror), self.size, rng=rng)
+        view = warp_sample(sample.image, frame_whole((height, width), self.size, mirror=mirror), self.size, rng=rng)
         picture = view.source
         if train and self.marks and rng.random() < self.marks:
             painted, said = marked(
@@ -122,7 +122,7 @@ class Captioned(Task):
         """`psnr` against the described image, for following a training: low by nature. See `Task.metrics`."""
         return MetricCollection({"psnr": PSNR()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """None. See `Task.guess`."""
         return None
 

@@ -20,7 +20,7 @@ from idiff.tasks.common.examples import object_shapes
 from idiff.tasks.common.masks import named_square
 from idiff.tasks.common.objects import categories_of, known_parts, shown_class
 from idiff.tasks.common.prompts import fitting, prompts
-from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import ClassRegionTask
 from idiff.transforms.frames import frame_whole
@@ -91,7 +91,9 @@ class ImageClassification(ClassRegionTask):
         if right is not None:
             order = [right, *(order[: self.most - 1] if ask == "present" else order)]
         order.sort(key=lambda index: hash64("place", sample.key, index))
-        view = look(sample.image, frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), self.size)
+        view = warp_sample(
+            sample.image, frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), self.size
+        )
         template, colors = self.bank.asking(group), list(self.colors)
         asking = partial(self._ask, sample, colors=colors, template=template)
         asked = prompts(order, self.most, asking, key=sample.key, field="meta.categories")
@@ -136,7 +138,7 @@ class ImageClassification(ClassRegionTask):
         """`accuracy` (top-1) and `balanced_accuracy`, its mean over classes. See `Task.metrics`."""
         return MetricCollection({"accuracy": Top1Accuracy(), "balanced_accuracy": BalancedAccuracy()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The most frequent class. See `Task.guess`."""
         return most_frequent(truths)
 

@@ -29,7 +29,7 @@ from idiff.tasks.common.objects import (
     things_of,
 )
 from idiff.tasks.common.skeleton import image_id
-from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import ClassRegionTask
 from idiff.transforms.frames import frame_keeping, frame_whole
@@ -80,7 +80,9 @@ class ObjectDetection(ClassRegionTask):
             frame = frame_keeping(numbers > 0, self.size, rng)
         if train and rng.random() < self.flip:
             frame = chain(frame, np.array([[-1.0, 0.0, self.size - 1.0], [0.0, 1.0, 0.0]]))
-        view = look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=numbers)
+        view = warp_sample(
+            sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=numbers
+        )
         color = self._color(rng)
         return self._paint(
             sample, f"{sample.key}/{item}", view, things, chosen, color=color, template=self.bank.draw(rng)
@@ -93,7 +95,7 @@ class ObjectDetection(ClassRegionTask):
         present = {thing.category for thing in things}
         wanted = set(range(total)) if ask == "all" else {*present, absent_category(sample.key, total, present)} - {None}
         frame, group = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), f"{sample.key}/{item}"
-        plain = look(sample.image, frame, self.size)
+        plain = warp_sample(sample.image, frame, self.size)
         color, template = painting.contrasting(plain.source[:, plain.seen], self.colors), self.bank.asking(group)
         triplets = []
         for index in sorted(index for index in wanted if index is not None):
@@ -134,7 +136,7 @@ class ObjectDetection(ClassRegionTask):
         """`ap ap50 ap75` of boxes. See `Task.metrics`."""
         return MetricCollection({"ap": BoxAP()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The median box of each class in every image, surer for frequent classes. See `Task.guess`."""
         return median_boxes(truths)
 

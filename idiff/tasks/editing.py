@@ -19,7 +19,7 @@ from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.predictions import EditTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
-from idiff.tasks.common.view import ASKED, check_size, look, needed_words, query_of
+from idiff.tasks.common.view import ASKED, check_size, needed_words, query_of, warp_sample
 from idiff.transforms.frames import frame_whole
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
@@ -70,10 +70,10 @@ class InstructEditing(Task):
         group = f"{sample.key}/{item}"
         return Triplet(
             key=f"{group}/0",
-            source=look(sample.image, matrix, self.size).source,
+            source=warp_sample(sample.image, matrix, self.size).source,
             instruction=instruction,
-            target=look(target, matrix, self.size).source,
-            rejected=None if sample.rejected is None else look(_worse(sample), matrix, self.size).source,
+            target=warp_sample(target, matrix, self.size).source,
+            rejected=None if sample.rejected is None else warp_sample(_worse(sample), matrix, self.size).source,
             query=query_of(sample, {}, task=self.kind, group=group, matrix=matrix),
             annotation={
                 "key": sample.key,
@@ -124,7 +124,7 @@ class InstructEditing(Task):
         """`psnr_inside`, `psnr_outside` and `mse_ratio` (lower is better). See `Task.metrics`."""
         return MetricCollection({"psnr_inside": PSNRInside(), "psnr_outside": PSNROutside(), "mse_ratio": MSERatio()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """None: no image fits all. See `Task.guess`."""
         return None
 

@@ -33,7 +33,7 @@ from idiff.tasks.common.skeleton import (
     scored_joints,
     swap_sides,
 )
-from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, look, query_of
+from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, query_of, warp_sample
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import PersonDraw, frame_box, frame_person
 from idiff.transforms.geometry import Matrix, invert, mirrors
@@ -132,7 +132,7 @@ class KeypointDetection(Task):
             if train
             else frame_box(who.box, self.size, padding=self.padding)
         )
-        view = look(
+        view = warp_sample(
             sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, points=who.joints[:, :2]
         )
         assert view.points is not None
@@ -153,7 +153,7 @@ class KeypointDetection(Task):
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """All joints of the skeleton, in prompts that fit the text encoder. See `Task.queries`."""
         who = person(sample, item)
-        view = look(
+        view = warp_sample(
             sample.image, frame_box(who.box, self.size, padding=self.padding), self.size, points=who.joints[:, :2]
         )
         assert view.points is not None
@@ -213,7 +213,7 @@ class KeypointDetection(Task):
         """`ap ap50 ap75` by OKS, `pck` and `pck05`. See `Task.metrics`."""
         return MetricCollection({"ap": KeypointAP(), "pck": PCK(0.1), "pck05": PCK(0.05)})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The median pose inside the given box, for each number of joints. See `Task.guess`."""
         return mean_pose(truths)
 

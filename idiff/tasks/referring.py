@@ -19,7 +19,7 @@ from idiff.tasks.common.examples import named_shapes
 from idiff.tasks.common.masks import mask_prediction, original_scores, sure_regions, tint
 from idiff.tasks.common.objects import named_objects
 from idiff.tasks.common.phrases import referred, speaks_of_place
-from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import RegionTask
 from idiff.transforms.frames import frame_keeping, frame_whole
@@ -102,7 +102,7 @@ class ReferringSegmentation(RegionTask):
         overlaps = {"ciou": CumulativeIoU(), "giou": MeanMaskIoU(), "ciou_held_out": HeldOutIoU()}
         return MetricCollection({**overlaps, "n_acc": NoTargetAccuracy(), "ece": CalibrationError()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The whole image. The other constant, nothing at all, is what the untouched source says. See `Task.guess`."""
         return everything(truths)
 
@@ -122,7 +122,7 @@ class ReferringSegmentation(RegionTask):
             frame = frame_keeping(mask, self.size, rng)
         else:
             frame = frame_whole((mask.shape[0], mask.shape[1]), self.size)
-        return look(sample.image, frame, self.size, augment=self.augment, rng=rng, labels=mask.astype(np.uint8))
+        return warp_sample(sample.image, frame, self.size, augment=self.augment, rng=rng, labels=mask.astype(np.uint8))
 
     def _paint(
         self,

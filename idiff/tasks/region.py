@@ -12,7 +12,16 @@ from idiff.checks import check_choice, check_number
 from idiff.decoders import query_colors
 from idiff.errors import ConfigError
 from idiff.tasks.base import Task
-from idiff.tasks.common.view import Ask, View, build_augment, build_decoder, check_share, check_size, look, query_of
+from idiff.tasks.common.view import (
+    Ask,
+    View,
+    build_augment,
+    build_decoder,
+    check_share,
+    check_size,
+    query_of,
+    warp_sample,
+)
 from idiff.tasks.instructions import InstructionBank, Phrasings
 from idiff.transforms.frames import frame_crop, frame_whole
 from idiff.types import Labels, Sample
@@ -150,4 +159,6 @@ class ClassRegionTask(RegionTask):
             frame = frame_crop(original, self.size, rng, mirror=mirror)
         else:
             frame = frame_whole(original, self.size, mirror=mirror)
-        return look(sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=labels)
+        return warp_sample(
+            sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=labels
+        )

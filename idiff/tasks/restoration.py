@@ -16,7 +16,7 @@ from idiff.predictions import ChangedImageTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
-from idiff.tasks.common.view import ASKED, check_share, check_size, look, matrix_list, query_of
+from idiff.tasks.common.view import ASKED, check_share, check_size, matrix_list, query_of, warp_sample
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.cover import cover, stitch
 from idiff.transforms.geometry import Matrix
@@ -108,7 +108,7 @@ class Restoration(Task):
         """`psnr` and `ssim`. See `Task.metrics`."""
         return MetricCollection({"psnr": PSNR(), "ssim": SSIM()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """None: no image fits all. See `Task.guess`."""
         return None
 
@@ -130,9 +130,9 @@ class Restoration(Task):
         return [
             Triplet(
                 key=f"{group}/{number}",
-                source=look(sample.image, matrix, self.size).source,
+                source=warp_sample(sample.image, matrix, self.size).source,
                 instruction=template.fill([{}]),
-                target=look(target, matrix, self.size).source,
+                target=warp_sample(target, matrix, self.size).source,
                 query=query_of(sample, {}, task=self.kind, group=group, matrix=matrix),
                 annotation=annotation,
             )
@@ -182,8 +182,8 @@ class Dewatermark(Restoration):
         """Shapes under a half-transparent word. See `Task.example`."""
         clean = shapes(rng).image
         mark = clean.copy()
-        colour = tuple(int(channel) for channel in rng.choice([0, 255], 3))
-        cv2.putText(mark, "mark", (10, clean.shape[0] // 2 + 8), cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, 3)
+        color = tuple(int(channel) for channel in rng.choice([0, 255], 3))
+        cv2.putText(mark, "mark", (10, clean.shape[0] // 2 + 8), cv2.FONT_HERSHEY_SIMPLEX, 0.8, color, 3)
         return _example(cv2.addWeighted(clean, 0.5, mark, 0.5, 0), clean)
 
 

@@ -17,7 +17,7 @@ from idiff.errors import CheckpointError, ConfigError, missing, suggest
 from idiff.sampling import Sampling
 from idiff.tasks.base import Task
 from idiff.utils.described import LEFT_OUT, class_path
-from idiff.utils.moved import current
+from idiff.utils.moved import current, modernised
 from idiff.utils.presets import Preset
 from idiff.utils.settings import parameters
 
@@ -157,7 +157,7 @@ def _imported(path: str) -> Any:
 def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskChoice:
     description: dict[str, Any] = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
     kind = _class(description)
-    known = parameters(kind)
+    known, description = parameters(kind), modernised(description)
     for change in changes:
         if change not in known:
             raise ConfigError(

@@ -27,7 +27,7 @@ from idiff.tasks.common.legend import (
 )
 from idiff.tasks.common.masks import original_scores, sure_regions, tint
 from idiff.tasks.common.prompts import Write, fitting, prompts
-from idiff.tasks.common.view import ASKED, View, look, needed_words
+from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.region import ClassRegionTask
 from idiff.transforms.frames import frame_whole
@@ -44,7 +44,7 @@ class SemanticSegmentation(ClassRegionTask):
 
     Args:
         min_pixels: how many of the model's pixels a class must cover to be drawn in training.
-        classes_a_prompt: most classes of one prompt, 1 to the number of colors. Training then draws 1 to as many, evaluation
+        classes_per_prompt: most classes of one prompt, 1 to the number of colors. Training then draws 1 to as many, evaluation
             spreads all asked classes over as few prompts as hold them. A prompt of one class is worded as always.
         legend: file of templates with {legend}, a bar, and a clause with {object} and {color}, for prompts of several classes;
             None: the built-in ones.
@@ -60,12 +60,12 @@ class SemanticSegmentation(ClassRegionTask):
     default_decoder_args: ClassVar[dict[str, Any]] = {"smooth": 3}
 
     def __init__(
-        self, *, min_pixels: int = 16, classes_a_prompt: int = 1, legend: str | None = None, **options: Any
+        self, *, min_pixels: int = 16, classes_per_prompt: int = 1, legend: str | None = None, **options: Any
     ) -> None:
         super().__init__(**options)
         check_number("min_pixels", min_pixels, least=1)
         self.min_pixels = min_pixels
-        self.most = self._check_colors("classes_a_prompt", classes_a_prompt, least=1)
+        self.most = self._check_colors("classes_per_prompt", classes_per_prompt, least=1)
         several = InstructionBank("legend", legend, phrasings=self.phrasings) if self.most > 1 else None
         self.wordings = Wordings(self.bank, several)
 
@@ -90,7 +90,7 @@ class SemanticSegmentation(ClassRegionTask):
         """One prompt a class, or one for several, in the colors that differ most from the image. See `Task.queries`."""
         labels, classes = labels_and_classes(sample)
         frame = frame_whole((labels.shape[0], labels.shape[1]), self.size)
-        view = look(sample.image, frame, self.size, labels=labels)
+        view = warp_sample(sample.image, frame, self.size, labels=labels)
         asked = askable(classes)
         ask = self._asks(len(asked))
         if ask == "present":
@@ -145,7 +145,7 @@ class SemanticSegmentation(ClassRegionTask):
         """`miou` over the set, and `mciou`. See `Task.metrics`."""
         return MetricCollection({"miou": MeanIoU(), "mciou": MeanClassIoU()})
 
-    def guess(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
+    def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The class with the most pixels, everywhere. See `Task.guess`."""
         return largest_class(truths)
 

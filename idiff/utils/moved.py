@@ -1,7 +1,8 @@
-"""Class paths that configurations and checkpoints of earlier versions name, and where the classes are today."""
+"""Class paths and settings that configurations and checkpoints of earlier versions name, and what they are called today."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 MOVED = {
@@ -12,6 +13,11 @@ MOVED = {
 }
 """Old module -> new module."""
 
+RENAMED = {
+    "classes_a_prompt": "classes_per_prompt",
+}
+"""Old setting -> new setting, of names that mean nothing else anywhere."""
+
 
 def current(class_path: str) -> str:
     """The class path that holds today."""
@@ -19,13 +25,29 @@ def current(class_path: str) -> str:
     return f"{MOVED.get(module, module)}{dot}{name}"
 
 
-def modernised(value: Any) -> Any:
-    """A configuration with every `class_path` as it is today; anything else is left alone."""
+def modernised(value: Any, notice: Callable[[str], None] = lambda text: None) -> Any:
+    """A configuration with every `class_path` and every setting as they are called today; anything else is left alone.
+
+    Args:
+        value: plain values.
+        notice: called with a sentence for each setting that has another name today.
+    """
     if isinstance(value, dict):
         return {
-            key: current(item) if key == "class_path" and isinstance(item, str) else modernised(item)
+            modern_name(key, notice): current(item)
+            if key == "class_path" and isinstance(item, str)
+            else modernised(item, notice)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [modernised(item) for item in value]
+        return [modernised(item, notice) for item in value]
     return value
+
+
+def modern_name(setting: str, notice: Callable[[str], None] = lambda text: None) -> str:
+    """What a setting is called today, also behind dots: `data.classes_a_prompt`."""
+    before, dot, name = str(setting).rpartition(".")
+    if name not in RENAMED:
+        return setting
+    notice(f"the setting {name} is called {RENAMED[name]} now; this version still reads the old name")
+    return f"{before}{dot}{RENAMED[name]}"

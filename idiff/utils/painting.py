@@ -71,7 +71,7 @@ def check_transparency(transparency: float) -> float:
 
 
 def blend(image: Tensor, mask: Tensor, rgb: Sequence[int], transparency: float) -> Tensor:
-    """Blend one color over a region: `(1 - t) * image + t * colour` inside, the image itself outside.
+    """Blend one color over a region: `(1 - t) * image + t * color` inside, the image itself outside.
 
     Source: InstructDiffusion, section 3.1 (t = 0.5).
 

@@ -124,11 +124,9 @@ def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: i
     Raises:
         BadSampleError: not such a PNG, damaged, cut short or too large.
     """
-    depth, colour = (data[24], data[25]) if data.startswith(_PNG) and len(data) > 25 else (-1, -1)
-    if (depth, colour) != (8, 0) and colour != 3:
-        got = (
-            f"a PNG of {depth} bits and color type {colour}" if depth > 0 else f"a file that starts with {data[:12]!r}"
-        )
+    depth, color = (data[24], data[25]) if data.startswith(_PNG) and len(data) > 25 else (-1, -1)
+    if (depth, color) != (8, 0) and color != 3:
+        got = f"a PNG of {depth} bits and color type {color}" if depth > 0 else f"a file that starts with {data[:12]!r}"
         raise BadSampleError(
             where, field, f"{got}, expected an 8-bit gray or a palette PNG whose values are class indices"
         )

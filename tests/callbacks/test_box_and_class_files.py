@@ -7,7 +7,7 @@ import torch
 from pycocotools.coco import COCO
 
 from idiff.callbacks.predictions import PredictionFiles
-from idiff.callbacks.scoring import answers
+from idiff.callbacks.scoring import group_predictions
 from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import ImageClassification, ObjectDetection
 from idiff.types import Batch
@@ -36,7 +36,7 @@ def written(tmp_path):
         source = SyntheticSource(task.kind, split="val", count=3, seed=0)
         for index in range(3):
             batch = batch_of(task, source.sample(index))
-            files.write(batch, batch.target, answers(task, batch.target, batch.source, batch))
+            files.write(batch, batch.target, group_predictions(task, batch.target, batch.source, batch))
         files.close()
         return source, tmp_path / task.kind
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from idiff.callbacks.predictions import PredictionFiles
-from idiff.callbacks.scoring import Answer, answers
+from idiff.callbacks.scoring import GroupPrediction, group_predictions
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.errors import ConfigError
@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 def written(task, folder, *samples, items=1):
     groups = [Group(task.queries(sample, item), []) for sample in samples for item in range(items)]
     batch = collate_groups(groups, task="toy", sampling=Sampling())
-    found = answers(task, batch.target, batch.source, batch)
+    found = group_predictions(task, batch.target, batch.source, batch)
     files = PredictionFiles(folder)
     files.write(batch, batch.target, found)
     files.close()
@@ -111,7 +111,7 @@ class Depth(Prediction):
 
 def test_an_answer_of_ones_own_is_written_as_it_says(tmp_path):
     query = {"task": "depth", "key": "k", "group": "k/3"}
-    answer = Answer(slice(0, 0), [query], Depth(query=query, depth=torch.ones(2, 2)), Truth(key="k"))
+    answer = GroupPrediction(slice(0, 0), [query], Depth(query=query, depth=torch.ones(2, 2)), Truth(key="k"))
     files = PredictionFiles(tmp_path)
     files._write_answer(tmp_path, answer)
     assert not files.results and not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from idiff.callbacks.records import FIELDS, append_results, draw_grids, read_results, render_table
-from idiff.callbacks.scoring import Score, Scorer, answers
+from idiff.callbacks.scoring import Score, TaskEvaluator, group_predictions
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.metrics.base import RatioMetric
@@ -30,7 +30,7 @@ def task(request):
 
 def test_groups_become_one_answer_each(task):
     batch = evaluation_batch(task)
-    found = answers(task, batch.target, batch.source, batch)
+    found = group_predictions(task, batch.target, batch.source, batch)
     assert [answer.truth.key for answer in found] == ["sample0", "sample1", "sample2"]
     assert [answer.rows.start for answer in found[1:]] == [answer.rows.stop for answer in found[:-1]]
     assert found[-1].rows.stop == len(batch)
@@ -39,21 +39,21 @@ def test_groups_become_one_answer_each(task):
 
 def test_a_perfect_model_scores_like_its_ceiling_and_nothing_like_its_floors(task):
     batch = evaluation_batch(task)
-    scorer = Scorer(task, baselines=True)
+    scorer = TaskEvaluator(task, baselines=True)
     scorer.update(batch, Painted(batch.target, batch.source), lambda pictures: pictures)
     score = scorer.compute()
     assert (score.samples, score.queries) == (3, len(batch))
     assert score.metrics == score.ceiling
     assert score.metrics[task.headline] > 0.9
     assert score.identity[task.headline] < 0.5
-    assert score.guess[task.headline] < score.metrics[task.headline]
-    assert score.guess_name in {"mean_pose", "largest_class"}
+    assert score.baseline[task.headline] < score.metrics[task.headline]
+    assert score.baseline_name in {"mean_pose", "largest_class"}
 
 
 def test_the_painted_truth_is_scored_with_and_without_the_autoencoder(task):
     """What the loss through the autoencoder is: the two differ by it alone."""
     batch = evaluation_batch(task)
-    scorer = Scorer(task, baselines=True)
+    scorer = TaskEvaluator(task, baselines=True)
 
     def blur(pictures):
         return torch.nn.functional.avg_pool2d(pictures, 9, 1, 4)
@@ -69,7 +69,7 @@ def test_intervals_hold_the_figure_and_only_where_they_are_asked_for(task):
     batch = evaluation_batch(task, count=6)
     forgot = torch.tensor([query["key"] in {"sample1", "sample4"} for query in batch.query])
     fair = torch.where(forgot[:, None, None, None], batch.source, batch.target)
-    plain, sure = Scorer(task, baselines=False), Scorer(task, baselines=False, resamples=200, seed=1)
+    plain, sure = TaskEvaluator(task, baselines=False), TaskEvaluator(task, baselines=False, resamples=200, seed=1)
     for scorer in (plain, sure):
         scorer.update(batch, Painted(fair, batch.source), lambda pictures: pictures)
     score, without = sure.compute(), plain.compute()
@@ -81,12 +81,12 @@ def test_intervals_hold_the_figure_and_only_where_they_are_asked_for(task):
 
 def test_more_metrics_are_scored_for_all_but_the_guess(task):
     batch = evaluation_batch(task)
-    scorer = Scorer(task, baselines=True, resamples=10, more=lambda: {"counted": Items()})
+    scorer = TaskEvaluator(task, baselines=True, resamples=10, more=lambda: {"counted": Items()})
     scorer.update(batch, Painted(batch.target, batch.source), lambda pictures: pictures)
     score = scorer.compute()
     for part in (score.metrics, score.ceiling, score.painted, score.identity):
         assert part["counted"] == 3
-    assert score.intervals["counted"] == (3, 3) and "counted" not in score.guess
+    assert score.intervals["counted"] == (3, 3) and "counted" not in score.baseline
 
 
 class Items(RatioMetric):
@@ -104,7 +104,7 @@ class Items(RatioMetric):
 
 def test_an_untouched_source_scores_like_the_identity(task):
     batch = evaluation_batch(task)
-    scorer = Scorer(task, baselines=True)
+    scorer = TaskEvaluator(task, baselines=True)
     scorer.update(batch, Painted(batch.source.clone(), batch.source), lambda pictures: pictures)
     score = scorer.compute()
     assert score.metrics == score.identity
@@ -112,7 +112,7 @@ def test_an_untouched_source_scores_like_the_identity(task):
 
 def test_the_autoencoder_lowers_the_ceiling_not_the_model(task):
     batch = evaluation_batch(task)
-    scorer = Scorer(task, baselines=True)
+    scorer = TaskEvaluator(task, baselines=True)
     scorer.update(batch, Painted(batch.target, batch.source), torch.zeros_like)
     score = scorer.compute()
     assert score.ceiling[task.headline] < 0.5 < score.metrics[task.headline]
@@ -120,7 +120,7 @@ def test_the_autoencoder_lowers_the_ceiling_not_the_model(task):
 
 def test_results_replace_rows_of_steps_that_are_done_again(tmp_path):
     score = Score(
-        {"miou": 0.5, "mciou": math.nan}, ceiling={"miou": 0.9}, guess={"miou": 0.1}, guess_name="g", samples=4
+        {"miou": 0.5, "mciou": math.nan}, ceiling={"miou": 0.9}, baseline={"miou": 0.1}, baseline_name="g", samples=4
     )
     for step in (0, 100, 200):
         append_results(tmp_path, {"a": score}, step=step)
@@ -143,7 +143,7 @@ def test_the_table_shows_every_score_beside_its_ceiling_and_floors(capsys):
     from rich.console import Console
 
     table = render_table(
-        {"a": Score({"miou": 0.5}, ceiling={"miou": 0.9}, guess={"miou": 0.125}, guess_name="lc")}, step=7
+        {"a": Score({"miou": 0.5}, ceiling={"miou": 0.9}, baseline={"miou": 0.125}, baseline_name="lc")}, step=7
     )
     Console(width=100).print(table)
     shown = capsys.readouterr().out

@@ -225,7 +225,7 @@ def test_edits_name_their_kind_in_each_line():
             [
                 "Shift that {object} over into the {place} now."
                 if "move the object" in asked
-                else "The {object} ought to be {colour} today."
+                else "The {object} ought to be {color} today."
             ]
         )
 

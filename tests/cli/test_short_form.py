@@ -138,3 +138,10 @@ def test_a_class_of_ones_own_is_left_to_the_parser(composed):
 def test_a_name_that_is_nearly_right_is_asked_back(composed):
     with pytest.raises(ConfigError, match=r"there is no class 'TaskTrainin'; did you mean 'TaskTraining'\?"):
         composed("model: {class_path: TaskTrainin}")
+
+
+def test_an_old_name_of_a_setting_is_read_with_a_notice(composed, capsys):
+    top = "data: {class_path: MixtureDataModule, tasks: {a: {task: {class_path: SemanticSegmentation, classes_a_prompt: 3}}}}"
+    task = composed(top)["data"]["init_args"]["tasks"]["a"]["task"]
+    assert task["init_args"] == {"classes_per_prompt": 3}
+    assert "the setting classes_a_prompt is called classes_per_prompt now" in capsys.readouterr().err

@@ -53,7 +53,7 @@ class CountingTask(Task):
     def metrics(self):
         return MetricCollection([])
 
-    def guess(self, truths):
+    def baseline(self, truths):
         return None
 
     @classmethod

@@ -85,7 +85,7 @@ def test_what_was_painted_is_scored_against_what_was_described():
     metrics = task.metrics()
     metrics.update(task.combine(decoded, [triplet.query]), task.truth(triplet.annotation))
     assert float(metrics.compute()["psnr"]) == 100
-    assert task.guess([]) is None
+    assert task.baseline([]) is None
 
 
 def test_marks_are_painted_and_told():

@@ -33,8 +33,8 @@ def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def raw_png(width, height, depth, colour, rows):
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+def raw_png(width, height, depth, color, rows):
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)
@@ -94,9 +94,9 @@ def test_sixteen_bits_keep_the_high_byte():
     ok, data = cv2.imencode(".png", values)
     assert ok
     assert decode_picture(data.tobytes(), where="x")[0, :, 0].tolist() == [0, 0, 1, 0x12, 0xFF]
-    colour = np.stack([values, values // 2, values // 4], axis=-1)
-    ok, data = cv2.imencode(".png", colour[..., ::-1])
-    assert np.array_equal(decode_picture(data.tobytes(), where="x"), (colour >> 8).astype(np.uint8))
+    color = np.stack([values, values // 2, values // 4], axis=-1)
+    ok, data = cv2.imencode(".png", color[..., ::-1])
+    assert np.array_equal(decode_picture(data.tobytes(), where="x"), (color >> 8).astype(np.uint8))
 
 
 def test_cmyk_becomes_the_rgb_that_opencv_sees():

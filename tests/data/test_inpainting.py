@@ -29,7 +29,7 @@ torch.set_num_threads(1)
 SIDE = 48
 CLASSES = ["background", "red_box", "blue box", "green box", "sky"]
 BOXES = {1: (6, 8, 12, 10), 2: (28, 26, 12, 12), 3: (26, 6, 10, 9)}  # value -> left, top, width, height
-COLOURS = {1: (250, 10, 10), 2: (10, 10, 250), 3: (10, 250, 10)}
+COLORS = {1: (250, 10, 10), 2: (10, 10, 250), 3: (10, 250, 10)}
 
 
 class Boxes(Source):
@@ -51,7 +51,7 @@ class Boxes(Source):
         label[-4:] = 4 if self.kind == "labels" else 0
         for value in (1, 2) if index % 2 == 0 else (1, 3):
             left, top, width, height = BOXES[value]
-            picture[top : top + height, left : left + width] = COLOURS[value]
+            picture[top : top + height, left : left + width] = COLORS[value]
             label[top : top + height, left : left + width] = value
         values = [int(value) for value in np.unique(label) if value]
         if self.kind == "labels":
@@ -124,7 +124,7 @@ def test_removal_continues_what_lies_around(tmp_path):
     left, top, width, height = BOXES[1]
     hole = (slice(top, top + height), slice(left, left + width))
     clean = smooth(0, SIDE, SIDE)[hole].astype(int)
-    assert np.abs(pair.target[hole] - clean).mean() < 0.25 * np.abs(np.array(COLOURS[1]) - clean).mean()
+    assert np.abs(pair.target[hole] - clean).mean() < 0.25 * np.abs(np.array(COLORS[1]) - clean).mean()
     assert pair.image == shards.read_members(0)["source.png"]
     (taken,) = {source.things[0].category}
     assert taken == "red box" and "red box" in pair.annotation["instruction"]

@@ -11,7 +11,7 @@ from small_models import TEXT
 from idiff.data.sentence_datamodule import SentenceDataModule
 from idiff.errors import ConfigError, DataError
 from idiff.models.text import TextEncoder
-from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.palette import COLORS
 from idiff.synthetic.phrases.grammar import held_out
 from idiff.synthetic.scenes.edits import SLOTS
 from idiff.synthetic.sentences import Sentences, phrase_facts
@@ -62,29 +62,29 @@ def test_every_answer_stands_in_its_sentence(drawn):
 def test_joints_stand_in_their_sentence_beside_their_colours(drawn):
     counts = set()
     for text, facts in of_task(drawn, "keypoints"):
-        joints = {joint: colour for joint, colour in facts.items() if joint != "task"}
+        joints = {joint: color for joint, color in facts.items() if joint != "task"}
         counts.add(len(joints))
         assert len(set(joints.values())) == len(joints)
-        for joint, colour in joints.items():
+        for joint, color in joints.items():
             others = [
                 place.start() for other in joints if other != joint for place in re.finditer(rf"\b{other}\b", text)
             ]
             here = re.search(rf"\b{joint}\b", text).start()
-            near = min((place.start() for place in re.finditer(rf"\b{colour}\b", text)), key=lambda at: abs(at - here))
-            assert sum(min(here, near) < other < max(here, near) for other in others) == 0, (text, joint, colour)
+            near = min((place.start() for place in re.finditer(rf"\b{color}\b", text)), key=lambda at: abs(at - here))
+            assert sum(min(here, near) < other < max(here, near) for other in others) == 0, (text, joint, color)
     assert counts == {1, 2, 3, 4, 5}
 
 
 def test_held_out_pairs_are_never_named(drawn):
-    pairs = {(kind, colour) for kind in KINDS for colour in COLOURS if held_out(kind, colour)}
+    pairs = {(kind, color) for kind in KINDS for color in COLORS if held_out(kind, color)}
     sentences = of_task([*drawn, *map(Sentences(seed=3).__getitem__, range(COUNT))], "referring")
     named = 0
     for text, facts in sentences:
         for prefix in ("", "other "):
             pair = (facts.get(f"{prefix}object"), facts.get(f"{prefix}colour"))
-            named += pair[0] in KINDS and pair[1] in COLOURS
+            named += pair[0] in KINDS and pair[1] in COLORS
             assert pair not in pairs, text
-        assert not any(re.search(rf"\b{colour} {kind}", text) for kind, colour in pairs), text
+        assert not any(re.search(rf"\b{color} {kind}", text) for kind, color in pairs), text
     assert named > 40
 
 

@@ -14,7 +14,7 @@ from idiff.decoders.calibration import Calibration, chosen, fit_calibration
 from idiff.decoders.color import color_scores
 from idiff.decoders.queries import asked_paint, visible
 from idiff.decoders.unet import FAR, PLANES, ReadoutNet, planes
-from idiff.decoders.weights import embedded, load, save
+from idiff.decoders.weights import load, pretrained, save
 from idiff.errors import CheckpointError, ConfigError
 from idiff.metrics.calibration import calibration_error
 from idiff.utils.painting import PALETTES, blend, disc_maps, discs, rgb_values
@@ -196,7 +196,7 @@ def test_a_decoder_that_is_not_there():
 
 
 def test_every_embedded_decoder_can_be_read():
-    for name in embedded():
+    for name in pretrained():
         assert load(name).calibrations.keys() == {"opaque", "blended"}, name
 
 

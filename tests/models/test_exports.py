@@ -9,7 +9,7 @@ from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
 from idiff.models.io import checkpoint as checkpoints
-from idiff.models.io import pretrained as embedded
+from idiff.models.io import pretrained
 from idiff.models.io.export import read_description, read_folder, write_folder, write_pipeline
 from idiff.models.io.folders import DESCRIPTION, PARTS, subfolder
 from idiff.models.text import TextEncoder
@@ -44,7 +44,7 @@ def test_a_folder_brings_the_same_model_back(backbone, exported, batch):
     loaded = checkpoints.load(exported)
     assert torch.equal(edit(loaded.backbone, batch), edit(backbone, batch))
     assert loaded.backbone.objective == backbone.objective
-    assert (loaded.name, loaded.step, loaded.config, loaded.familiarity) == ("model", 7, CONFIG, None)
+    assert (loaded.name, loaded.step, loaded.config, loaded.ood_score) == ("model", 7, CONFIG, None)
     assert len(loaded.sha256) == 64
     assert not loaded.backbone.training
     assert not any(p.requires_grad for p in loaded.backbone.text.parameters())
@@ -54,12 +54,12 @@ def test_a_folder_brings_the_same_model_back(backbone, exported, batch):
 
 def test_half_a_folder_is_half_as_large_and_paints_nearly_the_same(backbone, exported, batch, tmp_path):
     state = {name: value.clone() for name, value in backbone.state_dict().items()}
-    half = write_folder(backbone, tmp_path / "half", config={}, step=0, familiarity={"mean": []})
+    half = write_folder(backbone, tmp_path / "half", config={}, step=0, ood_score={"mean": []})
     assert all(torch.equal(value, backbone.state_dict()[name]) for name, value in state.items())
     weights = "unet/diffusion_pytorch_model.safetensors"
     assert (half / weights).stat().st_size < 0.7 * (exported / weights).stat().st_size
     loaded = checkpoints.load(half)
-    assert loaded.familiarity == {"mean": []}
+    assert loaded.ood_score == {"mean": []}
     assert {value.dtype for value in loaded.backbone.state_dict().values() if value.is_floating_point()} == {
         torch.float32
     }
@@ -153,21 +153,21 @@ def test_names_of_embedded_models_stand_for_their_folders_and_paths_for_themselv
 ):
     home = tmp_path / "models"
     write_folder(backbone, home / "t1", config={}, step=3, half=False)
-    (home / embedded.INDEX).write_text(json.dumps({"tiny": "t1"}))
-    monkeypatch.setattr(embedded, "models_folder", lambda: home)
+    (home / pretrained.INDEX).write_text(json.dumps({"tiny": "t1"}))
+    monkeypatch.setattr(pretrained, "models_folder", lambda: home)
     monkeypatch.chdir(tmp_path)
-    embedded.names.cache_clear()
+    pretrained.names.cache_clear()
     try:
-        assert embedded.located("tiny") == home / "t1"
+        assert pretrained.located("tiny") == home / "t1"
         assert checkpoints.load("tiny").step == 3
-        assert embedded.located("other") == Path("other")
+        assert pretrained.located("other") == Path("other")
         (tmp_path / "tiny").mkdir()
-        assert embedded.located("tiny") == Path("tiny")
-        assert embedded.located(tmp_path / "tiny") == tmp_path / "tiny"
+        assert pretrained.located("tiny") == Path("tiny")
+        assert pretrained.located(tmp_path / "tiny") == tmp_path / "tiny"
         with pytest.raises(CheckpointError, match=r"name of a pretrained model \(tiny\)"):
             checkpoints.load("gone.ckpt")
     finally:
-        embedded.names.cache_clear()
+        pretrained.names.cache_clear()
 
 
 # --- a residual model

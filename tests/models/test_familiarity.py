@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from idiff.errors import CheckpointError
-from idiff.models.ood import Familiarity, features
+from idiff.models.ood import OODScore, features
 
 
 def pictures(count, seed=0, *, cells=8, noise=0.03):
@@ -28,7 +28,7 @@ def seen(count, seed=0, **changes):
 
 @pytest.fixture(scope="module")
 def known():
-    return Familiarity.fit(*seen(600))
+    return OODScore.fit(*seen(600))
 
 
 def test_pictures_like_those_of_the_training_are_familiar(known):
@@ -70,7 +70,7 @@ def test_features_are_quantiles_of_the_logarithm_of_errors_and_steps():
 
 
 def test_a_description_in_json_brings_it_back(known):
-    again = Familiarity.of(json.loads(json.dumps(known.describe())))
+    again = OODScore.of(json.loads(json.dumps(known.describe())))
     for change in ({}, {"cells": 16}):
         other = seen(100, seed=2, **change)
         assert torch.allclose(again.distance(*other), known.distance(*other), rtol=0.02)
@@ -82,8 +82,8 @@ def test_a_description_in_json_brings_it_back(known):
     [{"mean": None}, {"mean": [0.0]}, {"precision": [[1.0]]}, {"precision": "x"}, {"usual": "much"}, {"far": None}],
 )
 def test_a_damaged_description_is_refused(known, damage):
-    with pytest.raises(CheckpointError, match="`familiarity` cannot be read"):
-        Familiarity.of(known.describe() | damage)
+    with pytest.raises(CheckpointError, match="`ood_score` cannot be read"):
+        OODScore.of(known.describe() | damage)
     for name in damage:
         with pytest.raises(CheckpointError, match=name):
-            Familiarity.of({key: value for key, value in known.describe().items() if key != name})
+            OODScore.of({key: value for key, value in known.describe().items() if key != name})

@@ -72,7 +72,7 @@ def test_rows_that_know_nothing_add_nothing_but_every_weight_has_a_gradient(taug
     more = taught.loss(with_names, seed=0)
     assert float(more.detach()) > float(without.detach())
     more.backward()
-    assert float(taught.recognition.look.weight.grad.abs().sum()) > 0
+    assert float(taught.recognition.warp_sample.weight.grad.abs().sum()) > 0
 
 
 def test_it_is_a_lesson_for_training_alone(taught, batch):

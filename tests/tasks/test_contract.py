@@ -12,7 +12,9 @@ from idiff.config.compose import compose
 torch.set_num_threads(1)
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "task").glob("*.yaml"))
-OPTIONS = {"segmentation": [{"classes_a_prompt": 3}, {"classes_a_prompt": 10, "palette": "paper", "decoder_args": {}}]}
+OPTIONS = {
+    "segmentation": [{"classes_per_prompt": 3}, {"classes_per_prompt": 10, "palette": "paper", "decoder_args": {}}]
+}
 """Arguments that change what a task paints and asks, beside those of its YAML."""
 
 CASES = [(path, change) for path in CONFIGS for change in ({}, *OPTIONS.get(path.stem, []))]

@@ -70,11 +70,11 @@ def test_drawn_scenes_are_detected_from_their_painted_truth_and_not_from_the_sou
     samples = [source.sample(index) for index in range(12)]
     painted, untouched = (score(ObjectDetection(), samples, paint) for paint in ("target", "source"))
     assert painted["ap50"] > 0.9 and untouched["ap50"] == 0.0
-    guess = ObjectDetection().guess(
+    baseline = ObjectDetection().baseline(
         [ObjectDetection().truth(ObjectDetection().queries(s, 0)[0].annotation) for s in samples]
     )
-    assert guess[0] == "median_box"
-    assert guess[1]({}).boxes.shape[1] == 6
+    assert baseline[0] == "median_box"
+    assert baseline[1]({}).boxes.shape[1] == 6
 
 
 @pytest.mark.parametrize(("ask", "count"), [("all", 14), ("auto", 14), ("present", None)])

@@ -78,12 +78,12 @@ def test_sentences_count_by_content_not_by_path(tmp_path):
     same.write_text("\n".join(lines))
     other.write_text("\n".join(lines[:-1]))
     drawn = [
-        drawing_settings(SemanticSegmentation(classes_a_prompt=2, legend=str(file))) for file in (one, same, other)
+        drawing_settings(SemanticSegmentation(classes_per_prompt=2, legend=str(file))) for file in (one, same, other)
     ]
     assert drawn[0] == drawn[1] and "one.txt" not in str(drawn[0])
     assert drawn[0]["all sentences"] != drawn[2]["all sentences"]
     one.write_text("\n".join(lines[:-2]))
-    task = SemanticSegmentation(classes_a_prompt=2, legend=str(one))
+    task = SemanticSegmentation(classes_per_prompt=2, legend=str(one))
     assert drawing_settings(task) != drawn[0]
 
 

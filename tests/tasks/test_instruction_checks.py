@@ -19,7 +19,7 @@ GOOD = {
     "detection": "Lay {color} on each {object}, one by one.",
     "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
     "legend": "Shade all of these: {legend}. | {color} over the {object}",
-    "recolour": "Make the {object} {colour}.",
+    "recolour": "Make the {object} {color}.",
     "remove": "The {object} must go.",
     "add": "I want {thing} in the {place}.",
     "replace": "Draw {thing} where the {object} was.",
@@ -110,7 +110,7 @@ def test_good_sentences_pass(kind):
         ("segmentation", "Remove the {object} and paint {color} there.", "another task"),
         ("referring", "Deblur {object} and tint it {color}.", "another task"),
         ("keypoints", "Mask these joints: {joints}. | {joint} in {color}", "another task"),
-        ("recolour", "Remove the {object}, it is {colour}.", "another task"),
+        ("recolour", "Remove the {object}, it is {color}.", "another task"),
         ("remove", "Look at the lovely {object} here.", "no word of it"),
         ("move", "Delete the {object} in the {place}.", "another task"),
         ("suffix_masks", "with many things around", "no word of it"),
@@ -146,7 +146,7 @@ def test_a_file_is_checked_line_by_line():
     found = list(check_text(text, "deblur"))
     assert [(fault.line, fault.reason[:17]) for fault in found] == [(4, "it nearly repeats"), (5, "no word of it say")]
     assert [fault.line for fault in check_text("# nothing", "deblur")] == [0]
-    found = list(check_text("recolour: Make the {object} {colour}.\nresize: Make {object} big.\nno kind", None))
+    found = list(check_text("recolour: Make the {object} {color}.\nresize: Make {object} big.\nno kind", None))
     assert [fault.line for fault in found] == [2, 3] and "kind of recolour" in found[0].reason
     with pytest.raises(ConfigError, match="did you mean 'deblur'"):
         list(check_text("x", "deblr"))

@@ -178,7 +178,7 @@ def test_guess_places_the_median_pose_in_the_box():
         instance["keypoints"] = [[x + shift, y, v] for x, y, v in instance["keypoints"]]
         instance["box"][0] += shift
         truths.append(task.truth(task.queries(data, 0)[0].annotation))
-    name, answer = task.guess(truths)
+    name, answer = task.baseline(truths)
     assert name == "mean_pose"
     points = answer({**task.queries(sample(), 0)[0].query, "box": [0.0, 0.0, 120.0, 220.0]}).keypoints
     assert torch.allclose(points[0, :2], torch.tensor([60.0, 20.0]))

@@ -27,7 +27,7 @@ def sample(classes=CLASSES, **meta):
 
 
 def plain(most=3, **arguments):
-    return SemanticSegmentation(classes_a_prompt=most, augment=[], **arguments)
+    return SemanticSegmentation(classes_per_prompt=most, augment=[], **arguments)
 
 
 def classes_of(triplet):

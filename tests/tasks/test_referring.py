@@ -214,10 +214,10 @@ def test_metrics_count_every_query():
 def test_guess_is_the_whole_picture():
     task = ReferringSegmentation()
     (triplet,) = task.queries(sample(), 0)
-    name, answer = task.guess([task.truth(triplet.annotation)])
+    name, answer = task.baseline([task.truth(triplet.annotation)])
     assert name == "everything"
     assert answer(triplet.query).mask.shape == (HEIGHT, WIDTH) and answer(triplet.query).mask.all()
-    assert task.guess([Truth(key="no mask")]) is None
+    assert task.baseline([Truth(key="no mask")]) is None
 
 
 def test_render_tints_the_mask():

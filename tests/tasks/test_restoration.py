@@ -105,7 +105,7 @@ def test_a_picture_too_small_for_ssim_still_has_a_psnr():
 
 
 def test_no_answer_makes_sense_without_the_picture():
-    assert Denoise().guess([]) is None
+    assert Denoise().baseline([]) is None
 
 
 def test_only_decoded_pictures_are_combined():

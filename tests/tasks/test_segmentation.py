@@ -191,7 +191,7 @@ def test_answers_lie_in_the_pixels_of_the_original():
 def test_guess_is_the_largest_class():
     task = plain()
     truth = task.truth(task.queries(sample(), 0)[0].annotation)
-    name, answer = task.guess([truth])
+    name, answer = task.baseline([truth])
     labels = truth.labels[truth.labels != 255]
     assert name == "largest_class"
     assert (answer(task.queries(sample(), 0)[0].query).labels == labels.mode().values).all()

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from idiff.rewriting.bank_output import free, write_bank
     from idiff.rewriting.costs import read_price, spent
     from idiff.rewriting.endpoint import Endpoint
-    from idiff.rewriting.responses import Answers
+    from idiff.rewriting.responses import ResponseCache
     from idiff.rewriting.rewriter import most_requests, rewrite
     from idiff.tasks.instructions.bank_files import seeds_of, unseen_of
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _plan(arguments, seeds, cache, limit=limit, price=price)
         return 0
-    with Answers(cache) as answers:
+    with ResponseCache(cache) as answers:
         endpoint = Endpoint(
             arguments.model, url=arguments.base_url, answers=answers, temperature=arguments.temperature,
             timeout=arguments.timeout, retries=arguments.retries, per_minute=arguments.per_minute,
@@ -93,9 +93,9 @@ def _plan(
 ) -> None:
     """Say what would be sent: at best, when all rewrites pass, and at most."""
     from idiff.rewriting.costs import estimate, money
-    from idiff.rewriting.responses import Answers
+    from idiff.rewriting.responses import ResponseCache
 
-    answers = Answers(cache) if cache.exists() else None
+    answers = ResponseCache(cache) if cache.exists() else None
     found = estimate(
         seeds, lambda messages: answers is not None and answers.find(arguments.model, messages) is not None,
         count=arguments.count, per_request=arguments.per_request, limit=limit,

@@ -33,7 +33,7 @@ Rows = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
+class QualityScorer:
     """What images are scored by.
 
     Attributes:
@@ -52,7 +52,7 @@ class Scorer:
 
 
 def score(
-    shards: ShardSet, folder: Path, scorer: Scorer, *, part: tuple[int, int] = (0, 1),
+    shards: ShardSet, folder: Path, scorer: QualityScorer, *, part: tuple[int, int] = (0, 1),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Rows | None:  # fmt: skip
     """Score the samples of a set; go on where an earlier call with the same settings was cut.
@@ -86,7 +86,7 @@ def score(
     return np.concatenate(found) if len(found) == len(tables) else None
 
 
-def _score_shard(shards: ShardSet, shard: int, scorer: Scorer, reference: list[Path] | None) -> Rows:
+def _score_shard(shards: ShardSet, shard: int, scorer: QualityScorer, reference: list[Path] | None) -> Rows:
     rows: Rows = np.zeros(len(shards.rows(shard)), ROW)
     for name in ("source", "target", "giqa"):
         rows[name] = np.nan

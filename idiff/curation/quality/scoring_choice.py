@@ -10,14 +10,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from idiff.curation.quality.aesthetic import load_head
 from idiff.curation.quality.features import Features
-from idiff.curation.quality.scores import Scorer
+from idiff.curation.quality.scores import QualityScorer
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, IdiffError
 from idiff.utils.files import sha256_file
 from idiff.utils.moved import modernised
 
 
-def scorer_of(features: str, *, aesthetic: str | None, reference: str | None, neighbours: int) -> Scorer:
+def scorer_of(features: str, *, aesthetic: str | None, reference: str | None, neighbours: int) -> QualityScorer:
     """Load what scores, and say what its scores depend on.
 
     Args:
@@ -38,7 +38,7 @@ def scorer_of(features: str, *, aesthetic: str | None, reference: str | None, ne
         "reference": good.fingerprint if good else None,
         "neighbours": neighbours if good else None,
     }  # fmt: skip
-    return Scorer(extractor, head, good, neighbours, settings)
+    return QualityScorer(extractor, head, good, neighbours, settings)
 
 
 def load_features(path: Path) -> tuple[dict[str, Any], Features]:

@@ -24,6 +24,7 @@ from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import UNET
 from idiff.utils.files import sha256_file
+from idiff.utils.moved import modernised
 from idiff.utils.presets import Preset
 
 PREFIX = "backbone."
@@ -38,7 +39,7 @@ class Loaded:
         config: the run's configuration as plain values, and its data module's tasks as `tasks`; empty where the checkpoint
             carries none.
         name: file name. sha256: of the file's bytes. step: optimizer steps taken.
-        familiarity: what `Familiarity.describe` wrote, where the model was exported with it.
+        ood_score: what `OODScore.describe` wrote, where the model was exported with it.
         presets: how each task is sampled, by its name in the training, where that was found for these weights.
     """
 
@@ -47,7 +48,7 @@ class Loaded:
     name: str
     sha256: str
     step: int
-    familiarity: dict[str, Any] | None = None
+    ood_score: dict[str, Any] | None = None
     presets: dict[str, Preset] = field(default_factory=dict)
 
 
@@ -95,7 +96,7 @@ def build(description: dict[str, Any]) -> LatentDiffusion:
         autoencoder=autoencoder,
         text=encoder,
         unet=description["unet"],
-        objective=Objective(**description["objective"]),
+        objective=Objective(**modernised(description["objective"])),
         with_source=description["with_source"],
     )
 
@@ -121,7 +122,7 @@ def load(path: str | Path) -> Loaded:
             name=Path(path).name,
             sha256=digest,
             step=step,
-            familiarity=description.get("familiarity"),
+            ood_score=description.get("familiarity"),
             presets=presets_of(description.get("presets"), origin=str(place / DESCRIPTION)),
         )
     content = read(path)

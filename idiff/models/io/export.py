@@ -26,6 +26,7 @@ from idiff.models.lora import merged_copy
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.utils.files import sha256_file, whole_folder
+from idiff.utils.moved import modernised
 from idiff.utils.presets import Preset
 
 FORMAT = 1
@@ -39,7 +40,7 @@ def write_folder(
     step: int,
     half: bool = True,
     shared: dict[str, str] | None = None,
-    familiarity: dict[str, Any] | None = None,
+    ood_score: dict[str, Any] | None = None,
     presets: Mapping[str, Preset] | None = None,
 ) -> Path:
     """Write a model. The folder appears whole or not at all.
@@ -50,7 +51,7 @@ def write_folder(
         config: the training's configuration and tasks, see `Loaded.config`: tasks can be restored from it.
         step: optimizer steps taken.
         half: weights in float16 on disk.
-        familiarity: what `Familiarity.describe` wrote of the training images.
+        ood_score: what `OODScore.describe` wrote of the training images.
         shared: part -> folder it lies in already, relative to this one; such parts are not written.
         presets: how each task is sampled.
 
@@ -79,7 +80,7 @@ def write_folder(
             "step": step,
             "parts": shared,
             "config": config,
-            "familiarity": familiarity,
+            "familiarity": ood_score,
             "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
             "sha256": _checksums(staged, target, shared),
         }
@@ -160,7 +161,7 @@ def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
         autoencoder=Autoencoder(weights=str(subfolder(folder, "vae"))),
         text=TextEncoder(weights=str(subfolder(folder, "text_encoder")), tokenizer=str(subfolder(folder, "tokenizer"))),
         unet_weights=str(folder),
-        objective=Objective(**description["objective"]),
+        objective=Objective(**modernised(description["objective"])),
         with_source=description["with_source"],
     )
     return backbone.eval(), description

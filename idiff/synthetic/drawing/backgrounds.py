@@ -107,7 +107,7 @@ def draw_background(rng: np.random.Generator) -> Background:
         second = muted(rng)
     return Background(
         family=family,
-        colours=(first, second),
+        colors=(first, second),
         period=float(rng.uniform(0.09, 0.24)),
         angle=float(rng.uniform(0, 180)),
         seed=int(rng.integers(2**31)),
@@ -128,7 +128,7 @@ def paint_background(background: Background, side: int) -> NDArray[np.uint8]:
     x, y = axis[None, :], axis[:, None]
     share = FAMILIES[background.family](x * cos + y * sin, y * cos - x * sin, rng)
     mottle = (_patches(rng, side, cells=6) - np.float32(0.5)) * np.float32(22)
-    first, second = (np.array(colour, dtype=np.float32) for colour in background.colours)
+    first, second = (np.array(color, dtype=np.float32) for color in background.colors)
     planes = [first[c] + share * (second[c] - first[c]) + mottle for c in range(3)]
     return cv2.merge([np.clip(plane, 0, 255).astype(np.uint8) for plane in planes])  # type: ignore[no-any-return]
 

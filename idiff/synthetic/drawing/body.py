@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from idiff.synthetic.drawing.description import Background, Figure, Part, Point
-from idiff.synthetic.drawing.palette import COLOURS, RGB, distance, from_hsv, scaled, shade
+from idiff.synthetic.drawing.palette import COLORS, RGB, distance, from_hsv, scaled, shade
 from idiff.synthetic.drawing.pose import Vector, draw_pose, project
 
 JOINTS = (
@@ -61,8 +61,8 @@ def draw_wardrobe(rng: np.random.Generator, background: Background) -> Wardrobe:
     """Draw colors that stand out from the background and from each other."""
     skin = SKINS[rng.integers(len(SKINS))]
     hair = _apart(rng, [skin], choices=HAIRS, least=75)
-    shirt = _apart(rng, [skin, *background.colours], least=85)
-    trousers = _apart(rng, [skin, shirt, *background.colours], least=75)
+    shirt = _apart(rng, [skin, *background.colors], least=85)
+    trousers = _apart(rng, [skin, shirt, *background.colors], least=75)
     return Wardrobe(
         skin=skin,
         hair=hair,
@@ -79,10 +79,10 @@ def _apart(rng: np.random.Generator, others: list[RGB], *, least: float, choices
     """Draw a color at least this far from the others, or the farthest of 20."""
     best, widest = others[0], -1.0
     for _ in range(20):
-        colour = choices[rng.integers(len(choices))] if choices else shade(COLOURS[rng.integers(len(COLOURS))], rng)
-        gap = min(distance(colour, other) for other in others)
+        color = choices[rng.integers(len(choices))] if choices else shade(COLORS[rng.integers(len(COLORS))], rng)
+        gap = min(distance(color, other) for other in others)
         if gap > widest:
-            best, widest = colour, gap
+            best, widest = color, gap
         if gap >= least:
             break
     return best

@@ -21,7 +21,7 @@ class Background:
 
     Attributes:
         family: a name of `backgrounds.FAMILIES`.
-        colours: the two colors that the pattern mixes.
+        colors: the two colors that the pattern mixes.
         period: length of one repeat of the pattern.
         angle: direction of the pattern in degrees.
         seed: of the pattern's texture and of the camera noise.
@@ -29,7 +29,7 @@ class Background:
     """
 
     family: str
-    colours: tuple[RGB, RGB]
+    colors: tuple[RGB, RGB]
     period: float
     angle: float
     seed: int
@@ -42,7 +42,7 @@ class SceneObject:
 
     Attributes:
         kind: a name of `shapes.KINDS`.
-        colour: a name of `palette.COLOURS`.
+        color: a name of `palette.COLOURS`.
         rgb: the shade of that color.
         centre: centre of the bounding box of the unrotated shape.
         share: area of the whole silhouette as a share of the image.
@@ -53,7 +53,7 @@ class SceneObject:
     """
 
     kind: str
-    colour: str
+    color: str
     rgb: RGB
     centre: Point
     share: float

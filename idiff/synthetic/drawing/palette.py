@@ -29,7 +29,7 @@ SHADES: dict[str, tuple[_Range, _Range, _Range]] = {
     "black": ((0, 360), (0.00, 0.15), (0.06, 0.15)),
 }
 
-COLOURS = tuple(SHADES)
+COLORS = tuple(SHADES)
 """The names, in a fixed order."""
 
 
@@ -37,7 +37,7 @@ def shade(name: str, rng: np.random.Generator) -> RGB:
     """Draw one shade of a named color.
 
     Args:
-        name: one of `COLOURS`.
+        name: one of `COLORS`.
         rng: the source of randomness.
     """
     hue, saturation, value = (rng.uniform(low, high) for low, high in SHADES[name])
@@ -60,12 +60,12 @@ def distance(one: RGB, other: RGB) -> float:
     return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5)
 
 
-def scaled(colour: RGB, factor: float) -> RGB:
+def scaled(color: RGB, factor: float) -> RGB:
     """Darken (factor below 1) or brighten a color, clipped to 0..255."""
-    red, green, blue = (min(255, round(channel * factor)) for channel in colour)
+    red, green, blue = (min(255, round(channel * factor)) for channel in color)
     return red, green, blue
 
 
-def rim(colour: RGB) -> RGB:
+def rim(color: RGB) -> RGB:
     """The outline that goes with a fill: darker, or lighter where the fill is nearly black."""
-    return scaled(colour, 0.5) if max(colour) > 60 else (105, 105, 112)
+    return scaled(color, 0.5) if max(color) > 60 else (105, 105, 112)

@@ -97,7 +97,7 @@ def project(pose: Pose, *, yaw: float, roll: float, pitch: float) -> dict[str, V
     """
     phi, rho, theta = np.deg2rad([yaw, roll, pitch])
     turn = np.array([[np.cos(phi), 0, np.sin(phi)], [0, 1, 0], [-np.sin(phi), 0, np.cos(phi)]])
-    look = np.array([[1, 0, 0], [0, np.cos(theta), -np.sin(theta)], [0, np.sin(theta), np.cos(theta)]])
+    warp_sample = np.array([[1, 0, 0], [0, np.cos(theta), -np.sin(theta)], [0, np.sin(theta), np.cos(theta)]])
     tilt = np.array([[np.cos(rho), np.sin(rho), 0], [-np.sin(rho), np.cos(rho), 0], [0, 0, 1]])
-    matrix = np.diag([1.0, -1.0, 1.0]) @ tilt @ look @ turn
+    matrix = np.diag([1.0, -1.0, 1.0]) @ tilt @ warp_sample @ turn
     return {name: matrix @ point for name, point in pose.items()}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.palette import COLORS
 from idiff.utils.silhouettes import KINDS
 
 MARGIN = 0.1
@@ -27,7 +27,7 @@ class Seen:
     """What phrases speak of: an object's kind and color, visible area in pixels, centre (x, y) in shares of the side."""
 
     kind: str
-    colour: str
+    color: str
     area: int
     centre: tuple[float, float]
 
@@ -54,29 +54,29 @@ class Words:
     """A kind, a color, both, or just `object`; None stands for any."""
 
     kind: str | None = None
-    colour: str | None = None
+    color: str | None = None
 
     def text(self, *, plural: bool = False) -> str:
         """`red star`, `stars`, `red objects`."""
         noun = self.kind or "object"
         if plural:
             noun = _PLURALS.get(noun, f"{noun}s")
-        return f"{self.colour} {noun}" if self.colour else noun
+        return f"{self.color} {noun}" if self.color else noun
 
     def fitting(self, things: Sequence[Seen]) -> list[int]:
         """Which things the words fit, ascending."""
         return [
             index
             for index, thing in enumerate(things)
-            if self.kind in {None, thing.kind} and self.colour in {None, thing.colour}
+            if self.kind in {None, thing.kind} and self.color in {None, thing.color}
         ]
 
     def pairs(self) -> frozenset[tuple[str, str]]:
         """The pair that is named, where both are."""
-        return frozenset({(self.kind, self.colour)}) if self.kind and self.colour else frozenset()
+        return frozenset({(self.kind, self.color)}) if self.kind and self.color else frozenset()
 
 
-def held_out(kind: str, colour: str) -> bool:
+def held_out(kind: str, color: str) -> bool:
     """Whether training never names this pair together, though such objects occur.
 
     One color of each kind is held out, a twelfth of all pairs, and each color for one kind or two, so that every kind
@@ -84,9 +84,9 @@ def held_out(kind: str, colour: str) -> bool:
 
     Args:
         kind: one of `KINDS`.
-        colour: one of `COLOURS`.
+        color: one of `COLORS`.
     """
-    return (5 * KINDS.index(kind) + COLOURS.index(colour)) % len(COLOURS) == 0
+    return (5 * KINDS.index(kind) + COLORS.index(color)) % len(COLORS) == 0
 
 
 def phrases(things: Sequence[Seen], form: str) -> list[Phrase]:
@@ -105,7 +105,7 @@ _Made = Iterator[tuple[str, list[int], frozenset[tuple[str, str]]]]
 
 def _known(things: Sequence[Seen]) -> list[Words]:
     """All words that fit something in the scene, in a fixed order."""
-    every = [(Words(t.kind, t.colour), Words(t.kind), Words(None, t.colour), Words()) for t in things]
+    every = [(Words(t.kind, t.color), Words(t.kind), Words(None, t.color), Words()) for t in things]
     return list(dict.fromkeys(words for column in zip(*every, strict=True) for words in column))
 
 
@@ -196,18 +196,18 @@ def _absent_kind(things: Sequence[Seen]) -> _Made:
 
 def _absent_pair(things: Sequence[Seen]) -> _Made:
     """A kind that is there, in a color that it does not have."""
-    present = {(thing.kind, thing.colour) for thing in things}
+    present = {(thing.kind, thing.color) for thing in things}
     for kind in dict.fromkeys(thing.kind for thing in things):
-        for colour in COLOURS:
-            if (kind, colour) not in present:
-                yield f"the {colour} {kind}", [], frozenset({(kind, colour)})
+        for color in COLORS:
+            if (kind, color) not in present:
+                yield f"the {color} {kind}", [], frozenset({(kind, color)})
 
 
 def _swapped(things: Sequence[Seen]) -> _Made:
     """The kind of one object and the color of another."""
-    colours = {thing.colour for thing in things}
+    colors = {thing.color for thing in things}
     for text, targets, pairs in _absent_pair(things):
-        if next(iter(pairs))[1] in colours:
+        if next(iter(pairs))[1] in colors:
             yield text, targets, pairs
 
 

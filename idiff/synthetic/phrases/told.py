@@ -30,7 +30,7 @@ def tell_phrases(
         split: training splits leave out phrases that name a held-out pair, see `grammar.held_out`.
 
     Returns:
-        `instances`: `{"category", "colour", "mask", "box", "area", "id"}` for each object, from the back to the front, of
+        `instances`: `{"category", "color", "mask", "box", "area", "id"}` for each object, from the back to the front, of
         its visible pixels; `phrases`: `{"text", "instances", "form", "held_out"}`. A scene about which little can be
         said has fewer than 4.
     """
@@ -52,7 +52,7 @@ def object_instances(facts: Mapping[str, Any], rendered: Rendered) -> list[dict[
         rendered: the drawn scene.
 
     Returns:
-        `{"category", "colour", "mask", "box", "area", "id"}` for each object.
+        `{"category", "color", "mask", "box", "area", "id"}` for each object.
     """
     return [
         {
@@ -95,7 +95,7 @@ def _draw(
 
 
 def _names_held_out(phrase: Phrase) -> bool:
-    return any(held_out(kind, colour) for kind, colour in phrase.pairs)
+    return any(held_out(kind, color) for kind, color in phrase.pairs)
 
 
 def _entry(phrase: Phrase) -> dict[str, Any]:

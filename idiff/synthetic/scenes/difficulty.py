@@ -21,7 +21,7 @@ def difficulty(samples: Iterable[Sample]) -> dict[str, Any]:
         samples: of the source `synthetic`, any task.
 
     Returns:
-        `version` of the generator; `kinds`, `colours` and `backgrounds`: how many different ones occur;
+        `version` of the generator; `kinds`, `colors` and `backgrounds`: how many different ones occur;
         `objects_per_picture` [least, most]; `occlusion_max`: the largest hidden share of an object;
         `median_object_percent`: the median of the objects' visible area, in per cent of the image. Where there are
         figures, also `figures_per_picture` [least, most], `joints` a figure, `figure_height` [least, most] as a share

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from idiff.synthetic.drawing.description import Point, Scene, SceneObject
-from idiff.synthetic.drawing.palette import COLOURS, RGB, SHADES, distance, from_hsv
+from idiff.synthetic.drawing.palette import COLORS, RGB, SHADES, distance, from_hsv
 from idiff.synthetic.drawing.raster import silhouette
 from idiff.synthetic.scenes.layout import GRID, MIN_VISIBLE, inside, visible_shares
 from idiff.tasks.common.scene_captions import PLACES
@@ -24,7 +24,7 @@ from idiff.tasks.instructions.bank import builtin
 from idiff.utils.silhouettes import KINDS
 
 SLOTS: Mapping[str, frozenset[str]] = {
-    "recolour": frozenset({"object", "colour"}),
+    "recolour": frozenset({"object", "color"}),
     "remove": frozenset({"object"}),
     "add": frozenset({"thing", "place"}),
     "replace": frozenset({"object", "thing"}),
@@ -71,7 +71,10 @@ def draw_edit(scene: Scene, rng: np.random.Generator) -> Edit | None:
 def sentence(edit: Edit, rng: np.random.Generator) -> str:
     """Ask for an edit in one of the ways of `tasks/instructions/edits.txt`."""
     ways = templates()[edit.operation]
-    return ways[int(rng.integers(len(ways)))].format(**edit.words)
+    words = {
+        "color" if name == "colour" else name: word for name, word in edit.words.items()
+    }  # shards keep the old key
+    return ways[int(rng.integers(len(ways)))].format(**words)
 
 
 @cache
@@ -89,22 +92,22 @@ def templates() -> Mapping[str, Sequence[str]]:
 
 def name_of(thing: SceneObject) -> str:
     """What an object is called: its color and its kind."""
-    return f"{thing.colour} {thing.kind}"
+    return f"{thing.color} {thing.kind}"
 
 
-def typical(colour: str) -> RGB:
+def typical(color: str) -> RGB:
     """The middle shade of a named color, which new objects have."""
-    hue, saturation, value = (sum(span) / 2 for span in SHADES[colour])
+    hue, saturation, value = (sum(span) / 2 for span in SHADES[color])
     return from_hsv(hue, saturation, value)
 
 
 def _recolour(scene: Scene, rng: np.random.Generator) -> Edit | None:
     for order in _nameable(scene, rng):
         thing = _object(scene, order)
-        for colour in _colours(scene, rng, thing.rgb):
-            if f"{colour} {thing.kind}" not in _names(scene):
-                new = replace(thing, colour=colour, rgb=typical(colour))
-                return Edit("recolour", _with(scene, order, new), {"object": name_of(thing), "colour": colour})
+        for color in _colors(scene, rng, thing.rgb):
+            if f"{color} {thing.kind}" not in _names(scene):
+                new = replace(thing, color=color, rgb=typical(color))
+                return Edit("recolour", _with(scene, order, new), {"object": name_of(thing), "colour": color})
     return None
 
 
@@ -181,19 +184,19 @@ def _with(scene: Scene, order: int, thing: SceneObject) -> Scene:
 def _new(scene: Scene, rng: np.random.Generator, *, centre: Point, share: float) -> SceneObject | None:
     """An upright object that the scene does not have yet; None where no color stands out."""
     kind = KINDS[int(rng.integers(len(KINDS)))]
-    for colour in _colours(scene, rng):
-        if f"{colour} {kind}" not in _names(scene):
-            return SceneObject(kind, colour, typical(colour), centre, share, 0.0, False, _NEW_LIGHT, 0)
+    for color in _colors(scene, rng):
+        if f"{color} {kind}" not in _names(scene):
+            return SceneObject(kind, color, typical(color), centre, share, 0.0, False, _NEW_LIGHT, 0)
     return None
 
 
-def _colours(scene: Scene, rng: np.random.Generator, *others: RGB) -> list[str]:
+def _colors(scene: Scene, rng: np.random.Generator, *others: RGB) -> list[str]:
     """The colors that stand out from the background and from others, in random order."""
-    around = (*scene.background.colours, *others)
+    around = (*scene.background.colors, *others)
     return [
-        colour
-        for colour in _shuffled(list(COLOURS), rng)
-        if min(distance(typical(colour), other) for other in around) >= _APART
+        color
+        for color in _shuffled(list(COLORS), rng)
+        if min(distance(typical(color), other) for other in around) >= _APART
     ]
 
 

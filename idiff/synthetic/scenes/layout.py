@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from idiff.synthetic.drawing.backgrounds import draw_background
 from idiff.synthetic.drawing.description import Background, Point, Scene, SceneObject
-from idiff.synthetic.drawing.palette import COLOURS, distance, shade
+from idiff.synthetic.drawing.palette import COLORS, distance, shade
 from idiff.synthetic.drawing.raster import outline, silhouette
 from idiff.utils.silhouettes import KINDS, SHAPES
 
@@ -61,15 +61,15 @@ def draw_object(rng: np.random.Generator, background: Background) -> SceneObject
     """
     kind = KINDS[rng.integers(len(KINDS))]
     turn = SHAPES[kind].turn
-    colour, rgb = COLOURS[0], (0, 0, 0)
+    color, rgb = COLORS[0], (0, 0, 0)
     for _ in range(20):
-        colour = COLOURS[rng.integers(len(COLOURS))]
-        rgb = shade(colour, rng)
-        if min(distance(rgb, other) for other in background.colours) >= 85:
+        color = COLORS[rng.integers(len(COLORS))]
+        rgb = shade(color, rng)
+        if min(distance(rgb, other) for other in background.colors) >= 85:
             break
     return SceneObject(
         kind=kind,
-        colour=colour,
+        color=color,
         rgb=rgb,
         centre=(0.5, 0.5),
         share=float(np.clip(0.046 * np.exp(0.42 * rng.standard_normal()), 0.022, 0.11)),

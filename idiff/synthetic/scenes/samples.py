@@ -80,7 +80,7 @@ def scene_facts(scene: Scene, rendered: Rendered) -> dict[str, Any]:
     """The facts about a drawn scene: `{"scene": {"version", "background", "objects", "figures"}}`.
 
     Objects and figures have `order`, their place from the back (0) to the front, and `visible`, the share of their
-    silhouette in sight. Objects also have `kind`, `colour`, `rgb`, `centre` [x, y] and `angle` in degrees; `area` and
+    silhouette in sight. Objects also have `kind`, `color`, `rgb`, `centre` [x, y] and `angle` in degrees; `area` and
     `box` [x, y, w, h] are those of their visible pixels. Figures also have `facing` and `height`, a share of the
     image's height.
     """
@@ -92,7 +92,7 @@ def scene_facts(scene: Scene, rendered: Rendered) -> dict[str, Any]:
         if isinstance(thing, SceneObject):
             mask = rendered.mask(order)
             centre = [round(share * size - 0.5, 2) for share in thing.centre]
-            drawn = {"kind": thing.kind, "colour": thing.colour, "rgb": list(thing.rgb), "centre": centre}
+            drawn = {"kind": thing.kind, "colour": thing.color, "rgb": list(thing.rgb), "centre": centre}
             seen = {"angle": round(thing.angle, 1), "area": int(mask.sum()), "box": _box(mask)}
             objects.append({**drawn, **seen, **common})
         else:

@@ -40,7 +40,7 @@ def caption(scene: Mapping[str, Any], rng: np.random.Generator, *, size: int) ->
     """Describe a scene.
 
     Args:
-        scene: `annotation["scene"]`: `background`, `objects` with `kind`, `colour`, `centre` in pixels, `figures` with `facing`.
+        scene: `annotation["scene"]`: `background`, `objects` with `kind`, `color`, `centre` in pixels, `figures` with `facing`.
         rng: draws which things are named, their order and the wording.
         size: side of the image in pixels.
 

@@ -46,7 +46,7 @@ class View:
     matrix: Matrix
 
 
-def look(
+def warp_sample(
     picture: Picture,
     matrix: Matrix,
     size: int,

@@ -173,7 +173,7 @@ def numbered(text: str, kind: str | None) -> Iterator[tuple[int, str | None, str
     if kind is not None:
         kind_of(kind)
     for number, whole in enumerate(text.split("\n"), start=1):
-        line = whole.rstrip("\r")
+        line = whole.rstrip("\r").replace("{colour}", "{color}")  # the slot's name in files of earlier versions
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if kind is not None:

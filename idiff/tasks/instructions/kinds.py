@@ -80,7 +80,7 @@ _WHERE = r"\bshow|\bpicture|\bimage|\bscene|\{place\}"
 _LONGEST = {"object": "traffic light beside the wooden cupboard", "color": "magenta"}
 _PHRASE = "the second largest magenta crescent to the right of the smallest striped yellow hexagon"
 _FIVE = ("left shoulder", "right shoulder", "right mouth corner", "left eyebrow", "right elbow")
-_EDIT = {"object": "magenta crescent", "thing": "an orange hexagon", "colour": "turquoise", "place": "middle right"}
+_EDIT = {"object": "magenta crescent", "thing": "an orange hexagon", "color": "turquoise", "place": "middle right"}
 
 _RESTORED = (_JOINTS, _MASK, _RECOLOUR)
 _PAINTED = (_NOISE, _BLUR, _MARK, _REMOVE, _SWAP, _MOVE)
@@ -158,8 +158,8 @@ KINDS: Mapping[str, Kind] = {
                 strict=True)),
         ),
         Kind(
-            "recolour", "give the object {object} (a colour and a noun) the colour {colour}, and change nothing else",
-            frozenset({"object", "colour"}), "", (_NOISE, _BLUR, _MARK, _JOINTS, _REMOVE, _SWAP, _MOVE), values=(_EDIT,), words=3,
+            "recolour", "give the object {object} (a colour and a noun) the colour {color}, and change nothing else",
+            frozenset({"object", "color"}), "", (_NOISE, _BLUR, _MARK, _JOINTS, _REMOVE, _SWAP, _MOVE), values=(_EDIT,), words=3,
         ),
         Kind(
             "remove", "take the object {object} (a colour and a noun) out of the picture and show what is behind it",

@@ -39,20 +39,20 @@ def add_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
     return Degraded(noisy, {"kind": "noise", "sigma": round(sigma, 3)})
 
 
-def laid_over(picture: Picture, cover: NDArray[np.float64], *, opacity: float, colour: NDArray[np.float64]) -> Degraded:
-    """Lay a see-through mark over an image: `(1 - opacity) * picture + opacity * colour` where the mark lies.
+def laid_over(picture: Picture, cover: NDArray[np.float64], *, opacity: float, color: NDArray[np.float64]) -> Degraded:
+    """Lay a see-through mark over an image: `(1 - opacity) * picture + opacity * color` where the mark lies.
 
     Args:
         picture: uint8 (H, W, 3).
         cover: (H, W) in [0, 1], how much of each pixel the mark covers.
         opacity: in [0, 1].
-        colour: (3,) in 0..255.
+        color: (3,) in 0..255.
 
     Returns:
         the marked image; its facts are `opacity` and `share`, the share of pixels of which at least half is covered.
     """
     weight = cover[..., None] * opacity
-    marked = np.rint(picture * (1 - weight) + colour * weight).astype(np.uint8)
+    marked = np.rint(picture * (1 - weight) + color * weight).astype(np.uint8)
     return Degraded(marked, {"opacity": round(opacity, 3), "share": round(float((cover >= 0.5).mean()), 4)})
 
 

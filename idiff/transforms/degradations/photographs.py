@@ -126,13 +126,13 @@ def squeezed(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def watermark(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """A see-through mark: `(1 - opacity) * picture + opacity * colour` where it lies."""
+    """A see-through mark: `(1 - opacity) * picture + opacity * color` where it lies."""
     cover = draw_cover(picture.shape[0], picture.shape[1], rng)
     opacity, light = float(rng.uniform(*OPACITY)), float(rng.random())
-    colour = np.array(rng.integers(0, 256, 3), np.float64)
+    color = np.array(rng.integers(0, 256, 3), np.float64)
     if light < 0.6:
-        colour = np.full(3, float(rng.integers(210, 256) if light < 0.45 else rng.integers(0, 40)))
-    made = laid_over(picture, cover.share, opacity=opacity, colour=colour)
+        color = np.full(3, float(rng.integers(210, 256) if light < 0.45 else rng.integers(0, 40)))
+    made = laid_over(picture, cover.share, opacity=opacity, color=color)
     return Degraded(made.picture, cover.facts | made.facts)
 
 

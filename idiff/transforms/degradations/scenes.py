@@ -35,9 +35,9 @@ def add_mark(picture: Picture, rng: np.random.Generator) -> Degraded:
     opacity = float(rng.uniform(*OPACITY))
     light = int(rng.integers(200, 256))
     dark = int(rng.integers(0, 40))
-    colours = ([light] * 3, [dark] * 3, rng.integers(0, 256, 3))
-    colour = np.array(colours[int(rng.choice(3, p=(0.5, 0.2, 0.3)))], np.float64)
-    made = laid_over(picture, cover, opacity=opacity, colour=colour)
+    colors = ([light] * 3, [dark] * 3, rng.integers(0, 256, 3))
+    color = np.array(colors[int(rng.choice(3, p=(0.5, 0.2, 0.3)))], np.float64)
+    made = laid_over(picture, cover, opacity=opacity, color=color)
     return Degraded(made.picture, {"kind": "mark"} | made.facts)
 
 

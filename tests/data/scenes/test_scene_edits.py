@@ -12,7 +12,7 @@ import pytest
 
 from idiff.errors import BadSampleError
 from idiff.synthetic.drawing.description import SceneObject
-from idiff.synthetic.drawing.palette import COLOURS, SHADES
+from idiff.synthetic.drawing.palette import COLORS, SHADES
 from idiff.synthetic.drawing.raster import silhouette
 from idiff.synthetic.scenes import SCENE_TASKS, VERSION, difficulty
 from idiff.synthetic.scenes.edits import SLOTS, draw_edit, name_of, sentence, templates, typical
@@ -86,7 +86,7 @@ def test_one_thing_changes_as_it_is_said(edits):
         if gone:
             assert name_of(gone[0]) == edit.words["object"]
         if edit.operation == "recolour":
-            assert new[0] == replace(gone[0], colour=edit.words["colour"], rgb=typical(edit.words["colour"]))
+            assert new[0] == replace(gone[0], color=edit.words["colour"], rgb=typical(edit.words["colour"]))
         if edit.operation in {"add", "replace"}:
             assert edit.words["thing"].endswith(f" {name_of(new[0])}")
         if edit.operation == "replace":
@@ -156,10 +156,10 @@ def test_unseen_sentences_have_the_slots_and_share_no_line_with_those_of_trainin
 
 
 def test_typical_shades_lie_within_their_names():
-    assert len({typical(colour) for colour in COLOURS}) == len(COLOURS)
-    for colour in COLOURS:
-        value = max(typical(colour)) / 255
-        assert SHADES[colour][2][0] - 0.01 <= value <= SHADES[colour][2][1] + 0.01
+    assert len({typical(color) for color in COLORS}) == len(COLORS)
+    for color in COLORS:
+        value = max(typical(color)) / 255
+        assert SHADES[color][2][0] - 0.01 <= value <= SHADES[color][2][1] + 0.01
 
 
 def test_objects_that_share_their_name_are_never_named():

@@ -78,8 +78,8 @@ def test_facing_decides_which_side_left_is_on_and_shows_on_the_head():
         assert (leftward > 0) == (figure.facing == "front")
         middle = joint(figure, "neck") + (joint(figure, "head top") - joint(figure, "neck")) * (0.105 / 0.205)
         covering = [part for part in head_only(figure).parts if np.linalg.norm(middle - part.points[0]) < part.radius]
-        colour = covering[-1].rgb
-        assert (colour in HAIRS) == (figure.facing == "back"), (index, colour)
+        color = covering[-1].rgb
+        assert (color in HAIRS) == (figure.facing == "back"), (index, color)
         if figure.facing == "front":
             assert any(part.rgb in SKINS for part in covering)
     assert seen["back"] >= 12

@@ -10,7 +10,7 @@ from skimage.draw import polygon2mask
 
 from idiff.synthetic.drawing.backgrounds import FAMILIES, draw_background, paint_background
 from idiff.synthetic.drawing.description import Background, Scene, SceneObject
-from idiff.synthetic.drawing.palette import COLOURS, distance, shade
+from idiff.synthetic.drawing.palette import COLORS, distance, shade
 from idiff.synthetic.drawing.raster import outline, silhouette
 from idiff.synthetic.drawing.render import render
 from idiff.synthetic.scenes.layout import MIN_VISIBLE, draw_object, draw_objects_scene, inside, visible_shares
@@ -51,10 +51,10 @@ def test_no_two_kinds_look_alike():
 
 def test_shades_stay_near_their_name_and_off_the_colours_of_answers():
     rng = np.random.default_rng(0)
-    shades = {name: [shade(name, rng) for _ in range(60)] for name in COLOURS}
+    shades = {name: [shade(name, rng) for _ in range(60)] for name in COLORS}
     centres = {name: tuple(np.mean(drawn, axis=0)) for name, drawn in shades.items()}
     right = [
-        min(centres, key=lambda name: distance(rgb, centres[name])) == name for name in COLOURS for rgb in shades[name]
+        min(centres, key=lambda name: distance(rgb, centres[name])) == name for name in COLORS for rgb in shades[name]
     ]
     assert np.mean(right) > 0.97
     assert min(distance(rgb, pure) for drawn in shades.values() for rgb in drawn for pure in PURE) > 45
@@ -84,7 +84,7 @@ def test_objects_stand_out_from_their_background():
     gaps = []
     for _ in range(200):
         background = draw_background(rng)
-        gaps.append(min(distance(draw_object(rng, background).rgb, other) for other in background.colours))
+        gaps.append(min(distance(draw_object(rng, background).rgb, other) for other in background.colors))
     assert np.quantile(gaps, 0.02) > 60
 
 
@@ -115,7 +115,7 @@ def test_an_object_lies_where_its_outline_says(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_are_the_majority_of_each_drawn_pixel(kind):
     """Read off the image: of white on black, a pixel at its edge has 127 (the gray rim) times the share."""
-    black = replace(PLAIN, colours=((0, 0, 0), (0, 0, 0)))
+    black = replace(PLAIN, colors=((0, 0, 0), (0, 0, 0)))
     scene = Scene(black, (an_object(kind, angle=17, rgb=(255, 255, 255), light=(0, 0.0), share=0.12),))
     drawn = render(scene, 64)
     brightness = drawn.picture.mean(axis=2)
@@ -151,7 +151,7 @@ def test_another_colour_changes_only_the_object():
         replace(PLAIN, noise=5), (an_object("heart", stripes=2), an_object("star", centre=(0.2, 0.2), share=0.04))
     )
     before = render(scene, 64)
-    blue = replace(scene, things=(replace(scene.things[0], colour="blue", rgb=(40, 60, 190)), scene.things[1]))
+    blue = replace(scene, things=(replace(scene.things[0], color="blue", rgb=(40, 60, 190)), scene.things[1]))
     after = render(blue, 64)
     reach = cv2.dilate(before.mask(0).astype(np.uint8), np.ones((5, 5))).astype(bool)
     assert (before.owners == after.owners).all()

@@ -12,7 +12,7 @@ import pytest
 from pycocotools import mask as coco
 
 from idiff.data.shards.annotation import validate
-from idiff.synthetic.drawing.palette import COLOURS
+from idiff.synthetic.drawing.palette import COLORS
 from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Seen, held_out, phrases
 from idiff.synthetic.scenes import difficulty
 from idiff.synthetic.source import SyntheticSource
@@ -44,11 +44,11 @@ class Judge:
         self.side = mask.shape[0]
 
     def fit(self, words, *, plural=False):
-        colour, noun = ([None, *words.split()])[-2:]
+        color, noun = ([None, *words.split()])[-2:]
         if plural:
             noun = {"crosses": "cross", "fish": "fish"}.get(noun, noun[:-1] if noun.endswith("s") else "?")
-        assert noun in {*KINDS, "object"} and colour in {None, *COLOURS}, words
-        return [o for o in self.objects if noun in {"object", o[1]} and colour in {None, o[2]}]
+        assert noun in {*KINDS, "object"} and color in {None, *COLORS}, words
+        return [o for o in self.objects if noun in {"object", o[1]} and color in {None, o[2]}]
 
     def one(self, words):
         (found,) = self.fit(words)
@@ -148,7 +148,7 @@ def test_training_names_no_held_out_pair(drawn):
                 (kind, one)
                 for one, noun in pairwise(words)
                 for kind in KINDS
-                if one in COLOURS and noun in {kind, f"{kind}s", f"{kind}es"}
+                if one in COLORS and noun in {kind, f"{kind}s", f"{kind}es"}
             }
             assert phrase["held_out"] == any(held_out(*pair) for pair in named)
             seen |= named
@@ -157,9 +157,9 @@ def test_training_names_no_held_out_pair(drawn):
 
 
 def test_each_kind_lacks_one_colour_in_training():
-    pairs = [(kind, colour) for kind in KINDS for colour in COLOURS if held_out(kind, colour)]
+    pairs = [(kind, color) for kind in KINDS for color in COLORS if held_out(kind, color)]
     assert Counter(kind for kind, _ in pairs) == dict.fromkeys(KINDS, 1)
-    assert set(Counter(colour for _, colour in pairs).values()) == {1, 2}
+    assert set(Counter(color for _, color in pairs).values()) == {1, 2}
     assert held_out("circle", "red") and not held_out("star", "blue")
 
 
