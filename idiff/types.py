@@ -9,8 +9,8 @@ and resizing by s maps x to (x + 0.5) * s - 0.5. Label maps are integers (H, W) 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -97,21 +97,83 @@ class Triplet:
     rejected: Tensor | None = None
 
 
-@dataclass(slots=True)
-class Latents:
-    """What the frozen autoencoder and text encoder make of the rows of a batch, where a cache gives that.
+@dataclass(slots=True, kw_only=True)
+class BatchBase:
+    """What every batch says of its B examples; what they are is added by `Batch`, `LatentBatch` and `SentenceBatch`.
 
     Attributes:
+        keys, instruction: one entry an example.
+        position: int64 (B,): the example's position in the data stream; seeds its noise.
+        task: the name of the example's task in the configuration, one entry an example.
+        bad: names of the bad samples (`shard:key: field: reason`) that were met and substituted while this batch was read.
+    """
+
+    keys: list[str]
+    instruction: list[str]
+    position: Tensor
+    task: list[str]
+    bad: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
+        """Move the tensors to a device. The rest stays."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch(BatchBase):
+    """Triplets of one task or of a mixture, stacked.
+
+    Attributes:
+        source: float32 (B, 3, H, W) in [-1, 1], or None for text-to-image.
+        target: float32 (B, 3, H, W) in [-1, 1].
+        query, annotation: one entry an example.
+        answer: float32 (B, C, H, W) in [0, 1], padded with empty maps to the most C, where every example has one.
+        parts: one entry an example: what its source shows, or None.
+        rejected: float32 (B, 3, H, W) in [-1, 1], where every example has one: an answer that people found worse than the target.
+        sampling: how validation samples these examples; None: the stage's default.
+        group_sizes: in evaluation, how many prompts each item has; the examples of one follow one another. Empty: one each.
+        image_index: in evaluation, int64 (B,): which of the distinct source images an example has, counted from 0; examples of one
+            image follow one another. None: not known.
+    """
+
+    source: Tensor | None
+    target: Tensor
+    query: list[dict[str, Any]]
+    annotation: list[dict[str, Any]]
+    answer: Tensor | None = None
+    parts: list[Parts | None] = field(default_factory=list)
+    rejected: Tensor | None = None
+    sampling: Sampling | None = None
+    group_sizes: list[int] = field(default_factory=list)
+    image_index: Tensor | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class LatentBatch(BatchBase):
+    """What the frozen autoencoder and text encoder made of examples beforehand, out of a latent cache.
+
+    Attributes:
+        query: one entry an example.
         mean, std: float (B, C, h, w), the posterior of the target, unscaled.
         source: float (B, C, h, w), the posterior mode of the source, unscaled; None for text-to-image.
         changed: bool (B, 1, h, w), cells in which the target differs from the source; None for text-to-image.
         states: float (P, L, D), hidden states of the distinct prompts of this batch; the first is of the empty prompt.
-        prompt: int64 (B,), which of them is the row's.
+        prompt: int64 (B,), which of them is the example's.
         made_by: SHA-256 of the autoencoder's and the text encoder's weights.
-        labels: uint8 (B, H, W): `Parts.labels` of the rows, where any has some; `Batch.to` makes `parts` of them.
-        names: `Parts.names` of each row, or None.
+        labels: uint8 (B, H, W): `Parts.labels` of the examples, where any has some.
+        names: `Parts.names` of each example, or None.
     """
 
+    query: list[dict[str, Any]]
     mean: Tensor
     std: Tensor
     source: Tensor | None
@@ -119,82 +181,29 @@ class Latents:
     states: Tensor
     prompt: Tensor
     made_by: tuple[str, str]
-    labels: Tensor | None = None
-    names: list[list[str] | None] = field(default_factory=list)
+    labels: Tensor | None
+    names: list[list[str] | None]
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Latents:
-        """Move the tensors to a device."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=non_blocking)
-
-        return Latents(
-            mean=move(self.mean), std=move(self.std), source=None if self.source is None else move(self.source),
-            changed=None if self.changed is None else move(self.changed), states=move(self.states), prompt=move(self.prompt),
-            made_by=self.made_by, labels=None if self.labels is None else move(self.labels), names=self.names,
-        )  # fmt: skip
-
+    @property
     def parts(self) -> list[Parts | None]:
-        """What the source of each row shows: views of `labels`."""
+        """What the source of each example shows: views of `labels`."""
         if self.labels is None:
-            return [None] * len(self.names)
+            return [None] * len(self)
         return [
-            None if names is None else Parts(row, names) for row, names in zip(self.labels, self.names, strict=True)
+            None if names is None else Parts(labels, names)
+            for labels, names in zip(self.labels, self.names, strict=True)
         ]
 
 
-@dataclass(slots=True)
-class Batch:
-    """Triplets of one task or of a mixture, stacked.
+@dataclass(slots=True, kw_only=True)
+class SentenceBatch(BatchBase):
+    """Instructions without images, for the text encoder's own training.
 
     Attributes:
-        keys, instruction, query, annotation: one entry a row.
-        source: float32 (B, 3, H, W) in [-1, 1], or None for text-to-image.
-        target: float32 (B, 3, H, W) in [-1, 1].
-        position: int64 (B,): the row's place in the data stream; seeds its noise.
-        task: the name of the row's task in the configuration, one entry a row.
-        sampling: how validation samples these rows; None: the stage's default.
-        answer: float32 (B, C, H, W) in [0, 1], padded with empty maps to the most C, where every row has one.
-        parts: one entry a row: what its source shows, or None.
-        rejected: float32 (B, 3, H, W) in [-1, 1], where every row has one: an answer that people found worse than the target.
-        bad: names of the bad samples (`shard:key: field: reason`) that were met and substituted while this batch was read.
-        latents: what the frozen parts make of the rows, where a cache gives it. `source` is then None and `target` has no pixels,
-            (B, 3, 0, 0).
+        facts: what each instruction says, question -> answer; one entry an example.
     """
 
-    keys: list[str]
-    instruction: list[str]
-    source: Tensor | None
-    target: Tensor
-    query: list[dict[str, Any]]
-    annotation: list[dict[str, Any]]
-    position: Tensor
-    task: list[str]
-    sampling: Sampling | None = None
-    answer: Tensor | None = None
-    parts: list[Parts | None] = field(default_factory=list)
-    rejected: Tensor | None = None
-    bad: list[str] = field(default_factory=list)
-    latents: Latents | None = None
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
-        """Move the tensors to a device. The rest stays."""
-
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
-
-        target, position = move(self.target), move(self.position)
-        latents = None if self.latents is None else self.latents.to(device, non_blocking=non_blocking)
-        assert target is not None and position is not None
-        return Batch(
-            keys=self.keys, instruction=self.instruction, source=move(self.source), target=target, query=self.query,
-            annotation=self.annotation, position=position, task=self.task, sampling=self.sampling, answer=move(self.answer),
-            parts=self.parts if latents is None else latents.parts(), rejected=move(self.rejected), bad=self.bad,
-            latents=latents,
-        )  # fmt: skip
+    facts: list[dict[str, str]]
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from idiff.config.compose import compose
-from idiff.data.loading.collate import collate_rows
-from idiff.data.loading.dataset import Row
+from idiff.data.loading.collate import collate_examples
+from idiff.data.loading.dataset import Example
 from idiff.data.shards.reader import ShardSet
 from idiff.models.io.checkpoint import load
 from idiff.tasks.captioned import Captioned
@@ -61,11 +61,13 @@ def marked_loss(name: str, *, marks: float, pictures: int = 200) -> float:
     losses = []
     for start in range(0, min(pictures, len(shards)), 50):
         rows = [
-            Row(task.encode(shards.read(index), 0, numpy_rng(0, "marked", index), train=True), index, "captioned", [])
+            Example(
+                task.encode(shards.read(index), 0, numpy_rng(0, "marked", index), train=True), index, "captioned", []
+            )
             for index in range(start, min(start + 50, len(shards)))
         ]
         with torch.no_grad():
-            losses.append(float(backbone.loss(collate_rows(rows), seed=0, dropout=False)))
+            losses.append(float(backbone.loss(collate_examples(rows), seed=0, dropout=False)))
     return sum(losses) / len(losses)
 
 

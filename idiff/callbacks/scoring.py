@@ -46,19 +46,17 @@ def group_predictions(task: Task, edited: Tensor, rendered: Tensor, batch: Batch
         task: whose images these are.
         edited: (B, 3, H, W) in [-1, 1], painted.
         rendered: (B, 3, H, W), the sources as the autoencoder renders them.
-        batch: queries and truth.
+        batch: queries and truth; each of its `group_sizes` becomes one prediction.
     """
     predictions = task.decode(edited, rendered, batch.query)
     found = []
     start = 0
-    for end in range(1, len(batch) + 1):
-        if end < len(batch) and batch.query[end]["group"] == batch.query[start]["group"]:
-            continue
-        rows = slice(start, end)
+    for size in batch.group_sizes or [1] * len(batch):
+        rows = slice(start, start + size)
         combined = task.combine(predictions[rows], batch.query[rows])
         truth = task.truth(batch.annotation[start])
         found.append(GroupPrediction(rows=rows, queries=batch.query[rows], prediction=combined, truth=truth))
-        start = end
+        start += size
     return found
 
 

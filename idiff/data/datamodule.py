@@ -16,12 +16,13 @@ from idiff.checks import check_choice, check_number
 from idiff.data.loading.dataset import EvaluationDataset, Part
 from idiff.data.loading.loaders import evaluation_loader
 from idiff.data.loading.mixture import Layout, continued_offset, progress_for
-from idiff.data.loading.training import TaskEntry, Training, open_evaluation, open_training, refuse_overlap
+from idiff.data.loading.training import TaskEntry, open_evaluation, open_training, refuse_overlap
+from idiff.data.loading.training_set import TrainingSet
 from idiff.errors import ConfigError
 from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task
-from idiff.types import Batch
+from idiff.types import BatchBase
 from idiff.utils.settings import FREE
 
 Mode = Literal["indexed", "sequential"]
@@ -29,14 +30,14 @@ Overlap = Literal["refuse", "warn"]
 
 
 class StreamDataModule(LightningDataModule):
-    """Training rows by stream position, evaluation by groups of prompts. Base of the data modules below.
+    """Training examples by stream position, evaluation by groups of prompts. Base of the data modules below.
 
     Training order is a function of (seed, position), and step s of a run reads the positions from s * global batch on.
-    An epoch is `rows of the mixture // global batch` optimizer steps. Use `Trainer(use_distributed_sampler=False)`.
+    An epoch is `examples of the mixture // global batch` optimizer steps. Use `Trainer(use_distributed_sampler=False)`.
 
     Args:
         entries: name -> task and data. The name is the `<task>` of `val/<task>/<metric>`.
-        batch_size: rows of a micro-batch on one rank. global batch = batch_size * accumulation * ranks.
+        batch_size: examples of a micro-batch on one rank. global batch = batch_size * accumulation * ranks.
         num_workers: worker processes of a loader.
         seed: of order and augmentation.
         val_samples: items of each validation set that are asked, spread evenly over it; null asks all.
@@ -44,8 +45,8 @@ class StreamDataModule(LightningDataModule):
         max_bad_fraction: share of bad samples, of what one worker read, above which the run ends; in [0, 1).
         mode: `indexed` for shards built or indexed here; `sequential` reads the training shards in order, without an
             index, and cannot be continued exactly.
-        epoch_samples: rows of an epoch in sequential mode, where sizes are unknown.
-        rebase: allow a run to be continued with another global batch; it goes on after the rows already read.
+        epoch_samples: examples of an epoch in sequential mode, where sizes are unknown.
+        rebase: allow a run to be continued with another global batch; it goes on after the examples already read.
         cache: folder of latent caches, one a task, which training reads instead of the shards (`idiff data cache` makes them);
             the fixed views there take the place of fresh ones.
         overlap: what happens where a picture of a validation set is also trained on: `refuse`, or `warn` and go on.
@@ -83,7 +84,7 @@ class StreamDataModule(LightningDataModule):
         self.rebase, self.overlap, self.cache = rebase, overlap, cache
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may have no validation item
         self._offset = 0
-        self._training: Training | None = None
+        self._training: TrainingSet | None = None
         self._evaluation: list[Part] = []
         check_choice("data.mode", mode, Mode)
         check_choice("data.overlap", overlap, Overlap)
@@ -94,7 +95,7 @@ class StreamDataModule(LightningDataModule):
         check_number("data.val_samples", val_samples, least=1, whole=True, optional=True)
         check_number("data.epoch_samples", epoch_samples, least=1, whole=True, optional=True)
         if mode == "sequential" and epoch_samples is None:
-            raise ConfigError("data: mode sequential knows no sizes: give epoch_samples, the rows of an epoch.")
+            raise ConfigError("data: mode sequential knows no sizes: give epoch_samples, the examples of an epoch.")
 
     def setup(self, stage: str) -> None:
         """Open the shards, check that training and validation differ, and log the shares of the mixture.
@@ -105,7 +106,9 @@ class StreamDataModule(LightningDataModule):
         """
         connector = getattr(self.trainer, "_accelerator_connector", None)
         if self.layout.world > 1 and getattr(connector, "use_distributed_sampler", False):
-            raise ConfigError("data: ranks take their rows by position. Set trainer.use_distributed_sampler: false.")
+            raise ConfigError(
+                "data: ranks take their examples by position. Set trainer.use_distributed_sampler: false."
+            )
         if not self._evaluation:
             self._evaluation = open_evaluation(self.entries)
             self._refuse_idle_ranks()
@@ -113,7 +116,7 @@ class StreamDataModule(LightningDataModule):
             self._training = open_training(
                 self.entries, seed=self.seed, epoch_samples=self.epoch_samples, cache=self.cache
             )
-            refuse_overlap(self._training, self._evaluation, warn=self.overlap == "warn")
+            refuse_overlap(self._training.indexed, self._evaluation, warn=self.overlap == "warn")
             rank_zero_info(self._training.summary)
         elif not self._evaluation:
             raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a validation set. Set its `val`.")
@@ -133,7 +136,7 @@ class StreamDataModule(LightningDataModule):
         return next(part.shards.fingerprint for part in self._evaluation if part.name == name)
 
     @property
-    def training(self) -> Training:
+    def training(self) -> TrainingSet:
         """The opened training data.
 
         Raises:
@@ -160,16 +163,16 @@ class StreamDataModule(LightningDataModule):
         """Optimizer steps of an epoch, once `setup("fit")` has run.
 
         Raises:
-            ConfigError: one step needs more rows than an epoch has.
+            ConfigError: one step needs more examples than an epoch has.
         """
-        rows, layout = self.training.rows, self.layout
-        if rows < layout.global_batch:
+        examples, layout = self.training.examples, self.layout
+        if examples < layout.global_batch:
             raise ConfigError(
-                f"data: an epoch has {rows} rows, one optimizer step takes {layout.global_batch} "
+                f"data: an epoch has {examples} examples, one optimizer step takes {layout.global_batch} "
                 f"(batch_size {layout.micro} x accumulation {layout.accumulation} x ranks {layout.world}). "
                 "Make the batch smaller or a weight larger."
             )
-        return rows // layout.global_batch
+        return examples // layout.global_batch
 
     def progress_at(self, global_step: int) -> tuple[int, int]:
         """Where the trainer's loops stand after whole steps: (epochs done, micro-batches done in the next)."""
@@ -177,7 +180,7 @@ class StreamDataModule(LightningDataModule):
         return progress_for(global_step, steps_per_epoch=steps, accumulation=self.layout.accumulation)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Rows of this rank, from the trainer's current step on. Its length is a full epoch, also inside of one."""
+        """Batches of this rank, from the trainer's current step on. Its length is a full epoch, also inside of one."""
         # both warnings are about loaders that know less than these
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", ".*Your `IterableDataset` has `__len__` defined.*")
@@ -207,12 +210,12 @@ class StreamDataModule(LightningDataModule):
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: BatchBase, device: torch.device, dataloader_idx: int) -> BatchBase:
         """Move the tensors of a batch."""
         return batch.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the data: the step, and what the order of rows depends on."""
+        """What a checkpoint keeps of the data: the step, and what the order of examples depends on."""
         if self._training is None:
             return {}
         return {

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from idiff.checks import check_number
 from idiff.data.loading.loaders import start_worker
 from idiff.errors import ConfigError, missing
-from idiff.types import Batch
+from idiff.types import SentenceBatch
 from idiff.utils.lookup import find_class
 from idiff.utils.settings import FREE
 
@@ -35,25 +35,22 @@ class Sentences(Protocol):
         """The sentence at a place of the stream, always the same."""
 
 
-class _Batches(Dataset[Batch]):
-    """Batches by number, each of `rows` sentences of this rank."""
+class _Batches(Dataset[SentenceBatch]):
+    """Batches by number, each of `size` sentences of this rank."""
 
-    def __init__(self, sentences: Sentences, *, rows: int, world: int, rank: int) -> None:
-        self.sentences, self.rows, self.world, self.rank = sentences, rows, world, rank
+    def __init__(self, sentences: Sentences, *, size: int, world: int, rank: int) -> None:
+        self.sentences, self.size, self.world, self.rank = sentences, size, world, rank
 
-    def __getitem__(self, index: int) -> Batch:
-        begin = (index * self.world + self.rank) * self.rows
-        positions = list(range(begin, begin + self.rows))
+    def __getitem__(self, index: int) -> SentenceBatch:
+        begin = (index * self.world + self.rank) * self.size
+        positions = list(range(begin, begin + self.size))
         drawn = [self.sentences[position] for position in positions]
-        return Batch(
+        return SentenceBatch(
             keys=[str(position) for position in positions],
             instruction=[sentence.text for sentence in drawn],
-            source=None,
-            target=torch.zeros(self.rows, 0),
-            query=[{"facts": sentence.facts} for sentence in drawn],
-            annotation=[{}] * self.rows,
             position=torch.tensor(positions),
-            task=["text"] * self.rows,
+            task=["text"] * self.size,
+            facts=[sentence.facts for sentence in drawn],
         )
 
 
@@ -127,14 +124,16 @@ class SentenceDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches from the trainer's current step on. Its length is a full epoch, also inside of one."""
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        batches = _Batches(self.sentences, rows=self.batch_size, world=world, rank=rank)
+        batches = _Batches(self.sentences, size=self.batch_size, world=world, rank=rank)
         rest = _Rest(self.epoch_steps * self._accumulation, done=self._done)
         return DataLoader(
             batches, batch_size=None, sampler=rest, num_workers=self.num_workers, worker_init_fn=start_worker,
             generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: SentenceBatch, device: torch.device, dataloader_idx: int
+    ) -> SentenceBatch:
         """Move the tensors of a batch."""
         return batch.to(device)
 

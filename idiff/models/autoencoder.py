@@ -96,20 +96,24 @@ class Autoencoder(nn.Module):
         return self.decode(self.scale * self.moments(pixels)[0])
 
 
-def once_each(encode: Callable[[Tensor], Tensor], pictures: Tensor, *, most: int | None = None) -> Tensor:
-    """Encode images; of rows that follow one another with the same pixels, such as the queries of one image, only the first.
+def once_each(
+    encode: Callable[[Tensor], Tensor], images: Tensor, *, index: Tensor | None = None, most: int | None = None
+) -> Tensor:
+    """Encode images; of those that follow one another and are the same, such as the source of several queries, only the first.
 
     Args:
-        encode: (S, 3, H, W) -> (S, ...), each row on its own.
-        pictures: (B, 3, H, W).
+        encode: (S, 3, H, W) -> (S, ...), each image on its own.
+        images: (B, 3, H, W).
+        index: int64 (B,), equal where neighbours are the same image (`Batch.image_index`); None: pixels are compared.
         most: images encoded at a time, to bound memory; None: all at once.
 
     Returns:
-        (B, ...), as `encode(pictures)` up to rounding.
+        (B, ...), as `encode(images)` up to rounding.
     """
-    new = torch.ones(len(pictures), dtype=torch.bool, device=pictures.device)
-    new[1:] = (pictures[1:] != pictures[:-1]).flatten(1).any(dim=1)
+    known = images if index is None else index[:, None]
+    new = torch.ones(len(images), dtype=torch.bool, device=images.device)
+    new[1:] = (known[1:] != known[:-1]).flatten(1).any(dim=1)
     shared = not bool(new.all())
-    distinct = pictures[new] if shared else pictures
-    found = torch.cat([encode(rows) for rows in torch.split(distinct, most or len(distinct))])
+    distinct = images[new] if shared else images
+    found = torch.cat([encode(some) for some in torch.split(distinct, most or len(distinct))])
     return found[new.cumsum(0) - 1] if shared else found

@@ -30,7 +30,7 @@ from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.sampling import Sampling
-from idiff.types import Batch
+from idiff.types import Batch, LatentBatch
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import FREE, WEIGHTS
 
@@ -134,38 +134,39 @@ class LatentDiffusion(nn.Module):
             "with_source": self.with_source,
         }
 
-    def loss(self, batch: Batch, *, seed: int, dropout: bool = True, source_latent: Tensor | None = None) -> Tensor:
+    def loss(
+        self, batch: Batch | LatentBatch, *, seed: int, dropout: bool = True, source_latent: Tensor | None = None
+    ) -> Tensor:
         """Training loss of a batch: weighted mean squared error of what the U-Net predicts.
 
-        Timestep, condition dropout, posterior sample and noise of a row come from one generator, seeded by its position, so that
-        they do not depend on the batch it stands in.
+        Timestep, condition dropout, posterior sample and noise of an example come from one generator, seeded by its position: they
+        do not depend on the batch it stands in.
 
         Args:
-            batch: pictures in [-1, 1]; `source` must be there if and only if the model takes one.
+            batch: images, or what a latent cache holds of them; `source` must be there if and only if the model takes one.
             seed: seed of the run.
             dropout: drop conditions as the objective says; False in validation.
             source_latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known.
 
         Raises:
-            ConfigError: the batch has a source and the model takes none, or the other way round.
+            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache was made with other
+                weights.
         """
-        given = batch.source if batch.latents is None else batch.latents.source
-        if (given is not None) != self.with_source:
-            have, want = ("no source", "one") if given is None else ("a source", "none")
+        if (batch.source is not None) != self.with_source:
+            have, want = ("no source", "one") if batch.source is None else ("a source", "none")
             raise ConfigError(f"the batch has {have}, this model takes {want}: set with_source to fit the data")
         goal = self.objective
         rngs = [torch_rng(seed, "noise", int(position)) for position in batch.position]
         t = draw_timesteps(rngs, self.schedule.num_train_timesteps, terminal_share=goal.terminal_share)
-        t = t.to(batch.target.device)
         drop_text, drop_image = draw_dropout(
             rngs, text=goal.dropout_text, image=goal.dropout_image, both=goal.dropout_both
         )
         if not dropout:
             drop_text, drop_image = torch.zeros_like(drop_text), torch.zeros_like(drop_image)
         with torch.no_grad():
-            latent, source, changed = self._pictures(batch, rngs, source_latent)
+            latent, source, changed = self._latents(batch, rngs, source_latent)
             condition = None if source is None else source * (~drop_image).to(latent)[:, None, None, None]
-        noise = per_sample_noise(rngs, latent.shape[1:]).to(latent)
+        t, noise = t.to(latent.device), per_sample_noise(rngs, latent.shape[1:]).to(latent)
         noisy = self.schedule.add_noise(latent, noise, t)
         prediction = self.predict(noisy, t, self._states(batch, drop_text), condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=goal.prediction)
@@ -178,41 +179,38 @@ class LatentDiffusion(nn.Module):
             error = error + goal.recognition_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error
 
-    def _pictures(
-        self, batch: Batch, rngs: Sequence[torch.Generator], known: Tensor | None
+    def _latents(
+        self, batch: Batch | LatentBatch, rngs: Sequence[torch.Generator], known: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Scaled target latent, source latent, and which cells differ where they weigh more; encoded here or beforehand.
-
-        Raises:
-            ConfigError: a cache was made with other weights.
-        """
+        """Scaled target latent, source latent, and which cells differ where they weigh more; encoded here or beforehand."""
         weighs = self.objective.changed_weight != 1
-        cached = batch.latents
-        if cached is not None:
-            references = (self.autoencoder.reference, self.text.reference)
-            own = tuple("trained" if each is None else each["sha256"] for each in references)
-            if own != cached.made_by:
-                raise ConfigError(
-                    "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
-                    f"{', '.join(each[:12] for each in cached.made_by)}, expected {', '.join(each[:12] for each in own)}). "
-                    "Make it again with `idiff data cache`."
-                )
-            latent = self.autoencoder.posterior_sample(cached.mean.float(), cached.std.float(), rngs)
-            source = None if cached.source is None else cached.source.float()
-            return latent, source, cached.changed if weighs else None
+        if isinstance(batch, LatentBatch):
+            self._check_weights(batch.made_by)
+            latent = self.autoencoder.posterior_sample(batch.mean.float(), batch.std.float(), rngs)
+            source = None if batch.source is None else batch.source.float()
+            return latent, source, batch.changed if weighs else None
         latent = self.autoencoder.encode_target(batch.target, rngs)
         if batch.source is None:
             return latent, None, None
         cells = (latent.shape[2], latent.shape[3])
         changed = changed_cells(batch.source, batch.target, cells=cells, threshold=CHANGED) if weighs else None
-        source = self.autoencoder.encode_source(batch.source) if known is None else known
-        return latent, source, changed
+        return latent, self.autoencoder.encode_source(batch.source) if known is None else known, changed
 
-    def _states(self, batch: Batch, dropped: Tensor) -> Tensor:
+    def _check_weights(self, made_by: tuple[str, str]) -> None:
+        """Refuse a latent cache of other weights, by SHA-256 of autoencoder and text encoder."""
+        references = (self.autoencoder.reference, self.text.reference)
+        own = tuple("trained" if each is None else each["sha256"] for each in references)
+        if own != made_by:
+            raise ConfigError(
+                "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
+                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). "
+                "Make it again with `idiff data cache`."
+            )
+
+    def _states(self, batch: Batch | LatentBatch, dropped: Tensor) -> Tensor:
         """Hidden states (B, L, D) of the prompts; the empty prompt's where the text is dropped, bool (B,)."""
-        cached = batch.latents
-        if cached is not None:
-            return cached.states.float()[cached.prompt.masked_fill(dropped.to(cached.prompt.device), 0)]
+        if isinstance(batch, LatentBatch):
+            return batch.states.float()[batch.prompt.masked_fill(dropped.to(batch.prompt.device), 0)]
         prompts = ["" if drop else prompt for prompt, drop in zip(batch.instruction, dropped.tolist(), strict=True)]
         states: Tensor = self.text(prompts)
         return states

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from idiff.diffusion.preference import implicit_reward, preference_accuracy, pre
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.backbone import LatentDiffusion
 from idiff.stages.tasks import TaskTraining
-from idiff.types import Batch
+from idiff.types import Batch, BatchBase
 from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import WEIGHTS
 
@@ -43,6 +43,8 @@ class PreferenceTraining(TaskTraining):
     Raises:
         ConfigError: there is no `init_from`, or beta is not positive.
     """
+
+    takes: ClassVar[tuple[type[BatchBase], ...]] = (Batch,)
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class PreferenceTraining(TaskTraining):
                 "model.init_from to that one."
             )
 
-    def loss(self, batch: Batch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
+    def loss(self, batch: Batch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:  # type: ignore[override]  # see `takes`
         """Equation 14 over the batch, a scalar; logs the share of pairs in the right order, and the implicit rewards.
 
         Raises:
@@ -118,13 +120,13 @@ class PreferenceTraining(TaskTraining):
         """Implicit rewards of the chosen and the rejected pictures, each (B,).
 
         Raises:
-            ConfigError: the batch has no rejected pictures, no source, or comes out of a cache.
+            ConfigError: the batch has no rejected images, or no source.
         """
-        if batch.rejected is None or batch.source is None or batch.latents is not None:
-            lacks = "no rejected pictures" if batch.rejected is None else "no source pictures as pixels"
+        if batch.rejected is None or batch.source is None:
+            lacks = "no rejected pictures" if batch.rejected is None else "no source pictures"
             raise ConfigError(
                 f"rows of {', '.join(sorted(set(batch.task)))} have {lacks}: preference training needs pairs, as "
-                "`idiff align build` writes them, without a latent cache."
+                "`idiff align build` writes them."
             )
         model, rows = self.backbone, len(batch)
         goal, schedule = model.objective, model.schedule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -17,7 +17,7 @@ from idiff.checks import check_choice, check_number
 from idiff.errors import CheckpointError, ConfigError, IdiffError
 from idiff.stages.muon import Muon, split
 from idiff.stages.progress import align_loops
-from idiff.types import Batch
+from idiff.types import Batch, BatchBase
 from idiff.utils.described import described_tasks
 from idiff.utils.seeds import hash64
 from idiff.utils.settings import FREE
@@ -48,6 +48,8 @@ class Stage(pl.LightningModule):
     """
 
     run_config: dict[str, Any] | None = None
+    takes: ClassVar[tuple[type[BatchBase], ...]] = (Batch,)
+    """Classes of batches that `loss` takes; where it is given another one, training stops with a sentence."""
 
     def __init__(
         self,
@@ -80,8 +82,8 @@ class Stage(pl.LightningModule):
         self.strict_loading = False  # frozen parts are not stored; on_load_checkpoint checks every other key
 
     @abstractmethod
-    def loss(self, batch: Batch, *, train: bool) -> Tensor:
-        """Loss of a batch, a scalar."""
+    def loss(self, batch: Any, *, train: bool) -> Tensor:
+        """Loss of a batch, which is of one of the classes in `takes`: a scalar."""
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint carries besides weights and configuration, as plain values."""
@@ -109,7 +111,7 @@ class Stage(pl.LightningModule):
                 group |= {"initial_lr": peak, "betas": self.betas, "weight_decay": self.weight_decay}
                 group["lr"] = peak * self.rate(scheduler.last_epoch)
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: BatchBase, batch_idx: int) -> None:
         """Seed what the network itself draws from the step, so that a resumed run draws the same, and logs it where it should."""
         micro = batch_idx % self.trainer.accumulate_grad_batches
         place = micro * self.trainer.world_size + self.trainer.global_rank
@@ -117,8 +119,17 @@ class Stage(pl.LightningModule):
         # the loop counts log lines by itself, and after a resume it depends on when the checkpoint was written
         self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One micro-batch."""
+    def training_step(self, batch: BatchBase, batch_idx: int) -> Tensor:
+        """One micro-batch.
+
+        Raises:
+            ConfigError: the data module gives batches that this stage does not take.
+        """
+        if not isinstance(batch, self.takes):
+            raise ConfigError(
+                f"data: batches are of type {type(batch).__name__}, {type(self).__name__} takes "
+                f"{' or '.join(each.__name__ for each in self.takes)}: choose another data module, or leave out `data.cache`."
+            )
         loss = self.loss(batch, train=True)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         self.log("train/lr", self.trainer.optimizers[0].param_groups[-1]["lr"], batch_size=len(batch))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from idiff.models.io.transfer import hand_over
 from idiff.models.lora import Lora, adapt
 from idiff.sampling import Sampling
 from idiff.stages.base import Stage
-from idiff.types import Batch, Painted
+from idiff.types import Batch, BatchBase, LatentBatch, Painted
 from idiff.utils.settings import FREE, WEIGHTS
 
 
@@ -36,6 +36,8 @@ class TaskTraining(Stage):
         max_rows: rows sampled at a time in validation and prediction, to bound memory.
         **optim: see `Stage`.
     """
+
+    takes: ClassVar[tuple[type[BatchBase], ...]] = (Batch, LatentBatch)
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class TaskTraining(Stage):
                 self._base()
             self.backbone.handover.write(self.trainer.default_root_dir)
 
-    def loss(self, batch: Batch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
+    def loss(self, batch: Batch | LatentBatch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
         """See `LatentDiffusion.loss`; conditions are dropped in training only."""
         loss = self.backbone.loss(batch, seed=self.seed, dropout=train, source_latent=source_latent)
         if train and self.backbone.recognition is not None and math.isfinite(self.backbone.recognition.accuracy):
@@ -138,7 +140,9 @@ class TaskTraining(Stage):
         """Latents (B, C, h, w) of the sources, unscaled, each image encoded once; None for text-to-image."""
         if batch.source is None:
             return None
-        return once_each(self.backbone.autoencoder.encode_source, batch.source, most=self.max_rows)
+        return once_each(
+            self.backbone.autoencoder.encode_source, batch.source, index=batch.image_index, most=self.max_rows
+        )
 
     def paint(self, batch: Batch, latent: Tensor | None = None) -> Painted:
         """Sample the batch's images; noise depends on each example's position alone.
@@ -161,7 +165,9 @@ class TaskTraining(Stage):
         if latent is None:
             sources = self.render(batch.target)
         else:
-            sources = once_each(lambda each: autoencoder.decode(autoencoder.scale * each), latent, most=self.max_rows)
+            sources = once_each(
+                lambda each: autoencoder.decode(autoencoder.scale * each), latent, index=batch.image_index, most=self.max_rows
+            )  # fmt: skip
         return Painted(torch.cat(images), sources, evaluations)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from idiff.checks import check_number
 from idiff.models.text import TextEncoder
 from idiff.sampling import Sampling
 from idiff.stages.base import Stage
-from idiff.types import Batch
+from idiff.types import BatchBase, SentenceBatch
 from idiff.utils.seeds import hash64
 
 NOTHING = "nothing"
@@ -54,6 +54,8 @@ class TextTraining(Stage):
         **optim: see `Stage`.
     """
 
+    takes: ClassVar[tuple[type[BatchBase], ...]] = (SentenceBatch,)
+
     def __init__(self, *, text: TextEncoder, strangers: int = 3, **optim: Any) -> None:
         super().__init__(**optim)
         check_number("strangers", strangers, least=0, whole=True)
@@ -65,9 +67,9 @@ class TextTraining(Stage):
         self.out = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
 
-    def loss(self, batch: Batch, *, train: bool) -> Tensor:
+    def loss(self, batch: SentenceBatch, *, train: bool) -> Tensor:
         """Cross-entropy of the answers. Logs the share that is right, as `train/accuracy`: no sentence is read twice."""
-        asked = ask([row["facts"] for row in batch.query], strangers=self.strangers)
+        asked = ask(batch.facts, strangers=self.strangers)
         most = max(len(row) for row in asked)
         padded = [[question for question, _ in row] + [""] * (most - len(row)) for row in asked]
         queries = self.questions([question for row in padded for question in row])

@@ -7,8 +7,8 @@ from candidate_making import SHARES
 
 from idiff.alignment.build import Pick, PickedEdits, picks_of, winners
 from idiff.data.build.builder import build
-from idiff.data.loading.collate import collate_rows
-from idiff.data.loading.dataset import Row
+from idiff.data.loading.collate import collate_examples
+from idiff.data.loading.dataset import Example
 from idiff.data.shards.check import check
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
@@ -108,9 +108,9 @@ def test_winners_without_losers_make_samples_without_a_rejected_picture(folder, 
     shards = ShardSet.open(tmp_path / "out")
     assert shards.read(0).rejected is None and shards.read(1).rejected is not None
     task, rng = InstructEditing(), np.random.default_rng(0)
-    found = [Row(task.encode(shards.read(place), 0, rng, train=True), place, "t", []) for place in (0, 1)]
-    assert collate_rows(found).rejected is None
-    assert collate_rows(found[1:]).rejected.shape == (1, 3, 64, 64)
+    found = [Example(task.encode(shards.read(place), 0, rng, train=True), place, "t", []) for place in (0, 1)]
+    assert collate_examples(found).rejected is None
+    assert collate_examples(found[1:]).rejected.shape == (1, 3, 64, 64)
 
 
 def test_a_picture_of_the_models_size_goes_through_editing_pixel_by_pixel(folder, tmp_path):
@@ -142,6 +142,6 @@ def test_batches_move_the_rejected_pictures():
     task, rng = InstructEditing(), np.random.default_rng(0)
     sample = task.example(rng)
     sample.rejected = sample.image
-    batch = collate_rows([Row(task.encode(sample, 0, rng, train=True), 0, "t", [])])
+    batch = collate_examples([Example(task.encode(sample, 0, rng, train=True), 0, "t", [])])
     moved = batch.to("cpu")
     assert torch.equal(moved.rejected, batch.source)

@@ -26,6 +26,7 @@ def batch_of(task, sample):
         annotation=[triplet.annotation for triplet in triplets],
         position=torch.arange(len(triplets)),
         task=[task.kind] * len(triplets),
+        group_sizes=[len(triplets)],
     )
 
 

@@ -15,8 +15,8 @@ from idiff.data.latent_cache import writer as caching
 from idiff.data.latent_cache.dataset import open_cached
 from idiff.data.latent_cache.format import LatentCache
 from idiff.data.latent_cache.writer import Views, build_cache
-from idiff.data.loading.collate import collate_rows
-from idiff.data.loading.dataset import Part, Row
+from idiff.data.loading.collate import collate_examples
+from idiff.data.loading.dataset import Example, Part
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
 from idiff.models.io.checkpoint import load
@@ -122,10 +122,10 @@ def test_the_loss_from_a_cache_is_the_loss_from_the_pictures(name, shards, tiny,
     build_cache(part, tmp_path / name, encoder=encoder, views=2, seed=5)
     training = open_cached({name: (task, 1.0)}, tmp_path, seed=0)
     dataset = training.loader(lambda: 0, steps=1, layout=None, offset=0, workers=0, max_bad_fraction=0.0).dataset
-    cached = dataset.collate([dataset[position] for position in range(6)])
+    cached = training.collate([dataset[position] for position in range(6)])
     views = Views(part, views=2, seed=5)
-    rows = [training.stream.locate(position)[1] for position in range(6)]
-    raw = collate_rows([Row(views[row], position, name, []) for position, row in enumerate(rows)])
+    rows = [dataset.stream.locate(position)[1] for position in range(6)]
+    raw = collate_examples([Example(views[row], position, name, []) for position, row in enumerate(rows)])
     assert cached.instruction == raw.instruction
     assert cached.keys == raw.keys
     assert cached.query == raw.query
@@ -140,7 +140,7 @@ def test_the_loss_from_a_cache_is_the_loss_from_the_pictures(name, shards, tiny,
 def test_an_epoch_draws_items_not_views(part, encoder, tmp_path):
     build_cache(part, tmp_path / "segmentation", encoder=encoder, views=3, seed=0)
     training = open_cached({"segmentation": (part.task, 0.5)}, tmp_path, seed=0)
-    assert training.rows == 12
+    assert training.examples == 12
     assert "3 views an item" in training.summary
 
 
@@ -160,8 +160,8 @@ def test_a_cache_of_other_settings_or_other_weights_is_refused(part, tiny, encod
     )  # decide how answers are read, not how rows look
     training = open_cached({"segmentation": (reading, 1.0)}, tmp_path, seed=0)
     dataset = training.loader(lambda: 0, steps=1, layout=None, offset=0, workers=0, max_bad_fraction=0.0).dataset
-    batch = dataset.collate([dataset[0]])
-    batch.latents.made_by = ("0" * 64, batch.latents.made_by[1])
+    batch = training.collate([dataset[0]])
+    batch.made_by = ("0" * 64, batch.made_by[1])
     with pytest.raises(ConfigError, match="made with another autoencoder or text encoder"):
         tiny.loss(batch, seed=0)
 

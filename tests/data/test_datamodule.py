@@ -52,7 +52,7 @@ def test_a_mixture_has_a_loader_for_each_validation_set(tmp_path):
     trainer(tmp_path, 7, limit_val_batches=1.0, num_sanity_val_steps=0).fit(recorder, data)
     assert {index for index, _ in recorder.validated} == {0, 1}
     assert data.steps_per_epoch == (23 + 5) // 4
-    assert "a 82.1% (23 rows of 23 items), b 17.9% (5 rows of 10 items)" in data.training.summary
+    assert "a 82.1% (23 examples of 23 items), b 17.9% (5 examples of 10 items)" in data.training.summary
     first, second = data.val_dataloader()
     assert (next(iter(first)).sampling.steps, next(iter(second)).sampling.steps) == (2, 9)
     assert next(iter(second)).task == ["c"] * 16
@@ -103,7 +103,9 @@ def test_a_set_without_the_tasks_items_is_refused():
 
 
 def test_a_batch_larger_than_an_epoch_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"an epoch has 23 rows, one optimizer step takes 32 .*16 x accumulation 2"):
+    with pytest.raises(
+        ConfigError, match=r"an epoch has 23 examples, one optimizer step takes 32 .*16 x accumulation 2"
+    ):
         trainer(tmp_path, 1, accumulate_grad_batches=2).fit(Recorder(), module(batch_size=16))
 
 
@@ -213,7 +215,7 @@ def test_rows_of_a_set_can_be_given_instead_of_its_weight():
     }
     data = MixtureDataModule(entries, batch_size=4)
     data.setup("fit")
-    assert data.training.stream.draws == (7, 30, 22)
+    assert data.train_dataloader().dataset.stream.draws == (7, 30, 22)
     with pytest.raises(ConfigError, match="rows is 0: expected 1 or more"):
         TaskEntry(CountingTask(), train="train", rows=0)
     entries["a"].rows = 5

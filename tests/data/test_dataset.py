@@ -1,16 +1,17 @@
 import itertools
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 from stream_fakes import SETS, CountingTask, MemoryShards, part
 
-from idiff.data.loading.collate import collate_groups, collate_rows
-from idiff.data.loading.dataset import EvaluationDataset, Part, PositionSampler, Row, StreamDataset
-from idiff.data.loading.loaders import evaluation_loader, stream_loader
+from idiff.data.loading.collate import collate_examples, collate_groups
+from idiff.data.loading.dataset import EvaluationDataset, Example, Group, Part, PositionSampler, StreamDataset
+from idiff.data.loading.loaders import evaluation_loader, training_loader
 from idiff.data.loading.mixture import Layout, Stream
 from idiff.errors import DataError
-from idiff.types import Sampling
+from idiff.types import Sample, Sampling
 
 torch.set_num_threads(1)
 # --- rows
@@ -22,7 +23,7 @@ def test_a_row_depends_on_its_position_alone():
     again = pickle.loads(pickle.dumps(rows))
     for position in (0, 3, 1000, 7):
         row, other = rows[position], again[position]
-        assert isinstance(row, Row)
+        assert isinstance(row, Example)
         assert (row.position, row.task, row.triplet.key) == (position, other.task, other.triplet.key)
         assert torch.equal(row.triplet.source, other.triplet.source)
         number, item = rows.stream.locate(position)
@@ -76,7 +77,7 @@ def test_a_set_without_a_usable_sample_says_so():
 
 def test_collate_keeps_everything_in_order():
     rows = StreamDataset([part("worse")], Stream([40], [1], seed=0), seed=0, max_bad_fraction=0.5)
-    batch = collate_rows([rows[position] for position in range(20)])
+    batch = collate_examples([rows[position] for position in range(20)])
     assert batch.position.dtype == torch.int64
     assert batch.position.tolist() == list(range(20))
     assert batch.source.shape == batch.target.shape == (20, 3, 2, 2)
@@ -96,24 +97,24 @@ def test_answers_are_padded_to_the_most_channels_and_left_out_where_a_row_has_no
     rows = rows_of(CountingTask(channels=1), CountingTask(channels=5))
     for number, row in enumerate(rows):
         row.triplet.answer = torch.full_like(row.triplet.answer, 1 + number)
-    mixed = collate_rows(rows).answer
+    mixed = collate_examples(rows).answer
     assert mixed.shape == (20, 5, 2, 2)
     for number, row in enumerate(rows):
         count = len(row.triplet.answer)
         assert (mixed[number, :count] == 1 + number).all() and not mixed[number, count:].any()
     assert {len(row.triplet.answer) for row in rows} == {1, 5}
-    assert collate_rows(rows_of(CountingTask(channels=1), CountingTask(channels=0))).answer is None
+    assert collate_examples(rows_of(CountingTask(channels=1), CountingTask(channels=0))).answer is None
 
 
 def test_text_to_image_has_no_source_and_does_not_mix():
-    assert collate_rows(rows_of(CountingTask(source=False))).source is None
-    with pytest.raises(DataError, match="10 of 20 rows of a batch have a source"):
-        collate_rows(rows_of(CountingTask(source=False), CountingTask()))
+    assert collate_examples(rows_of(CountingTask(source=False))).source is None
+    with pytest.raises(DataError, match="10 of 20 examples of a batch have a source"):
+        collate_examples(rows_of(CountingTask(source=False), CountingTask()))
 
 
 def test_pictures_of_other_sizes_are_refused_by_task():
     with pytest.raises(DataError, match=r"t0: source \(3, 2, 2\).*t1: source \(3, 4, 4\)|t1.*t0"):
-        collate_rows(rows_of(CountingTask(size=2), CountingTask(size=4)))
+        collate_examples(rows_of(CountingTask(size=2), CountingTask(size=4)))
 
 
 # --- evaluation
@@ -137,6 +138,26 @@ def test_evaluation_batches_hold_whole_groups_and_their_sampling():
     assert [len(batch) for batch in batches] == [12, 12, 3]
     assert all(batch.sampling is sampling and set(batch.task) == {"val"} for batch in batches)
     assert batches[0].keys == [f"val-{item:05d}/0" for item in range(4) for _ in range(3)]
+
+
+def test_evaluation_batches_know_which_prompts_share_an_image_and_an_item():
+    def triplet(key, value):
+        return replace(CountingTask().encode(Sample(key, None, {"number": 0}), 0, None, train=False), source=value)
+
+    one, other = torch.zeros(3, 2, 2), torch.ones(3, 2, 2)
+    groups = [
+        Group([triplet("a", one), triplet("a", one)], []),
+        Group([], ["bad"]),
+        Group([triplet("b", one.clone())], []),  # another item of the same image
+        Group([triplet("c", other), triplet("c", other.clone())], []),
+        Group([triplet("d", one)], []),
+    ]
+    batch = collate_groups(groups, task="t", sampling=Sampling())
+    assert batch.group_sizes == [2, 1, 2, 1]
+    assert batch.image_index.dtype == torch.int64
+    assert batch.image_index.tolist() == [0, 0, 0, 1, 1, 2]
+    text = collate_groups([Group([triplet("a", None)], [])], task="t", sampling=Sampling())
+    assert text.image_index is None and text.group_sizes == [1]
 
 
 def test_noise_of_evaluation_depends_on_the_key_alone():
@@ -179,7 +200,7 @@ def test_a_loader_leaves_the_global_random_state_alone():
     rows = StreamDataset([part("other")], Stream([10], [1], seed=0), seed=0)
     state = torch.get_rng_state()
     sampler = PositionSampler(lambda: 0, steps=2, layout=Layout(micro=3))
-    list(stream_loader(rows, sampler, workers=0))
+    list(training_loader(rows, sampler, collate=collate_examples, workers=0))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -191,7 +212,8 @@ def test_what_a_loader_sends_to_workers_can_be_pickled(evaluation):
         indices = [0, 1]
     else:
         rows = StreamDataset([part("other")], Stream([10], [1], seed=0), seed=0)
-        loader = stream_loader(rows, PositionSampler(lambda: 0, steps=2, layout=Layout(micro=3)), workers=1)
+        order = PositionSampler(lambda: 0, steps=2, layout=Layout(micro=3))
+        loader = training_loader(rows, order, collate=collate_examples, workers=1)
         indices = [5, 6, 1000]
     dataset, collate, start = pickle.loads(pickle.dumps((loader.dataset, loader.collate_fn, loader.worker_init_fn)))
     start(0)

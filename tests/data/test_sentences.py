@@ -16,6 +16,7 @@ from idiff.synthetic.phrases.grammar import held_out
 from idiff.synthetic.scenes.edits import SLOTS
 from idiff.synthetic.sentences import Sentences, phrase_facts
 from idiff.tasks.common.scene_captions import MOST, PLACES, WAYS, caption, place_of
+from idiff.types import SentenceBatch
 from idiff.utils.silhouettes import KINDS
 
 COUNT = 400
@@ -167,8 +168,8 @@ def test_batches_are_the_sentences_in_their_order():
     assert len(batches) == len(module.train_dataloader()) == 2
     assert [batch.position.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5]]
     for batch in batches:
-        assert batch.source is None and batch.task == ["text"] * 3
-        assert list(zip(batch.instruction, [row["facts"] for row in batch.query], strict=True)) == [
+        assert isinstance(batch, SentenceBatch) and batch.task == ["text"] * 3
+        assert list(zip(batch.instruction, batch.facts, strict=True)) == [
             tuple(known[position]) for position in batch.position.tolist()
         ]
 
@@ -240,6 +241,6 @@ def test_sentences_of_ones_own_are_found_by_their_class(tmp_path, monkeypatch):
     module = SentenceDataModule(seed=4, batch_size=2, sentences="own_sentences.Counted")
     batch = next(iter(module.train_dataloader()))
     assert batch.instruction == ["4: 0", "4: 1"]
-    assert batch.query == [{"facts": {"n": "x"}}] * 2
+    assert batch.facts == [{"n": "x"}] * 2
     with pytest.raises(ConfigError, match=r"data\.sentences 'own_sentences\.Count': .*did you mean 'Counted'"):
         SentenceDataModule(sentences="own_sentences.Count")

@@ -14,7 +14,9 @@ from PIL import Image
 from stream_fakes import CountingTask, Recorder
 
 from idiff.data.datamodule import MixtureDataModule, TaskDataModule
-from idiff.data.loading.loaders import sequential_loader
+from idiff.data.loading.collate import collate_examples
+from idiff.data.loading.dataset import PositionSampler
+from idiff.data.loading.loaders import training_loader
 from idiff.data.loading.mixture import Layout
 from idiff.data.loading.sequential import SequentialDataset, SequentialPart, open_part, shard_urls
 from idiff.data.loading.training import TaskEntry
@@ -66,6 +68,11 @@ def dataset(folder, *, batches=5, task=None, start=0, micro=2, world=1, rank=0, 
     part = SequentialPart("set", task or CountingTask(), shard_urls(str(folder)))
     layout = Layout(micro=micro, world=world, rank=rank)
     return SequentialDataset([part], batches=batches, layout=layout, seed=0, start=start, **options)
+
+
+def loaded(rows, *, workers):
+    order = PositionSampler(lambda: 0, steps=len(rows), layout=rows.layout)
+    return training_loader(rows, order, collate=collate_examples, workers=workers)
 
 
 def numbers(rows):
@@ -163,7 +170,7 @@ def test_ranks_read_their_own_shards(shards, world):
 
 @pytest.mark.parametrize("workers", [2, 5])
 def test_fewer_shards_than_workers_is_no_error(shards, workers):
-    loader = sequential_loader(dataset(shards, batches=11), workers=workers)
+    loader = loaded(dataset(shards, batches=11), workers=workers)
     for _ in range(2):
         batches = list(loader)
         assert len(batches) == len(loader) == 11
@@ -238,7 +245,7 @@ def test_a_cut_shard_is_named(shards):
 def test_the_error_of_a_worker_is_one_sentence(tmp_path):
     write(tmp_path / "a.tar", {"0.jpg": picture()})
     with pytest.raises(DataError, match="no usable item") as caught:
-        list(sequential_loader(dataset(tmp_path), workers=1))
+        list(loaded(dataset(tmp_path), workers=1))
     assert "Traceback" not in str(caught.value)
     assert str(caught.value).startswith("set: no usable item")
 

@@ -48,6 +48,9 @@ def test_only_the_first_of_equal_rows_is_encoded(batch):
     nothing_is_equal = torch.full((2, 3, 8, 8), float("nan"))
     once_each(encode, nothing_is_equal)
     assert seen[-1] == 2
+    index = torch.tensor([0, 0, 1, 2, 3, 3, 3])
+    assert torch.equal(once_each(encode, pictures, index=index), pictures.mean(dim=(2, 3)))
+    assert seen[-1] == 4
 
 
 @pytest.mark.parametrize("max_rows", [64, 2])

@@ -6,6 +6,7 @@ from small_models import TEXT
 
 from idiff.callbacks import AtomicCheckpointIO, KeepLast, WeightAverage
 from idiff.data.sentence_datamodule import SentenceDataModule
+from idiff.errors import ConfigError
 from idiff.models.text import TextEncoder
 from idiff.stages import TextTraining
 from idiff.stages.text import NOTHING, Words, ask
@@ -89,3 +90,10 @@ def test_a_run_leaves_encoder_and_tokenizer_in_the_hubs_layout(tmp_path, decay):
 def test_a_dry_run_writes_nothing(tmp_path):
     fit(stage(), tmp_path, steps=1, batch=2, fast_dev_run=True)
     assert not (tmp_path / "text_encoder").exists()
+
+
+def test_batches_of_another_kind_are_refused(batch):
+    with pytest.raises(
+        ConfigError, match="batches are of type Batch, TextTraining takes SentenceBatch: choose another"
+    ):
+        stage().training_step(batch, 0)

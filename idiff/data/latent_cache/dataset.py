@@ -1,101 +1,101 @@
-"""Train from latent caches: rows by stream position, as from shards, but painted and encoded beforehand."""
+"""Train from latent caches: examples by stream position, as from shards, but painted and encoded beforehand."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from idiff.data.latent_cache.format import CachedRow, LatentCache
-from idiff.data.loading.dataset import LoadingError, PositionSampler
-from idiff.data.loading.loaders import process_options
-from idiff.data.loading.mixture import Layout, Stream
+from idiff.data.latent_cache.format import CachedTriplet, LatentCache
+from idiff.data.loading.dataset import Example, LoadingError
+from idiff.data.loading.training_set import TrainingSet, by_position
 from idiff.errors import DataError
 from idiff.tasks.base import Task
 from idiff.tasks.drawing import drawing_settings
-from idiff.types import VOID, Batch, Latents
-from idiff.utils.seeds import hash64
+from idiff.types import VOID, LatentBatch
 
 
 @dataclass(slots=True)
 class CachedPart:
-    """One set of a mixture: the task's name in the configuration, and its cache."""
+    """One set of a mixture: the task's name in the configuration, and its cache; see `ExampleSet`."""
 
     name: str
     cache: LatentCache
 
     def __len__(self) -> int:
-        """Rows: views times items, bad samples left out."""
+        """Views times items, bad samples left out."""
         return len(self.cache)
 
+    @property
+    def identity(self) -> tuple[str]:
+        """What decides which example is which, as JSON."""
+        known = self.cache.manifest
+        facts = {name: getattr(known, name) for name in ("data", "rows", "seed", "settings", "views")}
+        return (json.dumps(facts, sort_keys=True),)
 
-class CachedDataset(Dataset[tuple[int, int, CachedRow]]):
-    """Rows by stream position: (position, number of the part, row)."""
+    @property
+    def size(self) -> str:
+        """How many examples there are, and of how many views."""
+        return f"{len(self):,} in a cache, {self.cache.manifest.views} views an item"
 
-    def __init__(self, parts: Sequence[CachedPart], stream: Stream) -> None:
-        self.parts, self.stream = list(parts), stream
+    def read(self, item: int, rng: np.random.Generator) -> CachedTriplet:
+        """Read an example; it was drawn when the cache was made, nothing is drawn now."""
+        return self.cache.example(item)
 
-    def __len__(self) -> int:
-        """Rows of one epoch; positions go on beyond it."""
-        return len(self.stream)
 
-    def __getitem__(self, position: int) -> tuple[int, int, CachedRow]:
-        number, index = self.stream.locate(position)
-        return position, number, self.parts[number].cache.row(index)
+def collate_cached(examples: Sequence[Example[CachedTriplet]], *, caches: Mapping[str, LatentCache]) -> LatentBatch:
+    """Stack cached examples; the states of each distinct prompt come once.
 
-    def collate(self, rows: Sequence[tuple[int, int, CachedRow]]) -> Batch:
-        """Stack rows; the states of each distinct prompt come once.
+    Args:
+        examples: of the tasks of the mixture.
+        caches: task name -> cache, in the mixture's order.
 
-        Raises:
-            LoadingError: rows of several sizes, or of text-to-image beside editing.
-        """
-        wanted = sorted({(number, row.prompt) for _, number, row in rows})  # part by part
-        places = {key: 1 + at for at, key in enumerate(wanted)}
-        states = [self.parts[0].cache.states([0])]
-        for number in sorted({owner for owner, _ in wanted}):
-            states.append(self.parts[number].cache.states([index for owner, index in wanted if owner == number]))
-        found = [row for _, _, row in rows]
-        if len({(row.mean.shape, row.source is None) for row in found}) > 1:
-            raise LoadingError(
-                "one batch has latents of several sizes, or with and without a source: give every task one size."
-            )
-        cache = self.parts[0].cache.manifest
-        return Batch(
-            keys=[row.key for row in found],
-            instruction=[row.instruction for row in found],
-            source=None,
-            target=torch.empty(len(found), 3, 0, 0),
-            query=[row.query for row in found],
-            annotation=[{} for _ in found],
-            position=torch.tensor([position for position, _, _ in rows], dtype=torch.int64),
-            task=[self.parts[number].name for _, number, _ in rows],
-            latents=Latents(
-                mean=torch.stack([row.mean for row in found]),
-                std=torch.stack([row.std for row in found]),
-                source=_stacked([row.source for row in found]),
-                changed=_stacked([row.changed for row in found]),
-                states=torch.cat(states),
-                prompt=torch.tensor([places[number, row.prompt] for _, number, row in rows], dtype=torch.int64),
-                made_by=(cache.autoencoder, cache.text),
-                labels=_labels(found),
-                names=[row.names for row in found],
-            ),
+    Raises:
+        LoadingError: examples of several sizes, or of text-to-image beside editing.
+    """
+    first = next(iter(caches.values()))
+    triplets = [example.triplet for example in examples]
+    if len({(triplet.mean.shape, triplet.source is None) for triplet in triplets}) > 1:
+        raise LoadingError(
+            "one batch has latents of several sizes, or with and without a source: give every task one size."
         )
+    states, index = [first.states([0])], dict[tuple[str, int], int]()
+    for task, cache in caches.items():
+        prompts = sorted({example.triplet.prompt for example in examples if example.task == task})
+        index |= {(task, prompt): 1 + len(index) + number for number, prompt in enumerate(prompts)}
+        if prompts:
+            states.append(cache.states(prompts))
+    return LatentBatch(
+        keys=[triplet.key for triplet in triplets],
+        instruction=[triplet.instruction for triplet in triplets],
+        position=torch.tensor([example.position for example in examples], dtype=torch.int64),
+        task=[example.task for example in examples],
+        query=[triplet.query for triplet in triplets],
+        mean=torch.stack([triplet.mean for triplet in triplets]),
+        std=torch.stack([triplet.std for triplet in triplets]),
+        source=_stacked([triplet.source for triplet in triplets]),
+        changed=_stacked([triplet.changed for triplet in triplets]),
+        states=torch.cat(states),
+        prompt=torch.tensor([index[example.task, example.triplet.prompt] for example in examples], dtype=torch.int64),
+        made_by=(first.manifest.autoencoder, first.manifest.text),
+        labels=_labels(triplets),
+        names=[triplet.names for triplet in triplets],
+    )
 
 
-def _labels(rows: Sequence[CachedRow]) -> Tensor | None:
-    """Labels of the rows (B, H, W), void where a row has none; one tensor, so that a worker shares one."""
-    known = [row.labels for row in rows if row.labels is not None]
+def _labels(triplets: Sequence[CachedTriplet]) -> Tensor | None:
+    """Labels (B, H, W), void where an example has none; one tensor, so that a worker shares one."""
+    known = [triplet.labels for triplet in triplets if triplet.labels is not None]
     if not known:
         return None
     void = torch.full_like(known[0], VOID)
-    return torch.stack([void if row.labels is None else row.labels for row in rows])
+    return torch.stack([void if triplet.labels is None else triplet.labels for triplet in triplets])
 
 
 def _stacked(tensors: Sequence[Tensor | None]) -> Tensor | None:
@@ -103,56 +103,7 @@ def _stacked(tensors: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack(found) if found else None
 
 
-class CachedTraining:
-    """Training rows from latent caches; see `idiff.data.loading.training.Training`.
-
-    Args:
-        parts: the sets.
-        weights: how often an epoch draws each item, in whichever of its views.
-        seed: of the order.
-    """
-
-    def __init__(self, parts: list[CachedPart], *, weights: list[float], seed: int) -> None:
-        self.parts = parts
-        shares = [weight / part.cache.manifest.views for part, weight in zip(parts, weights, strict=True)]
-        self.stream = Stream([len(part) for part in parts], shares, seed=seed)
-        self.rows = len(self.stream)
-        facts = [
-            (json.dumps(vars_of(part.cache), sort_keys=True), draws)
-            for part, draws in zip(parts, self.stream.draws, strict=True)
-        ]
-        self.fingerprint = f"{hash64('cached', json.dumps(facts)):016x}"
-        listed = ", ".join(
-            f"{part.name} {share:.1%} ({draws:,} of {len(part):,} cached rows, {part.cache.manifest.views} views an item)"
-            for part, draws, share in zip(parts, self.stream.draws, self.stream.shares(), strict=True)
-        )
-        self.summary = f"{self.rows:,} training rows an epoch, from caches: {listed}"
-
-    def loader(
-        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
-    ) -> DataLoader[Any]:
-        """See `Training.loader`. Bad samples were left out when the cache was made."""
-        dataset = CachedDataset(self.parts, self.stream)
-        sampler = PositionSampler(step, steps=steps, layout=layout, offset=offset)
-        return DataLoader(
-            dataset, batch_sampler=sampler, collate_fn=dataset.collate, persistent_workers=workers > 0,
-            **process_options(workers),
-        )  # fmt: skip
-
-
-def vars_of(cache: LatentCache) -> dict[str, Any]:
-    """What decides the rows of a cache."""
-    known = cache.manifest
-    return {
-        "data": known.data,
-        "settings": known.settings,
-        "views": known.views,
-        "seed": known.seed,
-        "rows": known.rows,
-    }
-
-
-def open_cached(tasks: Mapping[str, tuple[Task, float]], folder: str | Path, *, seed: int) -> CachedTraining:
+def open_cached(tasks: Mapping[str, tuple[Task, float]], folder: str | Path, *, seed: int) -> TrainingSet:
     """Open the caches of a mixture: one folder a task, by its name.
 
     Args:
@@ -180,4 +131,6 @@ def open_cached(tasks: Mapping[str, tuple[Task, float]], folder: str | Path, *, 
         parts.append(CachedPart(name, cache))
     if len({(part.cache.manifest.autoencoder, part.cache.manifest.text) for part in parts}) > 1:
         raise DataError(f"the caches in {folder} were made with different models: make them again with one.")
-    return CachedTraining(parts, weights=[weight for _, weight in tasks.values()], seed=seed)
+    collate = partial(collate_cached, caches={part.name: part.cache for part in parts})
+    weights = [weight / part.cache.manifest.views for part, (_, weight) in zip(parts, tasks.values(), strict=True)]
+    return by_position("cached", parts, weights=weights, seed=seed, collate=collate)

@@ -1,4 +1,4 @@
-"""Rows that were painted and encoded beforehand: the format of a latent cache, and its reader.
+"""Examples that were painted and encoded beforehand: the format of a latent cache, and its reader.
 
     cache.json                  schema, task, settings, views, seed, rows, SHA-256 of data, autoencoder and text encoder
     part-00000/mean.npy ...     arrays of some thousand rows each; a part's folder appears whole or not at all
@@ -61,8 +61,8 @@ class CacheManifest:
 
 
 @dataclass(slots=True)
-class CachedRow:
-    """One row of a cache: float16 latents (C, h, w), and the number of its prompt's states.
+class CachedTriplet:
+    """One example of a cache: float16 latents (C, h, w), and the number of its prompt's states.
 
     Attributes:
         mean, std: posterior of the target, unscaled. source: mode of the source, unscaled; None for text-to-image.
@@ -146,8 +146,8 @@ class LatentCache:
             self._states = np.load(self.folder / STATES, mmap_mode="r", allow_pickle=False)
         return torch.from_numpy(self._states[np.asarray(prompts, dtype=np.int64)])
 
-    def row(self, index: int) -> CachedRow:
-        """Read one row, 0 <= index < len."""
+    def example(self, index: int) -> CachedTriplet:
+        """Read one example, 0 <= index < len."""
         number = int(np.searchsorted(self.ends, index, side="right"))
         arrays = self._part(number)
         local = index - (int(self.ends[number - 1]) if number else 0)
@@ -157,7 +157,7 @@ class LatentCache:
 
         lines, names = self._described(number)
         described = json.loads(lines[local])
-        return CachedRow(
+        return CachedTriplet(
             mean=tensor("mean"),
             std=tensor("std"),
             source=tensor("source") if "source" in arrays else None,

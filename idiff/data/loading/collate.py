@@ -1,44 +1,45 @@
-"""Stack rows into `types.Batch`."""
+"""Stack triplets into `types.Batch`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from idiff.data.loading.dataset import Group, LoadingError, Row
+from idiff.data.loading.dataset import Example, Group, LoadingError
 from idiff.sampling import Sampling
 from idiff.types import Batch, Triplet
 from idiff.utils.seeds import hash64
 
 
-def collate_rows(rows: Sequence[Row]) -> Batch:
-    """Stack training rows, of one task or of several.
+def collate_examples(examples: Sequence[Example[Triplet]]) -> Batch:
+    """Stack training examples, of one task or of several.
 
     Returns:
-        a batch with `source` None where no row has a source, and `answer` where every row has one.
+        a batch with `source` None where no example has a source, and `answer` where every example has one.
 
     Raises:
-        LoadingError: pictures of different sizes, or only some rows have a source.
+        LoadingError: images of different sizes, or only some examples have a source.
     """
     return _stack(
-        [row.triplet for row in rows],
-        position=[row.position for row in rows],
-        task=[row.task for row in rows],
-        bad=[name for row in rows for name in row.bad],
+        [example.triplet for example in examples],
+        position=[example.position for example in examples],
+        task=[example.task for example in examples],
+        bad=[name for example in examples for name in example.bad],
     )
 
 
 def collate_groups(groups: Sequence[Group], *, task: str, sampling: Sampling) -> Batch:
     """Stack the evaluation prompts of whole groups of one task.
 
-    The position of a row is a hash of its key: its noise is the same in every run, at any batch size and on any rank.
+    The position of an example is a hash of its key: its noise is the same in every run, at any batch size and on any rank.
 
     Args:
         groups: each the prompts of one item.
         task: the task's name in the configuration.
-        sampling: how these rows are sampled.
+        sampling: how these examples are sampled.
 
     Raises:
         LoadingError: no group has a usable prompt, or pictures differ in size.
@@ -50,13 +51,27 @@ def collate_groups(groups: Sequence[Group], *, task: str, sampling: Sampling) ->
             f"{task}: none of the {len(groups)} items of an evaluation batch has a usable prompt. Bad samples: "
             f"{'; '.join(bad[:3]) or 'none'}. Check the set with `idiff data check`."
         )
-    return _stack(
+    batch = _stack(
         triplets,
         position=[hash64("val", triplet.key) for triplet in triplets],
         task=[task] * len(triplets),
         bad=bad,
-        sampling=sampling,
     )
+    sizes = [len(group.triplets) for group in groups if group.triplets]
+    return replace(batch, sampling=sampling, group_sizes=sizes, image_index=_image_index(triplets))
+
+
+def _image_index(triplets: Sequence[Triplet]) -> Tensor | None:
+    """Number the distinct source images (B,), comparing each with the one before it; None for text-to-image."""
+    index: list[int] = []
+    last: Tensor | None = None
+    for triplet in triplets:
+        if triplet.source is None:
+            return None
+        same = last is not None and (last is triplet.source or torch.equal(last, triplet.source))
+        index.append((index[-1] if index else -1) + (not same))
+        last = triplet.source
+    return torch.tensor(index, dtype=torch.int64)
 
 
 def _stack(
@@ -65,12 +80,11 @@ def _stack(
     position: list[int],
     task: list[str],
     bad: list[str],
-    sampling: Sampling | None = None,
 ) -> Batch:
     sources = [triplet.source for triplet in triplets if triplet.source is not None]
     if sources and len(sources) != len(triplets):
         raise LoadingError(
-            f"{len(sources)} of {len(triplets)} rows of a batch have a source picture ({_by_task(triplets, task)}): "
+            f"{len(sources)} of {len(triplets)} examples of a batch have a source picture ({_by_task(triplets, task)}): "
             "text-to-image and editing tasks cannot share a mixture."
         )
     pictures = [triplet.target for triplet in triplets]
@@ -88,7 +102,6 @@ def _stack(
         annotation=[triplet.annotation for triplet in triplets],
         position=torch.tensor(position, dtype=torch.int64),
         task=task,
-        sampling=sampling,
         answer=_stack_answers(triplets),
         parts=[triplet.parts for triplet in triplets],
         rejected=torch.stack(rejected) if len(rejected) == len(triplets) else None,
@@ -102,13 +115,13 @@ def _stack_answers(triplets: Sequence[Triplet]) -> Tensor | None:
     if len(answers) != len(triplets) or len({answer.shape[1:] for answer in answers}) > 1:
         return None
     stacked = answers[0].new_zeros((len(answers), max(len(answer) for answer in answers), *answers[0].shape[1:]))
-    for row, answer in zip(stacked, answers, strict=True):
-        row[: len(answer)] = answer
+    for padded, answer in zip(stacked, answers, strict=True):
+        padded[: len(answer)] = answer
     return stacked
 
 
 def _by_task(triplets: Sequence[Triplet], task: Sequence[str]) -> str:
-    """Name one row of each task with its shapes."""
+    """Name one example of each task with its shapes."""
     seen: dict[str, str] = {}
     for name, triplet in zip(task, triplets, strict=True):
         source = "no source" if triplet.source is None else f"source {tuple(triplet.source.shape)}"

@@ -1,4 +1,4 @@
-"""Map-style datasets over shard sets: training rows by stream position, evaluation groups by item.
+"""Map-style datasets over shard sets: training examples by stream position, evaluation groups by item.
 
 Randomness comes from the place alone (seed and position), so workers, ranks and restarts do not change what is read.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from idiff.data.loading.mixture import Layout, Stream
@@ -21,6 +22,9 @@ from idiff.utils.seeds import numpy_rng
 _TRIES = 8
 _NAMED = 3
 
+T = TypeVar("T")
+Read_co = TypeVar("Read_co", covariant=True)
+
 
 class LoadingError(DataError):
     """A data error of a loader. torch puts a worker's traceback in front of its sentence: this keeps the sentence."""
@@ -29,10 +33,10 @@ class LoadingError(DataError):
         super().__init__(text.strip().rpartition(f"{LoadingError.__name__}: ")[2])
 
 
-class Row(NamedTuple):
-    """One training row. `bad` names the bad samples that were met on the way to it."""
+class Example(NamedTuple, Generic[T]):
+    """One training example. `bad` names the bad samples that were met on the way to it."""
 
-    triplet: Triplet
+    triplet: T
     position: int
     task: str
     bad: list[str]
@@ -43,6 +47,32 @@ class Group(NamedTuple):
 
     triplets: list[Triplet]
     bad: list[str]
+
+
+class ExampleSet(Protocol[Read_co]):
+    """One set of a mixture, read by item; `name` is the task's in the configuration."""
+
+    name: str
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Plain values that decide which example is which."""
+        ...
+
+    @property
+    def size(self) -> str:
+        """How much there is to draw from, in words."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, item: int, rng: np.random.Generator) -> Read_co:
+        """Read an item, 0 <= item < len; what is drawn of it comes from `rng`.
+
+        Raises:
+            BadSampleError: it cannot be used.
+        """
+        ...
 
 
 @dataclass(slots=True)
@@ -56,6 +86,21 @@ class Part:
     def __len__(self) -> int:
         """Items of the task's unit."""
         return self.shards.count(self.task.unit)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The set's fingerprint, and the unit that is counted."""
+        return self.shards.fingerprint, self.task.unit
+
+    @property
+    def size(self) -> str:
+        """How many items there are."""
+        return f"{len(self):,} items"
+
+    def read(self, item: int, rng: np.random.Generator) -> Triplet:
+        """Read an item and draw a training example of it; see `ExampleSet`."""
+        index, local = self.shards.locate(self.task.unit, item)
+        return self.task.encode(self.shards.read(index), local, rng, train=True)
 
 
 @dataclass(slots=True)
@@ -98,28 +143,30 @@ class BadSamples:
             )
 
 
-class StreamDataset(Dataset[Row]):
-    """Training rows by stream position. A bad sample is named, counted, and replaced by another of its set.
+class StreamDataset(Dataset[Example[T]]):
+    """Training examples by stream position. A bad sample is named, counted, and replaced by another of its set.
 
     Args:
-        parts: the sets, in the stream's order.
+        sets: in the stream's order.
         stream: which item stands at which position.
         seed: of the augmentations.
         max_bad_fraction: share of bad reads of one worker above which the run ends.
     """
 
-    def __init__(self, parts: Sequence[Part], stream: Stream, *, seed: int, max_bad_fraction: float = 0.01) -> None:
-        self.parts = list(parts)
+    def __init__(
+        self, sets: Sequence[ExampleSet[T]], stream: Stream, *, seed: int, max_bad_fraction: float = 0.01
+    ) -> None:
+        self.sets = list(sets)
         self.stream = stream
         self.seed = seed
         self.bad = BadSamples(limit=max_bad_fraction)
 
     def __len__(self) -> int:
-        """Rows of one epoch; positions go on beyond it."""
+        """Examples of one epoch; positions go on beyond it."""
         return len(self.stream)
 
-    def __getitem__(self, position: int) -> Row:
-        """Read and paint the row at a stream position, 0 or more.
+    def __getitem__(self, position: int) -> Example[T]:
+        """Read the example at a stream position, 0 or more.
 
         Raises:
             LoadingError: too many bad samples, or no usable substitute in a few tries.
@@ -127,20 +174,18 @@ class StreamDataset(Dataset[Row]):
         names: list[str] = []
         for attempt in range(_TRIES):
             number, item = self.stream.substitute(position, attempt) if attempt else self.stream.locate(position)
-            part = self.parts[number]
+            chosen = self.sets[number]
             place = ("augment", position, attempt) if attempt else ("augment", position)
             try:
-                index, local = part.shards.locate(part.task.unit, item)
-                sample = part.shards.read(index)
-                triplet = part.task.encode(sample, local, numpy_rng(self.seed, *place), train=True)
+                triplet = chosen.read(item, numpy_rng(self.seed, *place))
             except BadSampleError as error:
                 names.append(str(error))
                 self.bad.met(error)
             else:
                 self.bad.met(None)
-                return Row(triplet, position, part.name, names)
+                return Example(triplet, position, chosen.name, names)
         raise LoadingError(
-            f"{part.name}: {_TRIES} samples in a row were bad, the last: {names[-1]}. Run `idiff data check`."
+            f"{chosen.name}: {_TRIES} samples in a row were bad, the last: {names[-1]}. Run `idiff data check`."
         )
 
 
@@ -201,7 +246,7 @@ class PositionSampler(Sampler[list[int]]):
     Args:
         step: returns the number of optimizer steps done; asked when a pass begins.
         steps: optimizer steps of an epoch.
-        layout: which rows of a step are this rank's.
+        layout: which examples of a step are this rank's.
         offset: added to every position (a run that was continued with another global batch).
     """
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from idiff.data.loading.collate import collate_groups, collate_rows
-from idiff.data.loading.dataset import EvaluationDataset, PositionSampler, StreamDataset
-from idiff.data.loading.sequential import SequentialDataset
+from idiff.data.loading.collate import collate_groups
+from idiff.data.loading.dataset import EvaluationDataset, PositionSampler
 from idiff.sampling import Sampling
+from idiff.types import BatchBase
 
 
 def start_worker(number: int) -> None:
@@ -25,21 +26,22 @@ def start_worker(number: int) -> None:
     torch.set_num_threads(1)
 
 
-def stream_loader(dataset: StreamDataset, sampler: PositionSampler, *, workers: int) -> DataLoader[Any]:
-    """Training loader by stream position; yields `types.Batch`."""
-    return DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        collate_fn=collate_rows,
-        **process_options(workers),
-        persistent_workers=workers > 0,
-    )
+def training_loader(
+    dataset: Dataset[Any], order: PositionSampler, *, collate: Callable[[Sequence[Any]], BatchBase], workers: int
+) -> DataLoader[Any]:
+    """Training loader; yields micro-batches.
 
-
-def sequential_loader(dataset: SequentialDataset, *, workers: int) -> DataLoader[Any]:
-    """Training loader in shard order; yields `types.Batch`."""
+    Args:
+        dataset: examples by position, or an iterable of micro-batches in an order of its own.
+        order: the positions of each micro-batch.
+        collate: stacks the examples of a micro-batch.
+        workers: worker processes; they live as long as the loader.
+    """
+    batches: dict[str, Any] = {"batch_sampler": order}
+    if isinstance(dataset, IterableDataset):
+        batches = {"batch_size": None}
     return DataLoader(
-        dataset, batch_size=None, collate_fn=collate_rows, **process_options(workers), persistent_workers=workers > 0
+        dataset, collate_fn=collate, persistent_workers=workers > 0, **batches, **process_options(workers)
     )
 
 
@@ -49,7 +51,7 @@ def evaluation_loader(dataset: EvaluationDataset, *, groups: int, sampling: Samp
     Args:
         dataset: the items of this rank.
         groups: items of a batch; each brings all its prompts.
-        sampling: how these rows are sampled.
+        sampling: how these examples are sampled.
         workers: worker processes.
     """
     collate = partial(collate_groups, task=dataset.part.name, sampling=sampling)

@@ -1,6 +1,6 @@
 """Which item stands at which place of the training stream: a pure function of (seed, position).
 
-Nothing here reads data or keeps state. A run is continued by its step number alone: the rows of optimizer step `s` are
+Nothing here reads data or keeps state. A run is continued by its step number alone: the examples of optimizer step `s` are
 the positions `s * global_batch .. (s + 1) * global_batch - 1`, whatever the number of workers, ranks or restarts.
 """
 
@@ -56,7 +56,7 @@ class Stream:
         self._ends = tuple(accumulate(self.draws))
 
     def __len__(self) -> int:
-        """Rows of one epoch."""
+        """Examples of one epoch."""
         return self._ends[-1]
 
     def shares(self) -> list[float]:
@@ -103,10 +103,10 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the rows of one optimizer step are spread over ranks and micro-batches.
+    """How the examples of one optimizer step are spread over ranks and micro-batches.
 
     Attributes:
-        micro: rows of a micro-batch on one rank.
+        micro: examples of a micro-batch on one rank.
         accumulation: micro-batches a step.
         world: number of processes.
         rank: this process, 0 <= rank < world.
@@ -119,7 +119,7 @@ class Layout:
 
     @property
     def global_batch(self) -> int:
-        """Rows of one optimizer step."""
+        """Examples of one optimizer step."""
         return self.micro * self.accumulation * self.world
 
     def positions(self, step: int) -> list[list[int]]:
@@ -158,7 +158,7 @@ def continued_offset(saved: Mapping[str, Any], here: Mapping[str, Any], *, rebas
         rebase: allow another global batch.
 
     Returns:
-        what to add to every position, so that this run goes on after the last row that the other one read.
+        what to add to every position, so that this run goes on after the last example that the other one read.
 
     Raises:
         ConfigError: something differs that must not; says from what to what.

@@ -1,7 +1,7 @@
 """The sequential mode: shards without an index, read from front to back by `webdataset.WebDataset`.
 
 For foreign or remote shards only. The indexed mode is exactly resumable, finds damaged shards and knows its sizes; this
-one shuffles in a buffer, repeats its shards for ever, and takes each task's `weight` as its share of the rows.
+one shuffles in a buffer, repeats its shards for ever, and takes each task's `weight` as its share of the examples.
 
 Nothing in a shard is run: members are chosen by name (pictures and JSON of the shard schema), webdataset's own decoders
 are never used, and of all addresses only plain paths and http(s) are opened.
@@ -25,11 +25,14 @@ import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.shardlists import expand_urls
 
-from idiff.data.loading.dataset import BadSamples, LoadingError, Row
+from idiff.data.loading.collate import collate_examples
+from idiff.data.loading.dataset import BadSamples, Example, LoadingError
 from idiff.data.loading.mixture import Layout
+from idiff.data.loading.training_set import TrainingSet
 from idiff.data.shards import annotation, manifest, schema
 from idiff.errors import BadSampleError, DataError
 from idiff.tasks.base import Task
+from idiff.types import Triplet
 from idiff.utils.seeds import hash64, numpy_rng
 
 log = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ class SequentialPart:
         name: the task's name in the configuration.
         task: the task.
         urls: its shards.
-        weight: its share of the rows, relative to the other parts.
+        weight: its share of the examples, relative to the other parts.
         meta: facts shared by the set (class names, skeletons), as `Sample.meta`.
     """
 
@@ -104,8 +107,30 @@ def open_part(name: str, task: Task, *, where: str, weight: float) -> Sequential
     return SequentialPart(name=name, task=task, urls=urls, weight=weight, meta=meta)
 
 
-class SequentialDataset(IterableDataset[list[Row]]):
-    """Micro-batches of training rows in shard order, shuffled in a buffer. Not exactly resumable.
+def in_shard_order(parts: Sequence[SequentialPart], *, examples: int, seed: int) -> TrainingSet:
+    """A training set whose shards are read in order.
+
+    Args:
+        parts: the sets of the mixture.
+        examples: of an epoch.
+        seed: of shuffling and augmentation.
+    """
+    total = sum(part.weight for part in parts)
+    listed = ", ".join(f"{part.name} {part.weight / total:.1%} ({len(part.urls):,} shards)" for part in parts)
+    names = [Path(url).name for part in parts for url in part.urls]
+    return TrainingSet(
+        examples=examples,
+        fingerprint=f"{hash64('sequential', *names):016x}",
+        summary=f"{examples:,} training examples an epoch, in shard order: {listed}",
+        dataset=lambda order, limit: SequentialDataset(
+            parts, batches=len(order), layout=order.layout, seed=seed, start=order.step(), max_bad_fraction=limit
+        ),
+        collate=collate_examples,
+    )
+
+
+class SequentialDataset(IterableDataset[list[Example[Triplet]]]):
+    """Micro-batches of training examples in shard order, shuffled in a buffer. Not exactly resumable.
 
     Each process (rank and worker) reads its own shards; where there are fewer shards than processes, several read the
     same shard in another order. Each pass gives `batches` micro-batches in all workers together.
@@ -113,7 +138,7 @@ class SequentialDataset(IterableDataset[list[Row]]):
     Args:
         parts: the sets.
         batches: micro-batches of a pass on this rank.
-        layout: rows of a micro-batch, and which process this is.
+        layout: examples of a micro-batch, and which process this is.
         seed: of shuffling and augmentation.
         start: optimizer steps done when the run (re)starts: another value reads in another order.
         buffer: samples held for shuffling.
@@ -136,7 +161,7 @@ class SequentialDataset(IterableDataset[list[Row]]):
         self.bad = BadSamples(limit=max_bad_fraction)
         self.passes = 0
         log.warning(
-            "sequential mode: shards are read in order, and a run that is continued does not read the rows that an "
+            "sequential mode: shards are read in order, and a run that is continued does not read the examples that an "
             "uncut one would have read. For exact resume use `idiff data index` and mode: indexed."
         )
 
@@ -144,19 +169,19 @@ class SequentialDataset(IterableDataset[list[Row]]):
         """Micro-batches of a pass on this rank."""
         return self.batches
 
-    def __iter__(self) -> Iterator[list[Row]]:
+    def __iter__(self) -> Iterator[list[Example[Triplet]]]:
         """Begin a pass: the micro-batches of this worker."""
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         place = ("sequential", self.start, self.passes, self.layout.rank, worker)
         self.passes += 1
         slot, slots = self.layout.rank * workers + worker, self.layout.world * workers
-        rows = self._rows(place, slot=slot, slots=slots)
+        examples = self._examples(place, slot=slot, slots=slots)
         for _ in range(worker, self.batches, workers):
-            yield [next(rows) for _ in range(self.layout.micro)]
+            yield [next(examples) for _ in range(self.layout.micro)]
 
-    def _rows(self, place: tuple[int | str, ...], *, slot: int, slots: int) -> Iterator[Row]:
-        """Endless rows of the mixture for one process."""
+    def _examples(self, place: tuple[int | str, ...], *, slot: int, slots: int) -> Iterator[Example[Triplet]]:
+        """Endless examples of the mixture for one process."""
         rng = numpy_rng(self.seed, *place)
         weights = np.array([part.weight for part in self.parts], dtype=np.float64)
         bad: list[str] = []
@@ -178,7 +203,7 @@ class SequentialDataset(IterableDataset[list[Row]]):
                 else:
                     break
             self.bad.met(None)
-            yield Row(triplet, position, part.name, list(bad))
+            yield Example(triplet, position, part.name, list(bad))
             bad.clear()
 
     def _items(

@@ -1,28 +1,23 @@
-"""What a run trains and validates on: open the sets of a mixture, check them, build the training loader."""
+"""What a run trains and validates on: open the sets of a mixture, and check them."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Protocol
-
-from torch.utils.data import DataLoader
+from typing import Annotated
 
 from idiff.checks import check_number
 from idiff.data.latent_cache.dataset import open_cached
-from idiff.data.loading.dataset import Part, PositionSampler, StreamDataset
-from idiff.data.loading.loaders import sequential_loader, stream_loader
-from idiff.data.loading.mixture import Layout, Stream
-from idiff.data.loading.sequential import SequentialDataset, SequentialPart, open_part
+from idiff.data.loading.collate import collate_examples
+from idiff.data.loading.dataset import Part
+from idiff.data.loading.sequential import in_shard_order, open_part
+from idiff.data.loading.training_set import TrainingSet, by_position
 from idiff.data.shards.overlap import proven, same_code
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
 from idiff.sampling import Sampling
 from idiff.tasks.base import Task
-from idiff.utils.seeds import hash64
 from idiff.utils.settings import FREE
 
 log = logging.getLogger(__name__)
@@ -36,8 +31,8 @@ class TaskEntry:
         task: what the task is.
         train: folder or address of the training shards (sequential mode: also a pattern); None: evaluated only.
         val: folder or address of the validation shards; None: trained only.
-        weight: how often an epoch draws each training item on average; the share of the rows in sequential mode.
-        rows: rows that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
+        weight: how often an epoch draws each training item on average; the share of the examples in sequential mode.
+        rows: examples that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
         sampling: how validation samples this task; few steps without guidance where it is left out.
 
     Raises:
@@ -67,82 +62,15 @@ class TaskEntry:
         self.sampling = Sampling() if sampling is None else sampling
 
 
-class Training(Protocol):
-    """Opened training data.
-
-    Attributes:
-        rows: rows of an epoch.
-        fingerprint: hash of what decides the order of rows, but for the seed.
-        summary: one line on sizes and shares.
-    """
-
-    rows: int
-    fingerprint: str
-    summary: str
-
-    def loader(
-        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
-    ) -> DataLoader[Any]:
-        """Build the loader of `steps * layout.accumulation` batches a pass, from step `step()` on."""
-
-
-class IndexedTraining:
-    """Training rows by stream position."""
-
-    def __init__(self, parts: list[Part], *, weights: list[float], seed: int) -> None:
-        self.parts, self.seed = parts, seed
-        self.stream = Stream([len(part) for part in parts], weights, seed=seed)
-        self.rows = len(self.stream)
-        facts = [
-            (part.shards.fingerprint, part.task.unit, draws)
-            for part, draws in zip(parts, self.stream.draws, strict=True)
-        ]
-        self.fingerprint = f"{hash64('mixture', json.dumps(facts)):016x}"
-        shares = ", ".join(
-            f"{part.name} {share:.1%} ({draws:,} rows of {len(part):,} items)"
-            for part, draws, share in zip(parts, self.stream.draws, self.stream.shares(), strict=True)
-        )
-        self.summary = f"{self.rows:,} training rows an epoch: {shares}"
-
-    def loader(
-        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
-    ) -> DataLoader[Any]:
-        """See `Training.loader`."""
-        dataset = StreamDataset(self.parts, self.stream, seed=self.seed, max_bad_fraction=max_bad_fraction)
-        sampler = PositionSampler(step, steps=steps, layout=layout, offset=offset)
-        return stream_loader(dataset, sampler, workers=workers)
-
-
-class SequentialTraining:
-    """Training rows in shard order, from shards without an index."""
-
-    def __init__(self, parts: list[SequentialPart], *, rows: int, seed: int) -> None:
-        self.parts, self.rows, self.seed = parts, rows, seed
-        self.fingerprint = f"{hash64('sequential', *(Path(url).name for part in parts for url in part.urls)):016x}"
-        total = sum(part.weight for part in parts)
-        shares = ", ".join(f"{part.name} {part.weight / total:.1%} ({len(part.urls):,} shards)" for part in parts)
-        self.summary = f"{rows:,} training rows an epoch, in shard order: {shares}"
-
-    def loader(
-        self, step: Callable[[], int], *, steps: int, layout: Layout, offset: int, workers: int, max_bad_fraction: float
-    ) -> DataLoader[Any]:
-        """See `Training.loader`. Positions are hashes here, `offset` does not move them."""
-        dataset = SequentialDataset(
-            self.parts, batches=steps * layout.accumulation, layout=layout, seed=self.seed, start=step(),
-            max_bad_fraction=max_bad_fraction,
-        )  # fmt: skip
-        return sequential_loader(dataset, workers=workers)
-
-
 def open_training(
     entries: Mapping[str, TaskEntry], *, seed: int, epoch_samples: int | None, cache: str | None = None
-) -> Training:
+) -> TrainingSet:
     """Open the training data of a mixture.
 
     Args:
         entries: name -> task and data; those without `train` are left out.
         seed: of the order.
-        epoch_samples: rows of an epoch, which asks for the sequential mode; None for the indexed one.
+        epoch_samples: examples of an epoch, which asks for the sequential mode; None for the indexed one.
         cache: folder of latent caches to train from instead of the shards; None: the shards.
 
     Raises:
@@ -166,13 +94,13 @@ def open_training(
         found = [
             open_part(name, entry.task, where=where, weight=entry.weight) for name, (entry, where) in trained.items()
         ]
-        return SequentialTraining(found, rows=epoch_samples, seed=seed)
+        return in_shard_order(found, examples=epoch_samples, seed=seed)
     parts = [_open(name, entry.task, folder=folder) for name, (entry, folder) in trained.items()]
     weights = [
         entry.weight if entry.rows is None else entry.rows / len(part)
         for part, (entry, _) in zip(parts, trained.values(), strict=True)
     ]
-    return IndexedTraining(parts, weights=weights, seed=seed)
+    return by_position("mixture", parts, weights=weights, seed=seed, collate=collate_examples, indexed=parts)
 
 
 def open_evaluation(entries: Mapping[str, TaskEntry]) -> list[Part]:
@@ -184,20 +112,18 @@ def open_evaluation(entries: Mapping[str, TaskEntry]) -> list[Part]:
     return [_open(name, entry.task, folder=entry.val) for name, entry in entries.items() if entry.val is not None]
 
 
-def refuse_overlap(training: Training, evaluation: list[Part], *, warn: bool = False) -> None:
+def refuse_overlap(training: Sequence[Part], evaluation: Sequence[Part], *, warn: bool = False) -> None:
     """Check that nothing is validated on that is trained on: no set, and no picture. Reads the indices of indexed sets.
 
     Args:
-        training: what is trained on; sequential sets have no index and are not checked.
+        training: the indexed sets that are trained on.
         evaluation: what is validated on.
         warn: shared pictures are logged instead of refused; a whole set never is.
 
     Raises:
         DataError: a validation set, or a picture of one, is in a training set of this or another task.
     """
-    if not isinstance(training, IndexedTraining):
-        return
-    trained = {part.shards.fingerprint: part for part in training.parts}
+    trained = {part.shards.fingerprint: part for part in training}
     for part in evaluation:
         if part.shards.fingerprint in trained:
             raise DataError(
