@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
@@ -22,7 +21,6 @@ from idiff.errors import ConfigError
 from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task
-from idiff.types import BatchBase
 from idiff.utils.settings import FREE
 
 Mode = Literal["indexed", "sequential"]
@@ -209,10 +207,6 @@ class StreamDataModule(LightningDataModule):
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
-
-    def transfer_batch_to_device(self, batch: BatchBase, device: torch.device, dataloader_idx: int) -> BatchBase:
-        """Move the tensors of a batch."""
-        return batch.to(device)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of the data: the step, and what the order of examples depends on."""

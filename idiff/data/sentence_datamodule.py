@@ -131,12 +131,6 @@ class SentenceDataModule(LightningDataModule):
             generator=torch.Generator().manual_seed(0),
         )  # fmt: skip
 
-    def transfer_batch_to_device(
-        self, batch: SentenceBatch, device: torch.device, dataloader_idx: int
-    ) -> SentenceBatch:
-        """Move the tensors of a batch."""
-        return batch.to(device)
-
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: the step and the seed."""
         return {"global_step": 0 if self.trainer is None else self.trainer.global_step, "seed": self.seed}

@@ -1,10 +1,10 @@
 """Examples that were painted and encoded beforehand: the format of a latent cache, and its reader.
 
     cache.json                  schema, task, settings, views, seed, rows, SHA-256 of data, autoencoder and text encoder
-    part-00000/mean.npy ...     arrays of some thousand rows each; a part's folder appears whole or not at all
+    part-00000/mean.npy ...     arrays of some thousand examples each; a part's folder appears whole or not at all
     states.npy                  the hidden states of every distinct prompt, once
 
-Nothing in it is a pickle. Painting happens when rows are loaded, so what is cached is a set of drawn views: K of each item.
+Nothing in it is a pickle. Painting happens when examples are loaded, so what is cached is a set of drawn views: K of each item.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class CacheManifest:
     """The contents of `cache.json`.
 
     Attributes:
-        task: kind of the task. settings: what decides how its rows are drawn, as plain values.
+        task: kind of the task. settings: what decides how its examples are drawn, as plain values.
         data: fingerprint of the shards. items: how many the task has there. views: drawn of each. seed: of the drawing.
-        rows: in all, bad samples left out; `parts` says in which folder how many lie.
+        rows: examples in all, bad samples left out; `parts`: how many each folder has.
         autoencoder, text: SHA-256 of the weights that encoded them.
     """
 
@@ -133,7 +133,7 @@ class LatentCache:
         return self._arrays[number]
 
     def _described(self, number: int) -> tuple[list[bytes], list[list[str]]]:
-        """A part's rows as JSON lines, and the lists of names they refer to."""
+        """A part's examples as JSON lines, and the lists of names they refer to."""
         if number not in self._lines:
             folder = part_folder(self.folder, number)
             names = json.loads((folder / "names.json").read_text(encoding="utf-8"))

@@ -50,7 +50,7 @@ class Encoder(Protocol):
 
 
 class Views(Dataset[Triplet | str]):
-    """K drawn views of every item of a set: row `item * views + k` is drawn from (seed, key, k) alone.
+    """K drawn views of every item of a set: example `item * views + k` is drawn from (seed, key, k) alone.
 
     A bad sample gives its name instead of a triplet.
     """
@@ -61,12 +61,12 @@ class Views(Dataset[Triplet | str]):
     def __len__(self) -> int:
         return len(self.part) * self.views
 
-    def __getitem__(self, row: int) -> Triplet | str:
-        item, view = divmod(row, self.views)
+    def __getitem__(self, index: int) -> Triplet | str:
+        item, view = divmod(index, self.views)
         task = self.part.task
         try:
-            index, local = self.part.shards.locate(task.unit, item)
-            sample = self.part.shards.read(index)
+            number, local = self.part.shards.locate(task.unit, item)
+            sample = self.part.shards.read(number)
             rng = numpy_rng(self.seed, "view", f"{sample.key}/{local}", view)
             return task.encode(sample, local, rng, train=True)
         except BadSampleError as error:
@@ -94,9 +94,9 @@ def build_cache(
         views: drawn of each item, 1 or more.
         seed: of the drawing.
         workers: processes that draw.
-        batch: rows encoded at a time.
+        batch: examples encoded at a time.
         max_bad_fraction: share of bad samples above which the build stops.
-        progress: called with (rows done, rows in all).
+        progress: called with (examples done, examples in all).
 
     Returns:
         what was written.
