@@ -10,6 +10,11 @@ from typing import Any, get_args
 from idiff.errors import ConfigError, unknown
 
 
+def is_path(name: str) -> bool:
+    """Whether a name in a configuration is a path to something of the user's own, and not one of the package's names."""
+    return "." in name or ":" in name
+
+
 def check_choice(setting: str, value: Any, choices: Any) -> None:
     """Refuse a name that is not among the choices.
 

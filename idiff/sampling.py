@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from idiff.checks import check_choice, check_number
+from idiff.checks import check_choice, check_number, is_path
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
 RuleName = Literal["instructdiffusion", "instructpix2pix"]
 SpacingName = Literal["trailing", "leading", "linspace"]
 PredictionName = Literal["epsilon", "v_prediction", "sample"]
 """Names that settings may have; `idiff.diffusion` holds what each of them stands for."""
+
+
+def check_sampler(name: str) -> None:
+    """Refuse what is neither a known sampler nor the path of one, `module.function`.
+
+    Raises:
+        ConfigError: with the nearest name, and all of them.
+    """
+    if not is_path(str(name)):
+        check_choice("sampler", name, SamplerName)
 
 
 @dataclass
@@ -22,6 +32,8 @@ class Sampling:
     the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where the asked
     class is absent; it takes two steps or more and a source. None: every row takes every step.
 
+    `sampler` may be the path of a function of one's own, `module.function`; see `idiff.diffusion.sample`.
+
     Raises:
         ConfigError: a name that is unknown, fewer than 1 step, guidance that is not finite, or `stop_unchanged` not above 0.
     """
@@ -29,7 +41,7 @@ class Sampling:
     steps: int = 4
     guidance_text: float = 0.5
     guidance_image: float = 0.5
-    sampler: SamplerName = "ddim"
+    sampler: SamplerName | str = "ddim"
     rule: RuleName = "instructdiffusion"
     stop_unchanged: float | None = None
 
@@ -37,6 +49,6 @@ class Sampling:
         check_number("steps", self.steps, least=1, whole=True)
         for name in ("guidance_text", "guidance_image"):
             check_number(name, getattr(self, name))
-        check_choice("sampler", self.sampler, SamplerName)
+        check_sampler(self.sampler)
         check_choice("rule", self.rule, RuleName)
         check_number("stop_unchanged", self.stop_unchanged, above=0, optional=True)

@@ -9,11 +9,10 @@ from typing import Any
 
 from idiff.alignment.generate import Place, plan
 from idiff.data.shards.reader import ShardSet
-from idiff.diffusion import SAMPLERS
-from idiff.errors import ConfigError, unknown
+from idiff.errors import ConfigError
 from idiff.evaluation.guidance_settings import facts, guidance_grid, spread
 from idiff.models.io.checkpoint import Loaded
-from idiff.sampling import SamplerName, Sampling
+from idiff.sampling import Sampling, check_sampler
 from idiff.tasks.saved import TaskChoice
 from idiff.utils.described import plain
 
@@ -45,7 +44,7 @@ def prepare(
     text: Sequence[float] | None = None,
     image: Sequence[float] | None = None,
     steps: int | None = None,
-    sampler: SamplerName | None = None,
+    sampler: str | None = None,
 ) -> Prepared:
     """Plan the candidates of a task.
 
@@ -66,8 +65,8 @@ def prepare(
         ConfigError: an unknown sampler, or a model that paints from words alone.
         DataError: no image has an item.
     """
-    if sampler is not None and sampler not in SAMPLERS:
-        raise unknown("sampler", sampler, SAMPLERS)
+    if sampler is not None:
+        check_sampler(sampler)
     if not loaded.backbone.with_source:
         raise ConfigError(f"{loaded.name} paints from words alone: candidates need a model that takes a source.")
     rule = loaded.backbone.objective.rule

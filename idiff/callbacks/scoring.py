@@ -162,7 +162,7 @@ class TaskEvaluator:
             baseline = self.task.baseline(gathered([truth for _, truth in self.truths]))
             if baseline is not None:
                 score.baseline_name, answer = baseline
-                metrics = self.task.metrics().to(self.device)
+                metrics = self.task.all_metrics().to(self.device)
                 for query, truth in self.truths:
                     metrics.update(answer(query), truth)
                 score.baseline = _numbers(metrics)
@@ -170,7 +170,7 @@ class TaskEvaluator:
 
     def _metrics(self) -> MetricCollection:
         """Fresh metrics: the task's, and more."""
-        metrics = self.task.metrics()
+        metrics = self.task.all_metrics()
         if self.more is not None:
             metrics.add_metrics(dict(self.more()))
         return metrics

@@ -36,12 +36,7 @@ def parser() -> WordParser:
         help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
     )
     add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
-    add(
-        "--steps",
-        type=at_least_one,
-        metavar="N",
-        help="sampling steps; default: the task's preset, else its training's",
-    )
+    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the preset, else the training's")
     add("--no-preset", action="store_true", help="sample as in training, whatever preset the model has")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
@@ -54,6 +49,7 @@ def parser() -> WordParser:
     )
     add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
+    add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
     return options
@@ -88,6 +84,7 @@ def run(words: list[str]) -> int:
     choice = restore_task(loaded.config, options.task, data=options.data, changes=_changes(options), presets=presets)
     if options.steps is not None:
         choice.sampling.steps = options.steps
+    choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed
     more, absent = clip_metrics(choice.task, clip=options.clip, aesthetic=options.aesthetic)
     files = PredictionFiles(options.predictions) if options.predictions else None
@@ -107,11 +104,16 @@ def run(words: list[str]) -> int:
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
     """What the options set anew of the task's arguments."""
-    changes: dict[str, Any] = {
-        "ask": options.queries, "phrasings": options.phrasings, "score": options.joints, "whole": options.whole
-    }  # fmt: skip
-    changes = {name: value for name, value in changes.items() if value is not None}
+    given = {"ask": options.queries, "phrasings": options.phrasings, "score": options.joints, "whole": options.whole}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if options.decoder:
         name, _, weights = options.decoder.partition("=")
         changes |= {"decoder": name, "decoder_args": {"weights": weights} if weights else None}
     return changes
+
+
+def _named(word: str) -> tuple[str, str]:
+    name, _, path = word.partition("=")
+    if not (name.isidentifier() and path):
+        raise ConfigError(f"--metric {word}: expected NAME=MODULE.CLASS.")
+    return name, path

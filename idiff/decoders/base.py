@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """Compares a painted image with its source. Knows colors, not tasks; never sees the truth."""
 

@@ -15,9 +15,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from idiff.checks import is_path
 from idiff.diffusion.draws import per_sample_noise
 from idiff.diffusion.schedule import NoiseSchedule
 from idiff.errors import ConfigError, unknown
+from idiff.utils.lookup import find
 
 Denoise = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 """(x_t (B, ...), t) -> predicted (x_0, eps), each (B, ...)."""
@@ -53,7 +55,7 @@ def sample(
     """Run the sampler of this name.
 
     Args:
-        name: one of `SAMPLERS`.
+        name: one of `SAMPLERS`, or the path of a function of one's own, `module.function`, which is called as they are.
         denoise: the guided network.
         noise: standard normal (B, ...), float32.
         schedule: the forward process.
@@ -66,15 +68,16 @@ def sample(
     Raises:
         ConfigError: an unknown sampler, or timesteps that are empty, out of range or not falling.
     """
-    if name not in SAMPLERS:
+    if name not in SAMPLERS and not is_path(name):
         raise unknown("sampler", name, SAMPLERS)
+    sampler: Sampler = SAMPLERS[name] if name in SAMPLERS else find(name, what="sampler")
     total = schedule.num_train_timesteps
     falling = all(now > after for now, after in pairwise(timesteps))
     if not timesteps or not falling or timesteps[0] >= total or timesteps[-1] < 0:
         raise ConfigError(
             f"timesteps {list(timesteps)}: expected at least one, strictly falling, from {total - 1} down to 0."
         )
-    return SAMPLERS[name](denoise, noise, schedule=schedule, timesteps=timesteps, rngs=rngs)
+    return sampler(denoise, noise, schedule=schedule, timesteps=timesteps, rngs=rngs)
 
 
 def ddim(

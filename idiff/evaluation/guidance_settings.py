@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from idiff.errors import ConfigError, unknown
-from idiff.sampling import RuleName, SamplerName, Sampling
+from idiff.sampling import RuleName, Sampling
 
 OFF = {"instructdiffusion": 0.5, "instructpix2pix": 1.0}
 """Rule -> the scale of text and image at which guidance is off; see `idiff.diffusion.branches`."""
@@ -27,7 +27,7 @@ def guidance_grid(
     text: Sequence[float] | None = None,
     image: Sequence[float] | None = None,
     steps: int | None = None,
-    sampler: SamplerName | None = None,
+    sampler: str | None = None,
 ) -> list[Sampling]:
     """All pairs of a text scale and an image scale (InstructDiffusion, section 3.3, "human alignment": 20 settings a prompt).
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from idiff.diffusion import SAMPLERS
-from idiff.errors import ConfigError, unknown
+from idiff.errors import ConfigError
 from idiff.evaluation.guidance_settings import guidance_grid
 from idiff.evaluation.points import Point
 from idiff.evaluation.task_slice import TaskSlice
 from idiff.metrics.pareto import cheapest_within, pareto_front
-from idiff.sampling import RuleName, SamplerName, Sampling
+from idiff.sampling import RuleName, Sampling, check_sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def tune(
     grid: Sequence[Sampling],
     *,
     steps: Sequence[int],
-    samplers: Sequence[SamplerName],
+    samplers: Sequence[str],
     tolerance: float,
     budget: float = math.inf,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -88,7 +87,7 @@ def search(
     *,
     grid: Sequence[Sampling],
     steps: Sequence[int],
-    samplers: Sequence[SamplerName],
+    samplers: Sequence[str],
     metric: str,
     tolerance: float,
     lower_is_better: bool = False,
@@ -120,7 +119,7 @@ def search(
     return guidance
 
 
-def crossed(guidance: Sampling, *, steps: Sequence[int], samplers: Sequence[SamplerName]) -> list[Sampling]:
+def crossed(guidance: Sampling, *, steps: Sequence[int], samplers: Sequence[str]) -> list[Sampling]:
     """Step counts times samplers at one guidance, by rising step count; at one step, where all return the same, the first alone."""
     return [
         replace(guidance, steps=count, sampler=sampler)
@@ -155,7 +154,7 @@ def choose(
     return cheapest_within(costs, scores, tolerance=tolerance)
 
 
-def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[SamplerName]:
+def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[str]:
     """The samplers to measure; None: the task's own and all others.
 
     Raises:
@@ -163,16 +162,15 @@ def known_samplers(names: Sequence[str] | None, own: Sampling) -> list[SamplerNa
     """
     wanted = [own.sampler, *SAMPLERS] if names is None else names
     for name in wanted:
-        if name not in SAMPLERS:
-            raise unknown("sampler", name, SAMPLERS)
-    return cast("list[SamplerName]", list(dict.fromkeys(wanted)))
+        check_sampler(name)
+    return list(dict.fromkeys(wanted))
 
 
 def affordable_grid(
     own: Sampling,
     *,
     rule: RuleName,
-    sampler: SamplerName,
+    sampler: str,
     evaluations: Callable[[Sampling], int],
     text: Sequence[float] | None = None,
     image: Sequence[float] | None = None,

@@ -9,15 +9,16 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from idiff.errors import ConfigError
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
+from idiff.utils.lookup import find_class
 from idiff.utils.settings import parameters
 
 
@@ -48,6 +49,7 @@ class Task(ABC):
         settings: the constructor's arguments, defaults included, as they were given. Noted when the task is made, so that a
             checkpoint can name the task and a cache can compare it without help from the subclass. A parameter that only says how
             answers are asked for or read is marked: `Annotated[float, READING]`, see `idiff.utils.settings`.
+        more_metrics: name -> path of a metric of one's own, `module.Class`, that is scored beside those of `metrics`.
     """
 
     kind: ClassVar[str]
@@ -57,6 +59,7 @@ class Task(ABC):
     headline_lower_is_better: ClassVar[bool] = False
     headline_of_one_prompt: ClassVar[str | None] = None
     settings: dict[str, Any]
+    more_metrics: Mapping[str, str] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the constructor's arguments."""
@@ -140,6 +143,24 @@ class Task(ABC):
     @abstractmethod
     def metrics(self) -> MetricCollection:
         """Fresh metrics; each `update(prediction: Prediction, truth: Truth)`, `compute()` of nothing is nan."""
+
+    def all_metrics(self) -> MetricCollection:
+        """Fresh metrics: the task's, and `more_metrics`.
+
+        Raises:
+            ConfigError: a path names no metric, or a name is one of the task's.
+        """
+        metrics = self.metrics()
+        for name, path in self.more_metrics.items():
+            if name in metrics.keys():  # noqa: SIM118 (a MetricCollection, whose `in` looks at attributes)
+                raise ConfigError(
+                    f"metric '{name}' is one of the task '{self.kind}' already: give {path} another name."
+                )
+            metric = find_class(path, what="metric")()
+            if not isinstance(metric, Metric):
+                raise ConfigError(f"metric '{path}' is not a subclass of torchmetrics.Metric.")
+            metrics.add_metrics({name: metric})
+        return metrics
 
     @abstractmethod
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

@@ -170,6 +170,7 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskCho
             "cannot carry. Give the task as a YAML instead of its name."
         )
     task = kind(**_arguments(name, kind, description.get("init_args") or {}) | changes)
+    task.more_metrics = dict(entry.get("metrics") or {})
     return TaskChoice(name, task, Sampling(**(entry.get("sampling") or {})), dict(task.settings))
 
 

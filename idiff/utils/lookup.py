@@ -1,27 +1,40 @@
-"""Find a class by the path that a user wrote: `module.Class` or `module:Class`."""
+"""Find a class or function by the path that a user wrote: `module.Class` or `module:Class`."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+from typing import Any
 
 from idiff.errors import ConfigError, suggest
 
 
 def find_class(path: str, *, what: str) -> type:
-    """Import a class.
-
-    Args:
-        path: `package.module.Class` or `package.module:Class`.
-        what: names the thing in errors, such as `source`.
+    """Import a class; see `find`.
 
     Raises:
         ConfigError: there is no such module or class, or the module cannot be imported.
     """
+    kind = find(path, what=what)
+    if not inspect.isclass(kind):
+        raise ConfigError(f"{what} '{path}': expected a class, got {type(kind).__name__}.")
+    return kind
+
+
+def find(path: str, *, what: str) -> Any:
+    """Import what a path names.
+
+    Args:
+        path: `package.module.Name` or `package.module:Name`.
+        what: names the thing in errors, such as `source`.
+
+    Raises:
+        ConfigError: the module is missing or cannot be imported, or it has no such class or function.
+    """
     module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
     if not (module and name):
-        raise ConfigError(f"{what} '{path}': expected a class as MODULE.CLASS or MODULE:CLASS.")
+        raise ConfigError(f"{what} '{path}': expected MODULE.NAME or MODULE:NAME.")
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -32,11 +45,10 @@ def find_class(path: str, *, what: str) -> type:
         ) from error
     except Exception as error:  # a module of the user's may fail in any way
         raise ConfigError(f"{what} '{path}': importing {module} fails: {type(error).__name__}: {error}.") from error
-    kind = getattr(found, name, None)
-    if not inspect.isclass(kind):
-        classes = [word for word, value in vars(found).items() if inspect.isclass(value)]
-        raise ConfigError(f"{what} '{path}': {module} has no class {name}{suggest(name, classes) or '.'}")
-    return kind
+    if not callable(getattr(found, name, None)):
+        known = [word for word, value in vars(found).items() if callable(value)]
+        raise ConfigError(f"{what} '{path}': {module} has no class or function {name}{suggest(name, known) or '.'}")
+    return getattr(found, name)
 
 
 def _no_module(path: str, module: str, *, what: str) -> ConfigError:

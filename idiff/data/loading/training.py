@@ -34,6 +34,8 @@ class TaskEntry:
         weight: how often an epoch draws each training item on average; the share of the examples in sequential mode.
         rows: examples that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
         sampling: how validation samples this task; few steps without guidance where it is left out.
+        metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric; its `update` takes the combined
+            prediction and the truth, as those of `Task.metrics` do.
 
     Raises:
         ConfigError: a weight that is not above 0, or rows below 1.
@@ -45,6 +47,7 @@ class TaskEntry:
     weight: float
     rows: int | None
     sampling: Sampling
+    metrics: dict[str, str]
 
     def __init__(
         self,
@@ -55,11 +58,14 @@ class TaskEntry:
         weight: float = 1.0,
         rows: int | None = None,
         sampling: Annotated[Sampling | None, FREE] = None,
+        metrics: Annotated[dict[str, str] | None, FREE] = None,
     ) -> None:
         check_number("weight", weight, above=0)
         check_number("rows", rows, least=1, whole=True, optional=True)
         self.task, self.train, self.val, self.weight, self.rows = task, train, val, weight, rows
         self.sampling = Sampling() if sampling is None else sampling
+        self.metrics = dict(task.more_metrics if metrics is None else metrics)
+        task.more_metrics = self.metrics
 
 
 def open_training(
