@@ -25,6 +25,8 @@ from idiff.types import Batch, Painted, Picture
 class Evaluate(pl.Callback):
     """Score every validation loader by its task, and log `val/<task>/<metric>` and their mean headline `val/score`.
 
+    Test loaders are scored alike, under `test/`.
+
     The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation;
     a fit also keeps them in `results.csv` and the images in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`
     the weights training starts from are scored as step 0.
@@ -127,16 +129,24 @@ class Evaluate(pl.Callback):
             self.results[name] = score
             headlines.append(scorer.task.headline_share(score.metrics[scorer.task.headline]))
         known = [value for value in headlines if not math.isnan(value)]
+        split = "test" if trainer.testing else "val"
         figures = {
-            f"val/{name}/{key}": value for name, score in self.results.items() for key, value in score.metrics.items()
+            f"{split}/{name}/{key}": value
+            for name, score in self.results.items()
+            for key, value in score.metrics.items()
         }
-        figures["val/score"] = sum(known) / len(known) if known else 0.0
+        figures[f"{split}/score"] = sum(known) / len(known) if known else 0.0
         for key, value in figures.items():
             pl_module.log(
                 key, value, logger=False
             )  # for `best`; the logger gets them below, at the step that was scored
         if trainer.is_global_zero:
             self._record(trainer, figures)
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_start = on_validation_batch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end
 
     def _record(self, trainer: pl.Trainer, figures: dict[str, float]) -> None:
         step = trainer.global_step

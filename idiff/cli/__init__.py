@@ -13,7 +13,7 @@ from idiff.errors import IdiffError, unknown
 COMMANDS = {
     "fit": ("idiff.cli.lightning", "train a stage: idiff fit --config YAML [--ckpt_path last|FILE] [overrides]"),
     "validate": ("idiff.cli.lightning", "score a checkpoint on the validation sets of a configuration"),
-    "test": ("idiff.cli.lightning", "as validate, on the test loop"),
+    "test": ("idiff.cli.lightning", "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)"),
     "predict": ("idiff.cli.lightning", "write masks, keypoints and painted images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),

@@ -4,8 +4,9 @@
     data: {class_path: MixtureDataModule, tasks: ...}  ->  data: {class_path: idiff.data...., init_args: {tasks: ...}}
 
 Class names need no module. Arguments stand beside `class_path`. An object whose class the parameter's type tells needs no
-`class_path`. An entry of a mixture takes the arguments of its task. `root: DIR` stands for `train: DIR/train` and `val: DIR/val`.
-`defaults` of a mixture are those of all its entries, over the task files that these include.
+`class_path`. An entry of a mixture takes the arguments of its task. `root: DIR` stands for `train: DIR/train`, `val: DIR/val`,
+and `test: DIR/test` where that exists. `defaults` of a mixture are those of all its entries, over the task files
+that these include.
 
 The long form passes through unchanged.
 """
@@ -16,6 +17,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from idiff.config.merge import merge
@@ -151,7 +153,8 @@ def _rooted(entry: Any) -> Any:
     entry = dict(entry)
     root = str(entry.pop(ROOT)).rstrip("/")
     known = parameters(_entry())
-    return {name: f"{root}/{folder}" for name, folder in SETS.items() if name in known} | entry
+    there = [name for name in SETS if name in known and (name != "test" or Path(root, SETS[name]).is_dir())]
+    return {name: f"{root}/{SETS[name]}" for name in there} | entry
 
 
 def _hints(kinds: Iterable[type]) -> dict[str, Any]:

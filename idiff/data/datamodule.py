@@ -27,6 +27,10 @@ Mode = Literal["indexed", "sequential"]
 Overlap = Literal["refuse", "warn"]
 
 
+NAMES = {"val": "validation", "test": "test"}
+"""Splits that are scored, in words."""
+
+
 class StreamDataModule(LightningDataModule):
     """Training examples by stream position, evaluation by groups of prompts. Base of the data modules below.
 
@@ -38,7 +42,7 @@ class StreamDataModule(LightningDataModule):
         batch_size: examples of a micro-batch on one rank. global batch = batch_size * accumulation * ranks.
         num_workers: worker processes of a loader.
         seed: of order and augmentation.
-        val_samples: items of each validation set that are asked, spread evenly over it; null asks all.
+        val_samples: items of each validation or test set that are asked, spread evenly over it; null asks all.
         val_groups: items of an evaluation batch; each brings all its prompts.
         max_bad_fraction: share of bad samples, of what one worker read, above which the run ends; in [0, 1).
         mode: `indexed` for shards built or indexed here; `sequential` reads the training shards in order, without an
@@ -84,6 +88,7 @@ class StreamDataModule(LightningDataModule):
         self._offset = 0
         self._training: TrainingSet | None = None
         self._evaluation: list[Part] = []
+        self._split = ""
         check_choice("data.mode", mode, Mode)
         check_choice("data.overlap", overlap, Overlap)
         check_number("data.batch_size", batch_size, least=1, whole=True)
@@ -107,8 +112,9 @@ class StreamDataModule(LightningDataModule):
             raise ConfigError(
                 "data: ranks take their examples by position. Set trainer.use_distributed_sampler: false."
             )
-        if not self._evaluation:
-            self._evaluation = open_evaluation(self.entries)
+        split: Literal["val", "test"] = "test" if stage == TrainerFn.TESTING else "val"
+        if not self._evaluation or split != self._split:
+            self._split, self._evaluation = split, open_evaluation(self.entries, split)
             self._refuse_idle_ranks()
         if stage == TrainerFn.FITTING:
             self._training = open_training(
@@ -117,7 +123,9 @@ class StreamDataModule(LightningDataModule):
             refuse_overlap(self._training.indexed, self._evaluation, warn=self.overlap == "warn")
             rank_zero_info(self._training.summary)
         elif not self._evaluation:
-            raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a validation set. Set its `val`.")
+            raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a {NAMES[split]} set. Set its `{split}`.")
+        elif stage == TrainerFn.TESTING and self.epoch_samples is None:
+            refuse_overlap(open_evaluation(self.entries, "train"), self._evaluation, warn=self.overlap == "warn")
 
     def _refuse_idle_ranks(self) -> None:
         """A rank without validation items would leave the others waiting for it for ever."""
@@ -238,6 +246,7 @@ class TaskDataModule(StreamDataModule):
         task: what the task is; a subclass may have a default.
         train: folder of the training shards.
         val: folder of the validation shards.
+        test: folder of the test shards.
         name: the `<task>` of `val/<task>/<metric>`; the task's kind where it is left out.
         weight: how often an epoch draws each training item on average.
         sampling: how validation samples the task.
@@ -252,6 +261,7 @@ class TaskDataModule(StreamDataModule):
         *,
         train: Annotated[str | None, FREE] = None,
         val: Annotated[str | None, FREE] = None,
+        test: Annotated[str | None, FREE] = None,
         name: str | None = None,
         weight: float = 1.0,
         sampling: Annotated[Sampling | None, FREE] = None,
@@ -261,7 +271,7 @@ class TaskDataModule(StreamDataModule):
             if self.default_task is None:
                 raise ConfigError("data: no task. Set task.class_path to a subclass of idiff.tasks.base.Task.")
             task = self.default_task()
-        entry = TaskEntry(task, train=train, val=val, weight=weight, sampling=sampling)
+        entry = TaskEntry(task, train=train, val=val, test=test, weight=weight, sampling=sampling)
         super().__init__({name or task.kind: entry}, **options)
 
 

@@ -145,3 +145,9 @@ def test_an_old_name_of_a_setting_is_read_with_a_notice(composed, capsys):
     task = composed(top)["data"]["init_args"]["tasks"]["a"]["task"]
     assert task["init_args"] == {"classes_per_prompt": 3}
     assert "the setting classes_a_prompt is called classes_per_prompt now" in capsys.readouterr().err
+
+
+def test_a_root_with_a_test_set_stands_for_that_too(composed, tmp_path):
+    (tmp_path / "d" / "test").mkdir(parents=True)
+    top = f"data: {{class_path: MixtureDataModule, tasks: {{a: {{root: {tmp_path}/d}}}}}}"
+    assert composed(top)["data"]["init_args"]["tasks"]["a"]["test"] == f"{tmp_path}/d/test"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from idiff.checks import check_number
 from idiff.data.latent_cache.dataset import open_cached
@@ -31,6 +31,7 @@ class TaskEntry:
         task: what the task is.
         train: folder or address of the training shards (sequential mode: also a pattern); None: evaluated only.
         val: folder or address of the validation shards; None: trained only.
+        test: folder or address of the test shards, which `idiff test` scores.
         weight: how often an epoch draws each training item on average; the share of the examples in sequential mode.
         rows: examples that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
         sampling: how validation samples this task; few steps without guidance where it is left out.
@@ -44,6 +45,7 @@ class TaskEntry:
     task: Task
     train: str | None
     val: str | None
+    test: str | None
     weight: float
     rows: int | None
     sampling: Sampling
@@ -54,6 +56,7 @@ class TaskEntry:
         task: Task,
         train: Annotated[str | None, FREE] = None,
         val: Annotated[str | None, FREE] = None,
+        test: Annotated[str | None, FREE] = None,
         *,
         weight: float = 1.0,
         rows: int | None = None,
@@ -62,7 +65,8 @@ class TaskEntry:
     ) -> None:
         check_number("weight", weight, above=0)
         check_number("rows", rows, least=1, whole=True, optional=True)
-        self.task, self.train, self.val, self.weight, self.rows = task, train, val, weight, rows
+        self.task, self.train, self.val, self.test = task, train, val, test
+        self.weight, self.rows = weight, rows
         self.sampling = Sampling() if sampling is None else sampling
         self.metrics = dict(task.more_metrics if metrics is None else metrics)
         task.more_metrics = self.metrics
@@ -109,13 +113,14 @@ def open_training(
     return by_position("mixture", parts, weights=weights, seed=seed, collate=collate_examples, indexed=parts)
 
 
-def open_evaluation(entries: Mapping[str, TaskEntry]) -> list[Part]:
-    """Open the validation sets of a mixture, in the order of the entries.
+def open_evaluation(entries: Mapping[str, TaskEntry], split: Literal["train", "val", "test"] = "val") -> list[Part]:
+    """Open the sets of one split of a mixture, in the order of the entries; those without one are left out.
 
     Raises:
         DataError: a folder is missing, damaged or without items.
     """
-    return [_open(name, entry.task, folder=entry.val) for name, entry in entries.items() if entry.val is not None]
+    folders = {name: getattr(entry, split) for name, entry in entries.items()}
+    return [_open(name, entries[name].task, folder=folder) for name, folder in folders.items() if folder is not None]
 
 
 def refuse_overlap(training: Sequence[Part], evaluation: Sequence[Part], *, warn: bool = False) -> None:
