@@ -3,7 +3,8 @@
 Legend, used in every docstring: B batch, C channels, H height, W width, K joints, N classes.
 Pictures of the model are float32 (3, H, W) in [-1, 1]; pictures on disk are uint8 (H, W, 3) RGB.
 Points are (x, y) in pixels with pixel centres at whole numbers: the left column is x = 0, a mirror maps x to W - 1 - x,
-and resizing by s maps x to (x + 0.5) * s - 0.5. Label maps are integers (H, W) with 255 = void.
+and resizing by s maps x to (x + 0.5) * s - 0.5. Label maps are integers (H, W) with 255 = void;
+those of 16 bits have 65535 = void.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ Picture = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 """uint8 (H, W), 255 = void."""
 
+WideLabels = NDArray[np.uint16]
+"""uint16 (H, W), 65535 = void: for more classes than 8 bits can number."""
+
+
+def void_of(labels: Labels | WideLabels) -> int:
+    """The value that is void in a label map: 255 of 8 bits, 65535 of 16."""
+    return int(np.iinfo(labels.dtype).max)
+
 
 @dataclass(slots=True)
 class Sample:
@@ -42,18 +51,20 @@ class Sample:
             compressed run-length encoding); `phrases`: `{"text": str, "instances": [int, ...]}`, none: nothing fits.
         meta: facts shared by the whole set, from its manifest. `classes`: class names, the label map's value is the index;
             `skeletons`: category -> `{"joints": [str], "pairs": [[left, right]], "sigmas": [float]}`.
-        label: uint8 (H, W) label map, where the set has one.
+        label: uint8 (H, W) label map, 255 = void, or uint16, 65535 = void; where the set has one.
         target: uint8 (H, W, 3) given answer (editing, restoration), where the set has one.
         rejected: uint8 (H, W, 3) answer that people found worse than the target, where the set has one.
+        maps: further numbers for each pixel by name, such as `depth`: bool, int, uint or float, (H, W) or (H, W, C).
     """
 
     key: str
     image: Picture
     annotation: dict[str, Any]
     meta: Mapping[str, Any] = field(default_factory=dict)
-    label: Labels | None = None
+    label: Labels | WideLabels | None = None
     target: Picture | None = None
     rejected: Picture | None = None
+    maps: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

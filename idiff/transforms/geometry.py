@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from idiff.types import VOID, Labels, Picture
 
+Number = TypeVar("Number", bound=np.generic)
 Matrix = NDArray[np.float64]
 """float64 (2, 3)."""
 
@@ -113,12 +115,28 @@ def warp_picture(picture: Picture, matrix: Matrix, size: int) -> Picture:
 
 def warp_labels(labels: Labels, matrix: Matrix, size: int) -> Labels:
     """Draw the model's square of a label map: the nearest label, `VOID` where the original has no pixel."""
-    height, width = labels.shape
+    return warp_map(labels, matrix, size, outside=VOID)
+
+
+def warp_map(values: NDArray[Number], matrix: Matrix, size: int, *, outside: float) -> NDArray[Number]:
+    """Draw the model's square of a map such as depth: each pixel takes the nearest value, and none are mixed.
+
+    Args:
+        values: (H, W) or (H, W, C), numbers of any type.
+        matrix: from the original to the model's pixels; `View.matrix` moves a map as its image was moved, augmentation included.
+        size: side of the result.
+        outside: the value where the original has no pixel; must fit the type.
+
+    Returns:
+        (size, size) or (size, size, C), of the same type.
+    """
+    height, width = values.shape[:2]
     x, y = _origins(matrix, size)
-    seen = _within(x, width) & _within(y, height)
     column = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
     row = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
-    return np.where(seen, labels[row, column], np.uint8(VOID)).astype(np.uint8)
+    drawn = values[row, column]
+    drawn[~(_within(x, width) & _within(y, height))] = outside
+    return drawn
 
 
 def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from idiff.types import Labels, Picture
+    from idiff.types import Labels, Picture, WideLabels
 
 MAX_PIXELS = 64_000_000
 """Larger images are refused by their header, before memory is spent on them."""
@@ -124,14 +124,31 @@ def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: i
     Raises:
         BadSampleError: not such a PNG, damaged, cut short or too large.
     """
+    labels = decode_map(data, where=where, field=field, max_pixels=max_pixels)
+    if labels.dtype != np.uint8:
+        raise BadSampleError(
+            where, field, "a PNG of 16 bits, expected an 8-bit gray or a palette PNG whose values are class indices"
+        )
+    return labels.astype(np.uint8, copy=False)
+
+
+def decode_map(data: bytes, *, where: str, field: str, max_pixels: int = MAX_PIXELS) -> Labels | WideLabels:
+    """Decode a map of whole numbers, such as labels or depth: a gray PNG of 8 or 16 bits, or a palette PNG.
+
+    Returns:
+        (H, W), uint16 of 16 bits, else uint8; the file's own values. Never rotated: maps lie as the upright image does.
+
+    Raises:
+        BadSampleError: not such a PNG, damaged, cut short or too large.
+    """
     depth, color = (data[24], data[25]) if data.startswith(_PNG) and len(data) > 25 else (-1, -1)
-    if (depth, color) != (8, 0) and color != 3:
+    if (depth, color) not in ((8, 0), (16, 0)) and color != 3:
         got = f"a PNG of {depth} bits and color type {color}" if depth > 0 else f"a file that starts with {data[:12]!r}"
         raise BadSampleError(
-            where, field, f"{got}, expected an 8-bit gray or a palette PNG whose values are class indices"
+            where, field, f"{got}, expected a gray PNG of 8 or 16 bits or a palette PNG, whose values are the map's"
         )
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
-        return np.array(image, dtype=np.uint8)
+        return np.array(image).astype(np.uint16) if depth == 16 else np.array(image, dtype=np.uint8)
 
 
 def decode_alpha(
@@ -174,8 +191,8 @@ def picture_format(data: bytes, *, where: str, field: str = "source") -> str:
         return _FORMATS.get(image.format or "", "jpg")  # a JPEG may hold further images (MPO)
 
 
-def encode_png(picture: Picture | Labels) -> bytes:
-    """Write uint8 (H, W, 3) RGB, or uint8 (H, W) labels, as PNG. The same array gives the same bytes."""
+def encode_png(picture: Picture | Labels | WideLabels) -> bytes:
+    """Write uint8 (H, W, 3) RGB, or uint8 or uint16 (H, W) labels, as PNG. The same array gives the same bytes."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(stream, format="PNG")
     return stream.getvalue()

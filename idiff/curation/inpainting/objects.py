@@ -73,7 +73,7 @@ def things_of(shards: ShardSet, place: int) -> list[Thing]:
     return []
 
 
-def mask_of(thing: Thing, annotation: Mapping[str, Any], label: NDArray[np.uint8] | None) -> Mask:
+def mask_of(thing: Thing, annotation: Mapping[str, Any], label: NDArray[np.unsignedinteger] | None) -> Mask:
     """The object's pixels: bool (H, W).
 
     Args:

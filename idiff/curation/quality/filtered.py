@@ -21,6 +21,7 @@ from idiff.curation.quality.scores import Rows, hash_of
 from idiff.data.build.builder import CONFIGURATION, Report, build
 from idiff.data.shards.annotation import canonical_json, parse_json
 from idiff.data.shards.reader import ShardSet
+from idiff.data.shards.schema import is_map
 from idiff.data.sources.base import RawSample, Source
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.files import write_atomic
@@ -60,6 +61,7 @@ class Chosen(Source):
         return RawSample(
             key=self.shards.key(place), image=parts["source"], annotation=facts, label=parts.get("label"),
             target=parts.get("target"), rejected=parts.get("rejected"),
+            maps={role: data for role, data in parts.items() if is_map(role)},
         )  # fmt: skip
 
     def funnel(self) -> dict[str, int]:

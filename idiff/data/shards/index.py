@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idiff.data.shards.annotation import LISTS, counts
-from idiff.data.shards.schema import FORMATS, MAX_BYTES, REQUIRED, decode_annotation, parse_name
+from idiff.data.shards.schema import (
+    FORMATS, MAX_MAPS, REQUIRED, decode_annotation, formats_of, map_names, max_bytes_of, parse_name,
+)  # fmt: skip
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.files import write_atomic
 
@@ -28,20 +30,22 @@ Rows = NDArray[np.void]
 """Structured array, one row a sample: `key`, one `MEMBER` for each role, one count for each annotation list."""
 
 MEMBER = np.dtype([("offset", "<u8"), ("size", "<u4"), ("crc32", "<u4"), ("format", "u1")])
-"""Place of a member's data in the shard, in bytes. `format`: 0 where there is none, else 1 + its place in FORMATS."""
+"""Place of a member's data in the shard, in bytes. `format`: 0 where there is none, else 1 + its place in `formats_of`."""
 
 
 OPTIONAL = ("rejected",)
-"""Roles that an index has a place for only where a sample of its shard has such a member: most sets have none."""
+"""Roles that an index has a place for only where a sample of its shard has such a member, as it has for maps: most sets have
+none."""
 
 LARGEST_HEADER = 4096
 """Bytes before the rows of an index file are fewer."""
 
 
 def row_dtype(key_length: int, optional: Iterable[str] = ()) -> np.dtype[np.void]:
-    """The row of a sample whose keys have at most `key_length` characters, with these of the `OPTIONAL` roles."""
+    """The row of a sample whose keys have at most `key_length` characters, with these `OPTIONAL` roles and maps."""
     fields: list[tuple[str, Any]] = [("key", f"S{key_length}")]
     fields += [(role, MEMBER) for role in FORMATS if role not in OPTIONAL or role in optional]
+    fields += [(role, MEMBER) for role in map_names(optional)]
     fields += [(name, "<u4") for name in LISTS]
     return np.dtype(fields)
 
@@ -119,18 +123,22 @@ def build(path: Path, *, meta: Mapping[str, Any]) -> Rows:
             parts = samples.setdefault(key, {})
             if role in parts:
                 raise DataError(f"{path.name}:{key}: two members for '{role}', expected one.")
-            if member.size > MAX_BYTES[role]:
+            if member.size > max_bytes_of(role):
                 raise DataError(
-                    f"{path.name}:{key}: {role}: {member.size:,} bytes, expected at most {MAX_BYTES[role]:,}."
+                    f"{path.name}:{key}: {role}: {member.size:,} bytes, expected at most {max_bytes_of(role):,}."
                 )
             data = read_range(stream, offset=member.offset, size=member.size)
             if role == "annotation":
                 items[key] = counts(decode_annotation(data, where=f"{path.name}:{key}", meta=meta))
-            parts[role] = (member.offset, member.size, zlib.crc32(data), 1 + FORMATS[role].index(form))
+            parts[role] = (member.offset, member.size, zlib.crc32(data), 1 + formats_of(role).index(form))
             last = key
     if not samples:
         raise DataError(f"{path.name}: no sample in it. Leave empty shards out.")
-    optional = [role for role in OPTIONAL if any(role in parts for parts in samples.values())]
+    found = {role for parts in samples.values() for role in parts}
+    maps = map_names(found)
+    if len(maps) > MAX_MAPS:
+        raise DataError(f"{path.name}: {len(maps)} different maps ({', '.join(maps)}), expected at most {MAX_MAPS}.")
+    optional = [*found.intersection(OPTIONAL), *maps]
     rows = np.zeros(len(samples), row_dtype(max(map(len, samples)), optional))
     for row, (key, parts) in zip(rows, samples.items(), strict=True):
         for role in REQUIRED:
@@ -158,7 +166,7 @@ def key_of(row: np.void) -> str:
 def suffix_of(row: np.void, role: str) -> str | None:
     """`source.jpg`, or None where the sample has no such member."""
     form = int(row[role]["format"]) if role in (row.dtype.names or ()) else 0
-    return f"{role}.{FORMATS[role][form - 1]}" if form else None
+    return f"{role}.{formats_of(role)[form - 1]}" if form else None
 
 
 def read_members(stream: BinaryIO, row: np.void, *, where: str) -> dict[str, bytes]:
@@ -171,7 +179,7 @@ def read_members(stream: BinaryIO, row: np.void, *, where: str) -> dict[str, byt
         BadSampleError: the shard is shorter than the index says, or a member's bytes are not those that were written.
     """
     members = {}
-    for role in FORMATS:
+    for role in (*FORMATS, *map_names(row.dtype.names or ())):
         suffix = suffix_of(row, role)
         if suffix is None:
             continue
@@ -208,7 +216,7 @@ def load(path: Path) -> Rows:
     keys = rows.dtype["key"].itemsize if "key" in names else 1
     if rows.ndim != 1 or rows.dtype != row_dtype(keys, names):
         raise DataError(f"{path} is an index of another layout. Build the shards again.")
-    known = all(int(rows[role]["format"].max()) <= len(forms) for role, forms in FORMATS.items() if role in names)
-    if rows.size and not known:
+    roles = [role for role in names if formats_of(role)]
+    if rows.size and not all(int(rows[role]["format"].max()) <= len(formats_of(role)) for role in roles):
         raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
     return rows

@@ -5,24 +5,29 @@
     key.target.{jpg,png,webp}   the given answer, where there is one
     key.label.png               the label map, where there is one
     key.rejected.{jpg,png,webp} an answer that people found worse than the target, where there is one
+    key.NAME.{png,npy}          further numbers for each pixel, such as depth: a gray PNG of 8 or 16 bits, or an array
 
-Reading runs nothing: JSON and images only, never a pickle, never webdataset's decoders.
+Reading runs nothing: JSON, images and plain numbers only, never a pickle, never webdataset's decoders.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.shards.annotation import canonical_json, parse_json, validate
+from idiff.data.shards.annotation import LISTS, canonical_json, parse_json, validate
 from idiff.errors import BadSampleError, DataError
+from idiff.types import void_of
+from idiff.utils.array_files import MAGIC, decode_array, encode_array
 from idiff.utils.masks import mask_size
-from idiff.utils.picture_files import decode_label, decode_picture, encode_png, picture_format
+from idiff.utils.picture_files import decode_map, decode_picture, encode_png, picture_format
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from idiff.data.sources.base import RawSample
-    from idiff.types import Labels, Picture, Sample
+    from idiff.types import Labels, Picture, Sample, WideLabels
 
 FORMATS = {
     "source": ("jpg", "png", "webp"),
@@ -33,6 +38,12 @@ FORMATS = {
 }
 """Role -> file formats. A sample has each role at most once; `REQUIRED` ones always."""
 
+MAP_FORMATS = ("png", "npy")
+"""File formats of a map, whose role is its own name."""
+
+MAX_MAPS = 16
+"""Different maps in one shard."""
+
 REQUIRED = ("source", "annotation")
 MAX_BYTES = {
     "source": 256 << 20,
@@ -41,12 +52,34 @@ MAX_BYTES = {
     "label": 64 << 20,
     "rejected": 256 << 20,
 }
+MAX_MAP_BYTES = 256 << 20
 """Larger members are refused before they are read."""
 
 MAX_KEY = 80
 """Characters of a key."""
 
 _KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_KEY}}}")
+_MAP = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+def is_map(role: str) -> bool:
+    """Whether a member of this role is a map: a name of its own, 1 to 32 lower-case letters, digits and `_`."""
+    return _MAP.fullmatch(role) is not None and role not in {*FORMATS, *LISTS, "key", "maps"}
+
+
+def map_names(roles: Iterable[str]) -> list[str]:
+    """Those of some roles that are maps, sorted."""
+    return sorted(filter(is_map, roles))
+
+
+def formats_of(role: str) -> tuple[str, ...]:
+    """File formats that a role may have; none where it is not of this schema."""
+    return MAP_FORMATS if is_map(role) else FORMATS.get(role, ())
+
+
+def max_bytes_of(role: str) -> int:
+    """The most bytes that a member of this role may have."""
+    return MAX_BYTES.get(role, MAX_MAP_BYTES)
 
 
 def check_key(key: str, *, where: str) -> str:
@@ -68,8 +101,8 @@ def parse_name(name: str, *, where: str) -> tuple[str, str, str]:
     """
     key, _, suffix = name.removeprefix("./").partition(".")
     role, _, form = suffix.partition(".")
-    if form not in FORMATS.get(role, ()):
-        known = ", ".join(f"key.{role}.{'|'.join(forms)}" for role, forms in FORMATS.items())
+    if form not in formats_of(role):
+        known = ", ".join(f"key.{role}.{'|'.join(forms)}" for role, forms in {**FORMATS, "NAME": MAP_FORMATS}.items())
         raise DataError(f"{where}: member {name[:100]!r} is not of this schema. Expected {known}.")
     return check_key(key, where=where), role, form
 
@@ -93,16 +126,32 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
         if role not in parts:
             raise BadSampleError(where, role, f"missing, expected a member {key}.{role}.{'|'.join(FORMATS[role])}")
     image = decode_picture(parts["source"], where=where)
-    label = decode_label(parts["label"], where=where) if "label" in parts else None
+    label = decode_map(parts["label"], where=where, field="label") if "label" in parts else None
     target, rejected = (
         decode_picture(parts[role], where=where, field=role) if role in parts else None
         for role in ("target", "rejected")
     )
-    _check_sizes(image, {"label": label, "target": target, "rejected": rejected}, where=where)
+    maps = {name: decode_named(parts[name], where=where, field=name) for name in map_names(parts)}
+    _check_sizes(image, {"label": label, "target": target, "rejected": rejected, **maps}, where=where)
     _check_values(label, where=where, meta=meta)
     annotation = decode_annotation(parts["annotation"], where=where, meta=meta)
     _check_masks(annotation, image, where=where)
-    return Sample(key=key, image=image, annotation=annotation, meta=meta, label=label, target=target, rejected=rejected)
+    return Sample(
+        key=key, image=image, annotation=annotation, meta=meta, label=label, target=target, rejected=rejected, maps=maps
+    )
+
+
+def decode_named(data: bytes, *, where: str, field: str) -> NDArray[Any]:
+    """Decode a map by its content: see `decode_array` and `decode_map`, which also say the errors."""
+    return (decode_array if data.startswith(MAGIC) else decode_map)(data, where=where, field=field)
+
+
+def _encode_named(value: bytes | NDArray[Any], *, where: str, field: str) -> tuple[str, bytes]:
+    """Format and bytes of a map."""
+    if not isinstance(value, bytes):
+        as_png = value.ndim == 2 and value.dtype in ("uint8", "uint16") and value.size
+        value = encode_png(value) if as_png else encode_array(value, where=where, field=field)
+    return "npy" if value.startswith(MAGIC) else "png", value
 
 
 def decode_annotation(data: bytes, *, where: str, meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,15 +189,23 @@ def encode(sample: Sample | RawSample, *, where: str, meta: Mapping[str, Any]) -
             members[f"{role}.{picture_format(data, where=where, field=role)}"] = data
     if sample.label is not None:
         members["label.png"] = sample.label if isinstance(sample.label, bytes) else encode_png(sample.label)
+    for role, value in sample.maps.items():
+        if not is_map(role):
+            reason = "not a name for a map, expected 1 to 32 lower-case letters, digits or '_' that name no other member"
+            raise BadSampleError(where, f"maps[{role[:40]!r}]", reason)
+        form, data = _encode_named(value, where=where, field=role)
+        members[f"{role}.{form}"] = data
+    if len(sample.maps) > MAX_MAPS:
+        raise BadSampleError(where, "maps", f"got {len(sample.maps)}, expected at most {MAX_MAPS}")
     for name, data in members.items():
         role = name.partition(".")[0]
-        if len(data) > MAX_BYTES[role]:
-            raise BadSampleError(where, role, f"{len(data):,} bytes, expected at most {MAX_BYTES[role]:,}")
+        if len(data) > max_bytes_of(role):
+            raise BadSampleError(where, role, f"{len(data):,} bytes, expected at most {max_bytes_of(role):,}")
     decode(members, key=sample.key, where=where, meta=meta)
     return members
 
 
-def _check_sizes(image: Picture, others: Mapping[str, Picture | Labels | None], *, where: str) -> None:
+def _check_sizes(image: Picture, others: Mapping[str, NDArray[Any] | None], *, where: str) -> None:
     for role, other in others.items():
         if other is not None and other.shape[:2] != image.shape[:2]:
             got, expected = (f"{shape[1]}x{shape[0]}" for shape in (other.shape, image.shape))
@@ -163,11 +220,12 @@ def _check_masks(annotation: Mapping[str, Any], image: Picture, *, where: str) -
             raise BadSampleError(where, f"annotation.instances[{place}].mask", reason)
 
 
-def _check_values(label: Labels | None, *, where: str, meta: Mapping[str, Any]) -> None:
+def _check_values(label: Labels | WideLabels | None, *, where: str, meta: Mapping[str, Any]) -> None:
     """Each label must be void or have a name."""
     classes = meta.get("classes")
     if label is None or not classes:
         return
-    highest = int(label[label != 255].max(initial=0))
+    void = void_of(label)
+    highest = int(label[label != void].max(initial=0))
     if highest >= len(classes):
-        raise BadSampleError(where, "label", f"value {highest}, expected 0 to {len(classes) - 1} or 255 for void")
+        raise BadSampleError(where, "label", f"value {highest}, expected 0 to {len(classes) - 1} or {void} for void")

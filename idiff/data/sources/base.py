@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idiff.errors import BadSampleError
 
 if TYPE_CHECKING:
-    from idiff.types import Labels, Picture, Sample
+    from numpy.typing import NDArray
+
+    from idiff.types import Labels, Picture, Sample, WideLabels
 
 
 @dataclass(slots=True)
@@ -23,17 +25,20 @@ class RawSample:
         key: unique in its set; letters, digits, `_` and `-` only, at most 80.
         image: bytes of a JPEG, PNG or WebP file, or uint8 (H, W, 3) RGB, which is stored as PNG.
         annotation: JSON-able facts, as in `Sample`.
-        label: bytes of an 8-bit PNG label map, or uint8 (H, W), 255 = void.
+        label: bytes of a PNG label map, or uint8 (H, W), 255 = void, or uint16 (H, W), 65535 = void.
         target: the given answer, as `image`.
         rejected: an answer that people found worse, as `image`.
+        maps: further numbers for each pixel by name, such as `depth`: bytes of a gray PNG of 8 or 16 bits or of an `.npy`
+            file, or an array as in `Sample`. uint8 and uint16 of (H, W) are stored as PNG, other arrays as `.npy`.
     """
 
     key: str
     image: bytes | Picture
     annotation: dict[str, Any]
-    label: bytes | Labels | None = None
+    label: bytes | Labels | WideLabels | None = None
     target: bytes | Picture | None = None
     rejected: bytes | Picture | None = None
+    maps: Mapping[str, bytes | NDArray[Any]] = field(default_factory=dict)
 
 
 class Source(ABC):
