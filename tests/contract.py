@@ -224,6 +224,9 @@ def odd(sample: Sample, height: int, width: int, seed: int, kind: str) -> Sample
         if kind == "pixel":
             label[rng.integers(height), rng.integers(width)] = 2
         sample.label = label
+    for name, values in sample.maps.items():
+        few = {"full": [values.max()], "void": [0]}.get(kind, [values.min(), values.max()])
+        sample.maps[name] = rng.choice(few, (height, width, *values.shape[2:])).astype(values.dtype)
     for instance in sample.annotation.get("instances", []):
         instance["box"] = [0.0, 0.0, 0.0 if kind == "pixel" else float(width), float(height)]
         if "mask" in instance:

@@ -4,11 +4,11 @@ import csv
 import importlib
 import json
 import re
-import runpy
 import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from contract import PROMISES
@@ -16,6 +16,7 @@ from small_models import TEXT, UNET
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from idiff.cli import console
+from idiff.data.shards.reader import ShardSet
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "new-task.md").read_text(encoding="utf-8")
@@ -47,19 +48,15 @@ def here(folder, monkeypatch):
 
 @pytest.fixture
 def task(here):
-    entry = yaml.safe_load((here / "my_frame.yaml").read_text())["task"]
+    entry = yaml.safe_load((here / "my_depth.yaml").read_text())["task"]
     module, _, name = entry.pop("class_path").rpartition(".")
     sys.path.insert(0, str(here))
     return getattr(importlib.import_module(module), name)(**entry)
 
 
 def run(command, monkeypatch, *more):
-    """Run a line of the page in this process, by the entry points that a shell would use; return the exit code."""
+    """Run a line of the page in this process, by the entry point that a shell would use; return the exit code."""
     program, *words = shlex.split(command)
-    if program == "python":
-        sys.path.insert(0, str(Path.cwd()))
-        runpy.run_path(words[0], run_name="__main__")
-        return 0
     assert program == "idiff"
     monkeypatch.setattr(sys, "argv", ["idiff", *words, *more])
     with pytest.raises(SystemExit) as stopped:
@@ -68,10 +65,16 @@ def run(command, monkeypatch, *more):
 
 
 def test_the_page_names_its_files():
-    assert set(BLOCKS) == {"my_frame.py", "my_frame.yaml", "build_bars.py", "bars.yaml"}
-    assert [shlex.split(line)[:2] for line in COMMANDS] == [
-        ["python", "build_bars.py"], ["idiff", "data"], ["idiff", "fit"], ["idiff", "evaluate"],
+    assert set(BLOCKS) == {"my_depth.py", "my_depth.yaml", "my_rooms.py", "rooms.yaml"}
+    assert [" ".join(shlex.split(line)[1:3]) for line in COMMANDS] == [
+        "data build", "data build", "data check", "data browse", "fit --config", "evaluate --checkpoint",
     ]  # fmt: skip
+
+
+def test_the_files_are_short():
+    most = {"my_depth.py": 110, "my_depth.yaml": 10, "my_rooms.py": 30, "rooms.yaml": 20}
+    lines = {name: len(text.splitlines()) for name, text in BLOCKS.items()}
+    assert all(lines[name] <= most[name] for name in most), lines
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
@@ -80,16 +83,10 @@ def test_promise(task, promise):
 
 
 def test_a_broken_task_breaks_a_promise(task, monkeypatch):
-    """The promises are no empty words: a decoder that is off by a few pixels is found out."""
+    """The promises are no empty words: a decoder that reads distances half as far is found out."""
     oracle = next(promise for promise in PROMISES if promise.__name__ == "oracle_round_trip")
-    right = type(task)._box
-
-    def shifted(self, query, score):
-        prediction = right(self, query, score)
-        prediction.corners += 6
-        return prediction
-
-    monkeypatch.setattr(type(task), "_box", shifted)
+    right = type(task).meters
+    monkeypatch.setattr(type(task), "meters", lambda self, gray: right(self, gray) / 2)
     with pytest.raises(AssertionError):
         oracle(task)
 
@@ -107,26 +104,32 @@ def test_the_commands_of_the_page(here, autoencoder_folder, monkeypatch):
         "trainer": {"max_steps": 2, "val_check_interval": 2, "accelerator": "cpu", "log_every_n_steps": 1},
     }
     Path("small.yaml").write_text(yaml.safe_dump(small))
-    build, check, fit, evaluate = COMMANDS
-    assert run(build, monkeypatch) == 0
-    assert run(check, monkeypatch) == 0
+    *data, fit, evaluate = COMMANDS
+    for command in data:
+        assert run(command, monkeypatch) == 0
+    assert ShardSet.open("data/rooms/val").read(0).maps["depth"].dtype == np.uint16
     assert run(fit, monkeypatch, "--config", "small.yaml") == 0
-    with Path("runs/bars/results.csv").open(newline="") as stream:
+    with Path("runs/rooms/results.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [(row["step"], row["task"], row["metric"], row["samples"]) for row in rows] == [("2", "bars", "iou", "8")]
+    assert [(row["step"], row["task"], row["metric"], row["samples"]) for row in rows] == [
+        ("2", "rooms", "abs_rel", "8")
+    ]
     score = float(rows[0]["score"])
-    assert 0 <= score <= 1
-    events = EventAccumulator("runs/bars").Reload()
-    assert [event.value for event in events.Scalars("val/bars/iou")] == [pytest.approx(score, abs=1e-4)]
-    assert events.Scalars("val/score")[0].value == pytest.approx(score, abs=1e-4)
-    assert "val/bars" in events.Tags()["images"]
+    assert score > 0
+    events = EventAccumulator("runs/rooms").Reload()
+    assert [event.value for event in events.Scalars("val/rooms/abs_rel")] == [pytest.approx(score, abs=1e-4)]
+    share = 1 - min(score, 1)  # lower is better
+    assert events.Scalars("val/score")[0].value == pytest.approx(share, abs=1e-4)
+    assert "val/rooms" in events.Tags()["images"]
     assert run(evaluate, monkeypatch, "--predictions", "out") == 0
-    card = json.loads(Path("bars.json").read_text())
-    assert card["task"] == "bars"
-    assert card["metrics"]["iou"] == pytest.approx(score, abs=1e-4)
-    assert len(Path("out/bars/queries.jsonl").read_text().splitlines()) == card["samples"] == 8
+    card = json.loads(Path("rooms.json").read_text())
+    assert card["task"] == "rooms"
+    assert card["metrics"]["abs_rel"] == pytest.approx(score, abs=1e-4)
+    assert len(Path("out/rooms/queries.jsonl").read_text().splitlines()) == card["samples"] == 8
 
 
 def test_nothing_of_the_project_knows_the_task():
     files = [*(ROOT / "idiff").rglob("*.py"), *(ROOT / "configs").rglob("*.yaml")]
-    assert [file for file in files if re.search("my_frame|BoundingFrame", file.read_text(encoding="utf-8"))] == []
+    assert [
+        file for file in files if re.search("my_depth|AbsRel|DepthPrediction", file.read_text(encoding="utf-8"))
+    ] == []

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from idiff.data.shards.reader import ShardSet
+from idiff.types import Picture, void_of
 from idiff.utils.files import write_atomic
 from idiff.utils.masks import decode_mask
 from idiff.utils.seeds import hash64
@@ -62,19 +64,20 @@ def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0) -> li
 
 
 def _draw_sample(sample: Sample) -> Image.Image:
-    """One cell: the image (beside it the target) scaled to fit, then labels or joints drawn in the cell's pixels."""
+    """One cell: the image (beside it the target and the maps) scaled to fit, then labels or joints drawn in the cell's pixels."""
     picture = sample.image
     if sample.label is not None:
-        shown = sample.label != 0 if "background" in list(sample.meta.get("classes", []))[:1] else sample.label != 255
-        shown &= sample.label != 255
-        painted = _class_colours()[sample.label]
+        shown = sample.label != void_of(sample.label)
+        if "background" in list(sample.meta.get("classes", []))[:1]:
+            shown &= sample.label != 0
+        painted = _class_colours()[sample.label % 256]
         picture = np.where(shown[..., None], picture // 2 + painted // 2, picture).astype(np.uint8)
     phrase = _phrase(sample)
     for index in phrase["instances"] if phrase else ():
         mask = decode_mask(sample.annotation["instances"][index]["mask"])
         picture = np.where(mask[..., None], picture // 3 + _TINT, picture).astype(np.uint8)
-    if sample.target is not None:
-        picture = np.concatenate([picture, sample.target], axis=1)
+    beside = [] if sample.target is None else [sample.target]
+    picture = np.concatenate([picture, *beside, *map(gray, sample.maps.values())], axis=1)
     height, width = picture.shape[:2]
     scale = (CELL - 4) / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -91,6 +94,22 @@ def _draw_sample(sample: Sample) -> Image.Image:
                     centre, 3, fill=color if visibility == 2 else None, outline=color if visibility == 1 else "black"
                 )
     return cell
+
+
+def gray(values: NDArray[Any]) -> Picture:
+    """A map for people to look at: its lowest value black, its highest white, channels averaged, what is not finite black.
+
+    Args:
+        values: (H, W) or (H, W, C), numbers of any type.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    flat = values.astype(np.float64).reshape(*values.shape[:2], -1).mean(axis=2)
+    finite = np.isfinite(flat)
+    low, high = (flat[finite].min(), flat[finite].max()) if finite.any() else (0.0, 0.0)
+    share = np.where(finite, flat - low, 0.0) / ((high - low) or 1.0)
+    return np.repeat((255 * share).round().astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _phrase(sample: Sample) -> dict[str, Any] | None:

@@ -6,12 +6,14 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from idiff.data.shards.reader import ShardSet
-from idiff.data.shards.schema import decode_annotation
-from idiff.utils.picture_files import decode_label, picture_size
+from idiff.data.shards.schema import decode_annotation, decode_named, map_names
+from idiff.types import void_of
+from idiff.utils.picture_files import decode_map, picture_size
 
-VOID = 255
+VOID = 65535
 
 
 def stats(shards: ShardSet) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         median and largest `height` and `width` in pixels; `classes`: name -> `pixel_share` of the pixels that are not
         void, in [0, 1], and number of `pictures`; `void_share`; `instances`: category -> how many; `joints`: category
         -> joint -> how many are `visible`, `hidden` and `unlabelled`; for synthetic sets also `difficulty`;
+        `maps`: name -> how many `samples` have it, its `types`, and its `lowest` and `highest` finite value;
         of pairs also `edits` and `degradations`, how many samples of each operation or kind of damage, and
         `targets_resized`, how many targets a build resized to their `source`.
 
@@ -35,7 +38,8 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         "fingerprint": contents.fingerprint,
     }  # fmt: skip
     sizes = np.zeros((len(shards), 2), np.int64)
-    pixels, pictures = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    pixels, pictures = np.zeros(VOID + 1, np.int64), np.zeros(VOID + 1, np.int64)
+    maps: dict[str, dict[str, Any]] = {}
     joints = {
         category: np.zeros((len(skeleton["joints"]), 3), np.int64)
         for category, skeleton in shards.meta.get("skeletons", {}).items()
@@ -47,9 +51,13 @@ def stats(shards: ShardSet) -> dict[str, Any]:
         parts = {suffix.partition(".")[0]: data for suffix, data in shards.read_members(sample).items()}
         sizes[sample] = picture_size(parts["source"], where=where)
         if "label" in parts:
-            counts = np.bincount(decode_label(parts["label"], where=where).ravel(), minlength=256)
+            label = decode_map(parts["label"], where=where, field="label")
+            values = np.where(label == void_of(label), VOID, label.astype(np.int64))
+            counts = np.bincount(values.ravel(), minlength=VOID + 1)
             pixels += counts
             pictures += counts > 0
+        for name in map_names(parts):
+            _count_map(decode_named(parts[name], where=where, field=name), maps.setdefault(name, {"samples": 0}))
         annotation = decode_annotation(parts["annotation"], where=where, meta=shards.meta)
         _count_pair(annotation, pairs)
         for instance in annotation.get("instances", []):
@@ -63,6 +71,8 @@ def stats(shards: ShardSet) -> dict[str, Any]:
     result |= {name: dict(sorted(counter.items())) for name, counter in pairs.items() if counter}
     if pixels.any():
         result |= _classes(list(shards.meta.get("classes", [])), pixels, pictures)
+    if maps:
+        result["maps"] = dict(sorted(maps.items()))
     if instances:
         result["instances"] = dict(instances)
     if joints:
@@ -78,6 +88,16 @@ def stats(shards: ShardSet) -> dict[str, Any]:
 
         result["difficulty"] = difficulty(shards.read(sample) for sample in range(len(shards)))
     return result
+
+
+def _count_map(values: NDArray[Any], seen: dict[str, Any]) -> None:
+    """Count one map of a name in what was seen of it before."""
+    seen["samples"] += 1
+    seen["types"] = sorted({*seen.get("types", []), str(values.dtype)})
+    finite = values[np.isfinite(values)]
+    if finite.size:
+        low, high = finite.min().item(), finite.max().item()
+        seen["lowest"], seen["highest"] = min(low, seen.get("lowest", low)), max(high, seen.get("highest", high))
 
 
 def _count_pair(annotation: dict[str, Any], pairs: dict[str, Counter[str]]) -> None:

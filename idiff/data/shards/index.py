@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from idiff.data.shards.annotation import LISTS, counts
 from idiff.data.shards.schema import (
-    FORMATS, MAX_MAPS, REQUIRED, decode_annotation, formats_of, map_names, max_bytes_of, parse_name,
+    FORMATS, MAX_KEY, MAX_MAPS, REQUIRED, decode_annotation, formats_of, map_names, max_bytes_of, parse_name,
 )  # fmt: skip
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.files import write_atomic
@@ -48,6 +48,10 @@ def row_dtype(key_length: int, optional: Iterable[str] = ()) -> np.dtype[np.void
     fields += [(role, MEMBER) for role in map_names(optional)]
     fields += [(name, "<u4") for name in LISTS]
     return np.dtype(fields)
+
+
+LARGEST_ROW = row_dtype(MAX_KEY, OPTIONAL).itemsize + MAX_MAPS * MEMBER.itemsize
+"""Bytes of a row are at most as many."""
 
 
 def index_name(shard: str) -> str:

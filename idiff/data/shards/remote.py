@@ -120,7 +120,7 @@ class RemoteFolder(Folder):
 
     def _table(self, shard: Shard) -> Path:
         address = f"{self.address}/{index.index_name(shard.name)}"
-        most = index.LARGEST_HEADER + shard.samples * index.row_dtype(MAX_KEY).itemsize
+        most = index.LARGEST_HEADER + shard.samples * index.LARGEST_ROW
         return self.cache.get(shard.index_sha256, most, partial(fetch, address, most=most), name=address)
 
 

@@ -191,7 +191,9 @@ def encode(sample: Sample | RawSample, *, where: str, meta: Mapping[str, Any]) -
         members["label.png"] = sample.label if isinstance(sample.label, bytes) else encode_png(sample.label)
     for role, value in sample.maps.items():
         if not is_map(role):
-            reason = "not a name for a map, expected 1 to 32 lower-case letters, digits or '_' that name no other member"
+            reason = (
+                "not a name for a map, expected 1 to 32 lower-case letters, digits or '_' that name no other member"
+            )
             raise BadSampleError(where, f"maps[{role[:40]!r}]", reason)
         form, data = _encode_named(value, where=where, field=role)
         members[f"{role}.{form}"] = data

@@ -32,7 +32,7 @@ def labels_and_classes(sample: Sample) -> tuple[Labels, Sequence[str]]:
     if values.size and int(values.max()) >= len(classes):
         reason = f"got the value {values.max()}, expected less than {len(classes)}, or {VOID}"
         raise BadSampleError(sample.key, "label", reason)
-    return label, classes
+    return label.astype(np.uint8, copy=False), classes
 
 
 def background(classes: Sequence[str]) -> int | None:

@@ -142,6 +142,19 @@ def check_picture(sample: Sample) -> None:
         raise BadSampleError(sample.key, "image", f"got {got}, expected uint8 (H, W, 3)")
 
 
+def needed_map(sample: Sample, name: str) -> NDArray[Any]:
+    """A map of numbers, (H, W), that a task cannot do without; `warp_map` with `View.matrix` brings it into the model's view.
+
+    Raises:
+        BadSampleError: the sample has none of this name, or it is of another size than the image.
+    """
+    values, expected = sample.maps.get(name), sample.image.shape[:2]
+    if values is None or values.shape != expected:
+        got = "none" if values is None else f"shape {values.shape}"
+        raise BadSampleError(sample.key, name, f"got {got}, expected a map of shape {expected} as the image has")
+    return values
+
+
 def matrix_list(matrix: Matrix) -> list[list[float]]:
     """A matrix as a query holds it."""
     return [[float(value) for value in row] for row in matrix]
