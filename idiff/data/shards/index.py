@@ -21,8 +21,16 @@ from numpy.typing import NDArray
 
 from idiff.data.shards.annotation import LISTS, counts
 from idiff.data.shards.schema import (
-    FORMATS, MAX_KEY, MAX_MAPS, REQUIRED, decode_annotation, formats_of, map_names, max_bytes_of, parse_name,
-)  # fmt: skip
+    FORMATS,
+    MAX_KEY,
+    MAX_MAPS,
+    REQUIRED,
+    decode_annotation,
+    formats_of,
+    map_names,
+    max_bytes_of,
+    parse_name,
+)
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.files import write_atomic
 

@@ -18,7 +18,6 @@ from idiff.data.shards import manifest as manifests
 from idiff.data.shards.file_cache import LIMIT, Cache
 from idiff.data.shards.folder import Folder, LocalFolder
 from idiff.data.shards.manifest import Manifest, Shard
-from idiff.data.shards.schema import MAX_KEY
 from idiff.errors import ConfigError, DataError, FetchError, IdiffError
 
 log = logging.getLogger(__name__)
