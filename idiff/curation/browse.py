@@ -70,7 +70,7 @@ def _draw_sample(sample: Sample) -> Image.Image:
         shown = sample.label != void_of(sample.label)
         if "background" in list(sample.meta.get("classes", []))[:1]:
             shown &= sample.label != 0
-        painted = _class_colours()[sample.label % 256]
+        painted = _class_colours()[sample.label & 255]
         picture = np.where(shown[..., None], picture // 2 + painted // 2, picture).astype(np.uint8)
     phrase = _phrase(sample)
     for index in phrase["instances"] if phrase else ():
