@@ -1,7 +1,7 @@
 """The shapes and ranges of everything that travels between packages.
 
 Legend, used in every docstring: B batch, C channels, H height, W width, K joints, N classes.
-Pictures of the model are float32 (3, H, W) in [-1, 1]; pictures on disk are uint8 (H, W, 3) RGB.
+Images of the model are float32 (3, H, W) in [-1, 1]; images on disk are uint8 (H, W, 3) RGB.
 Points are (x, y) in pixels with pixel centres at whole numbers: the left column is x = 0, a mirror maps x to W - 1 - x,
 and resizing by s maps x to (x + 0.5) * s - 0.5. Label maps are integers (H, W) with 255 = void;
 those of 16 bits have 65535 = void.
@@ -40,12 +40,12 @@ def void_of(labels: Labels | WideLabels) -> int:
 
 @dataclass(slots=True)
 class Sample:
-    """One picture and the facts about it, as read from a raw data set or a shard. Never painted pixels.
+    """One image and the facts about it, as read from a raw data set or a shard. Never painted pixels.
 
     Attributes:
         key: unique in its set; letters, digits, `_` and `-` only (it names files).
         image: uint8 (H, W, 3) RGB.
-        annotation: JSON-able facts about this picture. The lists `instances` and `phrases`, where present, are its items:
+        annotation: JSON-able facts about this image. The lists `instances` and `phrases`, where present, are its items:
             `instances`: `{"category": str, "keypoints": [[x, y, v], ...], "box": [x, y, w, h], "area": float, "id": int}`
             (v: 0 not labelled, 1 hidden, 2 visible, as COCO), and `"mask": {"size": [H, W], "counts": str}` (COCO's
             compressed run-length encoding); `phrases`: `{"text": str, "instances": [int, ...]}`, none: nothing fits.
@@ -69,7 +69,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Parts:
-    """What is where in a source picture, in words.
+    """What is where in a source image, in words.
 
     Attributes:
         labels: uint8 (H, W), indices into `names`; `VOID` where it is unknown.
@@ -82,14 +82,14 @@ class Parts:
 
 @dataclass(slots=True)
 class Triplet:
-    """One training or evaluation example: instruction, source picture, target picture.
+    """One training or evaluation example: instruction, source image, target image.
 
     Attributes:
         key: the sample's key and item, such as `000123/2`.
         source: float32 (3, H, W) in [-1, 1]; None for text-to-image.
         instruction: the prompt.
         target: float32 (3, H, W) in [-1, 1].
-        query: what a predictor may know: the asked class or joints, colours, size of the original picture. JSON-able.
+        query: what a predictor may know: the asked class or joints, colors, size of the original image. JSON-able.
             `group`: queries of one group are combined into one prediction.
         annotation: the truth, read by `Task.truth` alone. Values are JSON-able or numpy arrays.
         answer: float32 (C, H, W) in [0, 1]: the dense mask or heatmaps that encode drew, for training a learned decoder.

@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
 from torch import Tensor
 
-from idiff.callbacks.grids import rows_of
+from idiff.callbacks.grids import grid_rows
 from idiff.callbacks.protocols import painter, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
@@ -110,7 +110,7 @@ class Evaluate(pl.Callback):
         self.found(batch, painted.images, found)
         shown = self._grids.setdefault(name, [])
         if len(shown) < self.pictures and trainer.is_global_zero:
-            shown += rows_of(task, batch, painted.images, found)[: self.pictures - len(shown)]
+            shown += grid_rows(task, batch, painted.images, found)[: self.pictures - len(shown)]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute, log, draw, print."""

@@ -11,7 +11,7 @@ from idiff.types import Batch, Picture
 from idiff.utils.images import to_picture
 
 
-def rows_of(task: Task, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> list[list[Picture]]:
+def grid_rows(task: Task, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> list[list[Picture]]:
     """One row a group: its first painted query, and the whole group's decoded answer over the source.
 
     Args:

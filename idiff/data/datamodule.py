@@ -51,7 +51,7 @@ class StreamDataModule(LightningDataModule):
         rebase: allow a run to be continued with another global batch; it goes on after the examples already read.
         cache: folder of latent caches, one a task, which training reads instead of the shards (`idiff data cache` makes them);
             the fixed views there take the place of fresh ones.
-        overlap: what happens where a picture of a validation set is also trained on: `refuse`, or `warn` and go on.
+        overlap: what happens where an image of a validation set is also trained on: `refuse`, or `warn` and go on.
 
     Attributes:
         entries: as given.
@@ -105,7 +105,7 @@ class StreamDataModule(LightningDataModule):
 
         Raises:
             ConfigError: nothing to train or to evaluate on, or the trainer would split the data a second time.
-            DataError: a folder that is missing or damaged, or a validation set, or a picture of one, that is trained on.
+            DataError: a folder that is missing or damaged, or a validation set, or an image of one, that is trained on.
         """
         connector = getattr(self.trainer, "_accelerator_connector", None)
         if self.layout.world > 1 and getattr(connector, "use_distributed_sampler", False):

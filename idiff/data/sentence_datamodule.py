@@ -69,7 +69,7 @@ class _Rest(Sampler[int]):
 
 
 class SentenceDataModule(LightningDataModule):
-    """Sentences that ask for something, and what they ask; no pictures, no validation set: no sentence is read twice.
+    """Sentences that ask for something, and what they ask; no images, no validation set: no sentence is read twice.
 
     Args:
         batch_size: sentences of a micro-batch on one rank.

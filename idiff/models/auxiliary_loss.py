@@ -22,7 +22,7 @@ _THINGS = 4.0
 """How much more a cell counts that shows a thing than one that shows the rest."""
 
 
-class Recognition(nn.Module):
+class AuxiliaryLoss(nn.Module):
     """Compares features before the U-Net's last up block with names.
 
     Args:

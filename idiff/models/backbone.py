@@ -24,7 +24,7 @@ from idiff.diffusion import (
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
-from idiff.models.auxiliary_loss import Recognition
+from idiff.models.auxiliary_loss import AuxiliaryLoss
 from idiff.models.denoising import Denoiser, Sampled, sample_rows
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
@@ -42,7 +42,7 @@ CHANGED = 1e-3
 
 
 class LatentDiffusion(nn.Module):
-    """A latent diffusion model that edits a source picture as a prompt asks, or paints one from words alone.
+    """A latent diffusion model that edits a source image as a prompt asks, or paints one from words alone.
 
     With a source the U-Net sees the noisy latent and the unscaled source latent, 2C channels in (InstructPix2Pix, section 3.2);
     without one (`with_source=False`) it sees C channels: plain text-to-image.
@@ -55,8 +55,8 @@ class LatentDiffusion(nn.Module):
             takes a source. With `unet` beside it, which then overrides the loaded config, attention blocks are added that start
             silent.
         objective: what is trained, and how it is sampled.
-        with_source: whether there is a source picture.
-        sample_seed: seed of every picture that `edit` samples.
+        with_source: whether there is a source image.
+        sample_seed: seed of every image that `edit` samples.
         gradient_checkpointing: compute the U-Net's blocks a second time on the way back instead of keeping what they computed:
             less memory, the same gradients to rounding, about a third more time.
         pretrained: folder or name of a model whose autoencoder, text encoder and U-Net are used where none is given.
@@ -94,24 +94,24 @@ class LatentDiffusion(nn.Module):
         self.text = text
         if text.reference is not None:
             text.requires_grad_(False).eval()
-        self.unet, self.handover = build_unet(
+        self.unet, self.provenance = build_unet(
             unet,
             weights=unet_weights,
             latent_channels=autoencoder.channels,
             context=text.width,
             with_source=with_source,
         )
-        fresh = unet_weights is None or (with_source and CONV_IN in self.handover.changed)
+        fresh = unet_weights is None or (with_source and CONV_IN in self.provenance.changed)
         if self.objective.residual and with_source and fresh:
             nn.init.zeros_(self.unet.conv_out.weight)
             nn.init.zeros_(self.unet.conv_out.bias)
-            self.handover.start_as_copy()
-        self.report = self.handover.said
+            self.provenance.start_as_copy()
+        self.report = self.provenance.said
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
-        self.recognition: Recognition | None = None
-        if self.objective.recognition_weight > 0:
-            self.recognition = Recognition(self.unet, width=text.width)
+        self.recognition: AuxiliaryLoss | None = None
+        if self.objective.auxiliary_loss_weight > 0:
+            self.recognition = AuxiliaryLoss(self.unet, width=text.width)
         super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
@@ -155,11 +155,11 @@ class LatentDiffusion(nn.Module):
         if (batch.source is not None) != self.with_source:
             have, want = ("no source", "one") if batch.source is None else ("a source", "none")
             raise ConfigError(f"the batch has {have}, this model takes {want}: set with_source to fit the data")
-        goal = self.objective
+        objective = self.objective
         rngs = [torch_rng(seed, "noise", int(position)) for position in batch.position]
-        t = draw_timesteps(rngs, self.schedule.num_train_timesteps, terminal_share=goal.terminal_share)
+        t = draw_timesteps(rngs, self.schedule.num_train_timesteps, terminal_share=objective.terminal_share)
         drop_text, drop_image = draw_dropout(
-            rngs, text=goal.dropout_text, image=goal.dropout_image, both=goal.dropout_both
+            rngs, text=objective.dropout_text, image=objective.dropout_image, both=objective.dropout_both
         )
         if not dropout:
             drop_text, drop_image = torch.zeros_like(drop_text), torch.zeros_like(drop_image)
@@ -169,14 +169,16 @@ class LatentDiffusion(nn.Module):
         t, noise = t.to(latent.device), per_sample_noise(rngs, latent.shape[1:]).to(latent)
         noisy = self.schedule.add_noise(latent, noise, t)
         prediction = self.predict(noisy, t, self._states(batch, drop_text), condition)
-        target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=goal.prediction)
+        target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=objective.prediction)
         row_weight = None
-        if goal.min_snr_gamma is not None:
-            row_weight = min_snr_weight(self.schedule.snr(t), goal.min_snr_gamma, prediction_type=goal.prediction)
-        cell_weight = None if changed is None else cell_weights(changed, weight=goal.changed_weight)
+        if objective.min_snr_gamma is not None:
+            row_weight = min_snr_weight(
+                self.schedule.snr(t), objective.min_snr_gamma, prediction_type=objective.prediction
+            )
+        cell_weight = None if changed is None else cell_weights(changed, weight=objective.changed_weight)
         error = weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
         if self.recognition is not None and self.training:
-            error = error + goal.recognition_weight * self.recognition.loss(batch.parts, self.text.pooled)
+            error = error + objective.auxiliary_loss_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error
 
     def _latents(
@@ -233,7 +235,7 @@ class LatentDiffusion(nn.Module):
         seeds: Sequence[int],
         side: int = 64,
     ) -> Tensor:
-        """Sample the pictures that the prompts ask for; what it takes is documented at `edit_counted`.
+        """Sample the images that the prompts ask for; what it takes is documented at `edit_counted`.
 
         Returns:
             (B, 3, H, W) in [-1, 1].
@@ -251,20 +253,20 @@ class LatentDiffusion(nn.Module):
         side: int = 64,
         latent: Tensor | None = None,
     ) -> Sampled:
-        """Sample the pictures that the prompts ask for, and say what that cost.
+        """Sample the images that the prompts ask for, and say what that cost.
 
-        Many queries of one picture share its encoding where their rows follow one another; a frozen text encoder keeps prompts.
+        Many queries of one image share its encoding where their rows follow one another; a frozen text encoder keeps prompts.
 
         Args:
             source: (B, 3, H, W) in [-1, 1]; None for text-to-image.
             instruction: B prompts.
             sampling: steps, guidance, sampler. All branches of guidance run in one U-Net batch.
-            seeds: B numbers; a row's picture depends on its own number alone.
-            side: side of the picture in pixels where there is no source.
+            seeds: B numbers; a row's image depends on its own number alone.
+            side: side of the image in pixels where there is no source.
             latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known: it takes their place.
 
         Returns:
-            pictures (B, 3, H, W) in [-1, 1], evaluations of each row, and how much the first step changed.
+            images (B, 3, H, W) in [-1, 1], evaluations of each row, and how much the first step changed.
         """
         parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
         if latent is None and source is not None:

@@ -51,7 +51,7 @@ def adapt(backbone: LatentDiffusion, lora: Lora) -> list[str]:
     """Add adapters to a model that has loaded weights, and train them and what is new alone. In place.
 
     Args:
-        backbone: its `handover` says what is new.
+        backbone: its `provenance` says what is new.
         lora: the adapters.
 
     Returns:
@@ -60,7 +60,7 @@ def adapt(backbone: LatentDiffusion, lora: Lora) -> list[str]:
     Raises:
         ConfigError: peft is missing, nothing was loaded, or a target is not a layer of the U-Net.
     """
-    record = backbone.handover
+    record = backbone.provenance
     if not record.sources:
         raise ConfigError(
             "lora adapts trained weights and this model has none: set model.init_from to a checkpoint or an exported "

@@ -23,7 +23,7 @@ class Objective:
         dropout_text, dropout_image, dropout_both: shares of rows whose condition is dropped: text alone, source alone, both.
         residual: the U-Net's output is added to the scaled source latent, so that what stays as it is need not be learnt; a new
             U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
-        recognition_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `Recognition`.
+        auxiliary_loss_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `AuxiliaryLoss`.
         rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
 
     Raises:
@@ -41,7 +41,7 @@ class Objective:
     dropout_image: float = 0.075
     dropout_both: float = 0.0
     residual: bool = False
-    recognition_weight: float = 0.0
+    auxiliary_loss_weight: float = 0.0
     rule: RuleName = "instructdiffusion"
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class Objective:
         dropped = ("dropout_text", "dropout_image", "dropout_both")
         for name in ("terminal_share", *dropped):
             check_number(name, getattr(self, name), least=0, most=1)
-        for name in ("changed_weight", "recognition_weight"):
+        for name in ("changed_weight", "auxiliary_loss_weight"):
             check_number(name, getattr(self, name), least=0)
         check_number("min_snr_gamma", self.min_snr_gamma, above=0, optional=True)
         if sum(getattr(self, name) for name in dropped) > 1 + 1e-9:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.io.folders import subfolder
-from idiff.models.io.provenance import HandOver
+from idiff.models.io.provenance import Provenance
 from idiff.models.network import build_network, check_arguments
 
 ATTENTION = ".attentions."
@@ -24,7 +24,7 @@ CONV_IN = "unet.conv_in.weight"
 
 def build_unet(
     config: dict[str, Any] | None, *, weights: str | None, latent_channels: int, context: int, with_source: bool
-) -> tuple[UNet2DConditionModel, HandOver]:
+) -> tuple[UNet2DConditionModel, Provenance]:
     """Build or load the U-Net.
 
     Args:
@@ -47,7 +47,7 @@ def build_unet(
             "the U-Net needs a config (unet), weights (unet_weights), or weights and what is to be added to them"
         )
     channels = latent_channels * (2 if with_source else 1)
-    record = HandOver()
+    record = Provenance()
     if config is not None and weights is None:
         fixed = {"in_channels": channels, "out_channels": latent_channels, "cross_attention_dim": context}
         net = build_network(UNet2DConditionModel, {**config, **fixed}, part="U-Net")

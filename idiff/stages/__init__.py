@@ -1,4 +1,4 @@
-"""LightningModules, one a training stage. They see batches and pictures, never a task."""
+"""LightningModules, one a training stage. They see batches and images, never a task."""
 
 from idiff.stages.adaptation import Adaptation
 from idiff.stages.alignment import PreferenceTraining

@@ -27,11 +27,11 @@ ADAPTER = "lora_"
 
 
 class PreferenceTraining(TaskTraining):
-    """Diffusion-DPO (Wallace et al., arXiv 2311.12908): learn from pairs of a chosen and a rejected picture.
+    """Diffusion-DPO (Wallace et al., arXiv 2311.12908): learn from pairs of a chosen and a rejected image.
 
-    A frozen copy of the weights that training starts from is the reference. It is no part of a checkpoint: a run that goes on
-    makes it again from `init_from`, and its SHA-256 has to be the same. Chosen and rejected picture of a row share noise,
-    timestep and the noise of the posterior. No condition is dropped. A validation set without rejected pictures logs the usual
+    A frozen copy of the weights that training starts from is the reference. It is not a part of a checkpoint: a run that goes on
+    makes it again from `init_from`, and its SHA-256 has to be the same. Chosen and rejected image of a row share noise,
+    timestep and the noise of the posterior. No condition is dropped. A validation set without rejected images logs the usual
     loss.
 
     Args:
@@ -98,7 +98,7 @@ class PreferenceTraining(TaskTraining):
         """Equation 14 over the batch, a scalar; logs the share of pairs in the right order, and the implicit rewards.
 
         Raises:
-            ConfigError: a training batch has no rejected pictures.
+            ConfigError: a training batch has no rejected images.
         """
         if batch.rejected is None and not train:
             return super().loss(batch, train=False, source_latent=source_latent)
@@ -117,35 +117,35 @@ class PreferenceTraining(TaskTraining):
         return preference_loss(chosen, rejected)
 
     def rewards(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Implicit rewards of the chosen and the rejected pictures, each (B,).
+        """Implicit rewards of the chosen and the rejected images, each (B,).
 
         Raises:
             ConfigError: the batch has no rejected images, or no source.
         """
         if batch.rejected is None or batch.source is None:
-            lacks = "no rejected pictures" if batch.rejected is None else "no source pictures"
+            lacks = "no rejected images" if batch.rejected is None else "no source images"
             raise ConfigError(
                 f"rows of {', '.join(sorted(set(batch.task)))} have {lacks}: preference training needs pairs, as "
                 "`idiff align build` writes them."
             )
         model, rows = self.backbone, len(batch)
-        goal, schedule = model.objective, model.schedule
+        objective, schedule = model.objective, model.schedule
         with torch.no_grad():
             latents = []
             for pictures in (batch.target, batch.rejected):
                 rngs = [torch_rng(self.seed, "noise", int(position)) for position in batch.position]
-                t = draw_timesteps(rngs, schedule.num_train_timesteps, terminal_share=goal.terminal_share)
+                t = draw_timesteps(rngs, schedule.num_train_timesteps, terminal_share=objective.terminal_share)
                 draw_dropout(rngs, text=0.0, image=0.0)  # keeps the draws those of `LatentDiffusion.loss`
                 latents.append(model.autoencoder.encode_target(pictures, rngs))
             clean = torch.cat(latents)
             t = t.to(clean.device).repeat(2)
             noise = per_sample_noise(rngs, clean.shape[1:]).to(clean).repeat(2, 1, 1, 1)
             noisy = schedule.add_noise(clean, noise, t)
-            target = training_target(clean, noise, t=t, schedule=schedule, prediction_type=goal.prediction)
+            target = training_target(clean, noise, t=t, schedule=schedule, prediction_type=objective.prediction)
             condition = model.autoencoder.encode_source(batch.source).repeat(2, 1, 1, 1)
             weight: Tensor | float = 1.0
-            if goal.min_snr_gamma is not None:
-                weight = min_snr_weight(schedule.snr(t), goal.min_snr_gamma, prediction_type=goal.prediction)
+            if objective.min_snr_gamma is not None:
+                weight = min_snr_weight(schedule.snr(t), objective.min_snr_gamma, prediction_type=objective.prediction)
 
         def errors(net: LatentDiffusion) -> Tensor:
             states = net.text(batch.instruction).repeat(2, 1, 1)

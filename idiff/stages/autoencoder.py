@@ -1,4 +1,4 @@
-"""Train the autoencoder on source and painted pictures alike."""
+"""Train the autoencoder on source and painted images alike."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AutoencoderTraining(Stage):
     Args:
         autoencoder: built from a config, or with weights where training goes on from another run's.
         kl_weight: weight of the KL divergence.
-        painted_weight: weight of pixels that were painted: their colours carry the answers and are few.
+        painted_weight: weight of pixels that were painted: their colors carry the answers and are few.
         decoder_only: leave the encoder as it is: latents keep their meaning, so that models trained on them stay valid.
         **optim: see `Stage`.
     """
@@ -64,7 +64,7 @@ class AutoencoderTraining(Stage):
         self.spread = list(checkpoint.get("spread", []))
 
     def loss(self, batch: Batch, *, train: bool) -> Tensor:
-        """Reconstruction and KL loss of the batch's pictures, each fourth row's source and the others' target."""
+        """Reconstruction and KL loss of the batch's images, each fourth row's source and the others' target."""
         pictures, weight = batch.target, torch.ones(())
         if batch.source is not None:
             plain = (batch.position % 4 == 0)[:, None, None, None]
@@ -87,11 +87,11 @@ class AutoencoderTraining(Stage):
         return total
 
     def render(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) as the autoencoder renders them."""
+        """Images (B, 3, H, W) as the autoencoder renders them."""
         return self.autoencoder.render(pictures)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
-        """Log the PSNR of target pictures in dB; return them as rendered, so that what is scored is the ceiling of the tasks."""
+        """Log the PSNR of target images in dB; return them as rendered, so that what is scored is the ceiling of the tasks."""
         rendered = self.render(batch.target)
         error = (rendered - batch.target).square().mean(dim=(1, 2, 3)) / 4
         psnr = -10 * error.clamp_min(1e-10).log10().mean()

@@ -1,4 +1,4 @@
-"""What can go wrong with paint: pictures that a decoder should still read. Drawn row by row from the row's own generator."""
+"""What can go wrong with paint: images that a decoder should still read. Drawn row by row from the row's own generator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from idiff.checks import check_number
 class Disturbance:
     """How painted truth is disturbed before a decoder learns to read it.
 
-    Each kind comes over a row with chance `share`, at a strength drawn evenly up to the most stated here. Pictures lie in [-1, 1].
+    Each kind comes over a row with chance `share`, at a strength drawn evenly up to the most stated here. Images lie in [-1, 1].
 
     Attributes:
         share: chance of each kind, in [0, 1]; 0 disturbs nothing.
-        shift: pixels by which the picture is moved along each axis.
+        shift: pixels by which the image is moved along each axis.
         fade: share of the paint that is lost, evenly or along a slope, in [0, 1].
         dropouts: places in which the paint is missing.
-        patches: specks in any corner of the colour cube.
+        patches: specks in any corner of the color cube.
         blur: sigma in pixels.
         shade: offset of each channel, and change of its contrast.
         noise: standard deviation.
@@ -44,13 +44,13 @@ class Disturbance:
             check_number(name, value, least=0, most=most, whole=name in {"shift", "dropouts", "patches"})
 
     def __call__(self, painted: Tensor, rendered: Tensor, transparency: float, rng: torch.Generator) -> Tensor:
-        """Disturb one picture.
+        """Disturb one image.
 
         Args:
             painted: float32 (3, H, W) in [-1, 1], the truth as the autoencoder renders it.
             rendered: float32 (3, H, W) in [-1, 1], the source as it renders it: what shows where paint is missing.
             transparency: of the paint, in [0, 1).
-            rng: CPU generator of this row; the same state gives the same picture.
+            rng: CPU generator of this row; the same state gives the same image.
 
         Returns:
             float32 (3, H, W) in [-1, 1].
@@ -96,7 +96,7 @@ class Disturbance:
 
 
 def shifted(picture: Tensor, dx: int, dy: int) -> Tensor:
-    """Move a picture (3, H, W) by whole pixels; the border is repeated."""
+    """Move an image (3, H, W) by whole pixels; the border is repeated."""
     height, width = picture.shape[1:]
     rows = (torch.arange(height, device=picture.device) - dy).clamp(0, height - 1)
     columns = (torch.arange(width, device=picture.device) - dx).clamp(0, width - 1)
@@ -104,7 +104,7 @@ def shifted(picture: Tensor, dx: int, dy: int) -> Tensor:
 
 
 def blurred(picture: Tensor, sigma: float) -> Tensor:
-    """Blur a picture (3, H, W) with a Gaussian, sigma in pixels; the border is repeated. Below 0.1 px nothing is done."""
+    """Blur an image (3, H, W) with a Gaussian, sigma in pixels; the border is repeated. Below 0.1 px nothing is done."""
     if sigma < 0.1:
         return picture
     reach = math.ceil(3 * sigma)

@@ -1,4 +1,4 @@
-"""Pixels of held-out pictures: one half fits a decoder's calibration, the other half says how good it is."""
+"""Pixels of held-out images: one half fits a decoder's calibration, the other half says how good it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BINS = 15
 
 @dataclass(slots=True)
 class HeldOut:
-    """What one validation has read. All maps of one picture are of one half.
+    """What one validation has read. All maps of one image are of one half.
 
     Attributes:
         rows: kind of paint, whether it is of the half that fits, logits and truth of some pixels.
@@ -31,7 +31,7 @@ class HeldOut:
         """Keep some pixels of a map.
 
         Args:
-            key: of the row; what stands before a `/` names the picture.
+            key: of the row; what stands before a `/` names the image.
             transparency: of the paint.
             logits: float (H, W).
             truth: float (H, W) in [0, 1].

@@ -1,4 +1,4 @@
-"""Train the learned decoder: read masks and joints out of painted pictures, good ones and poor ones."""
+"""Train the learned decoder: read masks and joints out of painted images, good ones and poor ones."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from idiff.utils.settings import WEIGHTS
 
 
 class ReadoutTraining(Stage):
-    """Train the lightweight U-Net that turns painted pictures into masks and discs (InstructDiffusion, section 3.1).
+    """Train the lightweight U-Net that turns painted images into masks and discs (InstructDiffusion, section 3.1).
 
     A row is painted in one of two ways, chosen by its position. Either its target goes through the autoencoder and is disturbed
     (`Disturbance`); or a frozen model paints it from source and instruction, mistakes included. The truth is the batch's `answer`
     either way, so that the net learns what the model's mistakes look like. The loss is cross-entropy a pixel, plus `overlap_weight`
     times one minus the soft overlap (Dice) of each map that is not empty.
 
-    Validation paints held-out rows in the same ways. One half of the pictures fits temperature and bias (`HeldOut`), the other half
+    Validation paints held-out rows in the same ways. One half of the images fits temperature and bias (`HeldOut`), the other half
     tells the expected calibration error before and after: `val/ece_raw`, `val/ece`. What the net reads is painted anew over the
     source, as strongly as it is sure; so the evaluate callback scores the net's reading with the usual metrics.
 
@@ -44,7 +44,7 @@ class ReadoutTraining(Stage):
 
     Args:
         autoencoder: with weights; left out where there is a generator, which brings its own.
-        generator: a checkpoint that paints rows: a `.ckpt` file, an exported folder, or an embedded model's name.
+        generator: a checkpoint that paints rows: a `.ckpt` file, an exported folder, or a pretrained model's name.
         generated_share: share of rows that the generator paints, in [0, 1]. A score is the chance that the answer is there: the
             more a poor generator paints, the less the net trusts paint.
         steps: sampling steps of the generator; each row takes one of them.
@@ -143,18 +143,18 @@ class ReadoutTraining(Stage):
         self.calibrations = {kind: Calibration(**value) for kind, value in there["calibration"].items()}
 
     def render(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) as the autoencoder renders them."""
+        """Images (B, 3, H, W) as the autoencoder renders them."""
         return self.autoencoder.render(pictures)
 
     @torch.no_grad()
     def paint(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Pictures to read: painted, and the sources as rendered, each (B, 3, H, W); a row depends on its position alone.
+        """Images to read: painted, and the sources as rendered, each (B, 3, H, W); a row depends on its position alone.
 
         Raises:
             ConfigError: the batch has no source.
         """
         if batch.source is None:
-            raise ConfigError("a decoder compares a picture with its source: train it on tasks that have one")
+            raise ConfigError("a decoder compares an image with its source: train it on tasks that have one")
         rendered, edited = self.render(batch.source), torch.empty_like(batch.target)
         rngs = [torch_rng(self.seed, "readout", int(position)) for position in batch.position]
         painter = [float(torch.rand((), generator=rng)) < self.generated_share for rng in rngs]
@@ -179,17 +179,17 @@ class ReadoutTraining(Stage):
         """Paint the batch and read it.
 
         Returns:
-            logits and truth, (N, H, W), one for each asked colour; bool (B, K), which colours were asked; their blends,
+            logits and truth, (N, H, W), one for each asked color; bool (B, K), which colors were asked; their blends,
             (B, K, 3, H, W); the sources as rendered, (B, 3, H, W).
 
         Raises:
-            ConfigError: the batch has no truth to read, or its queries ask for no colour.
+            ConfigError: the batch has no truth to read, or its queries ask for no color.
         """
         colors, transparency = asked_paint(batch.query, batch.target)
         if batch.answer is None or batch.answer.shape[1] < colors.shape[1]:
             have = "none" if batch.answer is None else f"{batch.answer.shape[1]} maps a row"
             raise ConfigError(
-                f"the batch's answer has {have}, its queries ask for {colors.shape[1]}: give `Triplet.answer` one map a colour."
+                f"the batch's answer has {have}, its queries ask for {colors.shape[1]}: give `Triplet.answer` one map a color."
             )
         edited, rendered = self.paint(batch)
         inputs, asked = planes(edited, rendered, colors, transparency)

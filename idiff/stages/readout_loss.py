@@ -1,4 +1,4 @@
-"""How a decoder's reading is compared with the truth, and shown as a picture again."""
+"""How a decoder's reading is compared with the truth, and shown as an image again."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def readout_loss(logits: Tensor, truth: Tensor, *, overlap_weight: float) -> Ten
 
 
 def repaint(rendered: Tensor, blends: Tensor, scores: Tensor) -> Tensor:
-    """Paint what was read over the source, each colour as strongly as its score: a score above one half lies nearer to the blend.
+    """Paint what was read over the source, each color as strongly as its score: a score above one half lies nearer to the blend.
 
     Args:
         rendered: (B, 3, H, W), the sources as the autoencoder renders them.
-        blends: (B, K, 3, H, W), the asked colours over them.
+        blends: (B, K, 3, H, W), the asked colors over them.
         scores: (B, K, H, W) in [0, 1].
 
     Returns:

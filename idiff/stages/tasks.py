@@ -14,7 +14,7 @@ from idiff.models.autoencoder import once_each
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.checkpoint import frozen_folders, load
 from idiff.models.io.folders import folder_sha256, subfolder
-from idiff.models.io.transfer import hand_over
+from idiff.models.io.transfer import transfer_weights
 from idiff.models.lora import Lora, adapt
 from idiff.sampling import Sampling
 from idiff.stages.base import Stage
@@ -27,12 +27,12 @@ class TaskTraining(Stage):
 
     Args:
         backbone: the model.
-        init_from: a checkpoint, exported folder or embedded model whose averaged weights training starts from, with a fresh
+        init_from: a checkpoint, exported folder or pretrained model whose averaged weights training starts from, with a fresh
             optimizer and step 0. A text-to-image model is widened for the source; attention blocks that it lacks start silent;
             every other weight must be there.
         lora: train low-rank adapters of what was loaded, and what is new in full, instead of every weight. A checkpoint then
             holds these alone, and names what they were trained on by path and SHA-256.
-        sampling: how pictures are sampled where a task does not say.
+        sampling: how images are sampled where a task does not say.
         max_rows: rows sampled at a time in validation and prediction, to bound memory.
         **optim: see `Stage`.
     """
@@ -56,10 +56,10 @@ class TaskTraining(Stage):
         self.max_rows = max_rows
         if init_from is not None:
             source = load(init_from)
-            record = hand_over(backbone, source.backbone.state_dict(), origin=init_from)
+            record = transfer_weights(backbone, source.backbone.state_dict(), origin=init_from)
             record.sources = [{"path": str(init_from), "kind": "model", "sha256": source.sha256, "step": source.step}]
             record.said.append(f"{init_from} had taken {source.step} steps")
-        backbone.handover.complete(list(backbone.state_dict()), frozen=frozen_folders(backbone))
+        backbone.provenance.complete(list(backbone.state_dict()), frozen=frozen_folders(backbone))
         self.adapters: dict[str, Any] | None = None
         if lora is not None:
             layers = adapt(backbone, lora)
@@ -69,7 +69,7 @@ class TaskTraining(Stage):
 
     def _base(self) -> dict[str, Any]:
         """What training starts from, with its SHA-256."""
-        base = self.backbone.handover.sources[0]
+        base = self.backbone.provenance.sources[0]
         base["sha256"] = base["sha256"] or folder_sha256(subfolder(base["path"], "unet"))
         return base
 
@@ -121,9 +121,9 @@ class TaskTraining(Stage):
         for line in self.backbone.report:
             self.print(line)
         if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
-            if self.backbone.handover.sources:
+            if self.backbone.provenance.sources:
                 self._base()
-            self.backbone.handover.write(self.trainer.default_root_dir)
+            self.backbone.provenance.write(self.trainer.default_root_dir)
 
     def loss(self, batch: Batch | LatentBatch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
         """See `LatentDiffusion.loss`; conditions are dropped in training only."""
@@ -133,7 +133,7 @@ class TaskTraining(Stage):
         return loss
 
     def render(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) as the autoencoder renders them, `max_rows` at a time; equal ones in a row once."""
+        """Images (B, 3, H, W) as the autoencoder renders them, `max_rows` at a time; equal ones in a row once."""
         return once_each(self.backbone.autoencoder.render, pictures, most=self.max_rows)
 
     def source_latent(self, batch: Batch) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Train the text encoder alone, before any picture: a sentence has to tell what it asks."""
+"""Train the text encoder alone, before any image: a sentence has to tell what it asks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Words(nn.Module):
 class TextTraining(Stage):
     """Train the text encoder to answer questions about its sentences.
 
-    CLIP's encoder learns language from captioned pictures (Radford et al., arXiv 2103.00020). A small one that reads
+    CLIP's encoder learns language from captioned images (Radford et al., arXiv 2103.00020). A small one that reads
     instructions can learn it from the facts themselves: each question ("left wrist") attends to the sentence's states, as a U-Net's
     cross-attention will, and has to find the answer ("red") among all answers of the batch. Questions of other sentences are mixed
     in, whose answer is "nothing". Only the encoder is kept: at the end of `fit` it lies in `<run folder>`, in the hub's layout

@@ -15,6 +15,7 @@ MOVED = {
 
 RENAMED = {
     "classes_a_prompt": "classes_per_prompt",
+    "recognition_weight": "auxiliary_loss_weight",
 }
 """Old setting -> new setting, of names that mean nothing else anywhere."""
 

@@ -56,7 +56,7 @@ def experiment(tmp_path, monkeypatch, shards):
     }
     config = {
         "include": [str(CONFIGS / "stage" / "tasks.yaml"), str(CONFIGS / "model" / "tiny.yaml")],
-        "model": {"init_args": {"backbone": {"init_args": {"objective": {"recognition_weight": 0.5}}}}},
+        "model": {"init_args": {"backbone": {"init_args": {"objective": {"auxiliary_loss_weight": 0.5}}}}},
         "data": {
             "class_path": "idiff.data.datamodule.MixtureDataModule",
             "init_args": {"tasks": tasks, "batch_size": 2, "cache": "cache"},

@@ -87,14 +87,14 @@ def test_collate_keeps_everything_in_order():
     assert batch.bad == [name for position in range(20) for name in rows[position].bad] != []
 
 
-def rows_of(*tasks):
+def grid_rows(*tasks):
     sets = [Part(f"t{number}", task, SETS["other"]) for number, task in enumerate(tasks)]
     rows = StreamDataset(sets, Stream([10] * len(sets), [1] * len(sets), seed=0), seed=0)
     return [rows[position] for position in range(10 * len(sets))]
 
 
 def test_answers_are_padded_to_the_most_channels_and_left_out_where_a_row_has_none():
-    rows = rows_of(CountingTask(channels=1), CountingTask(channels=5))
+    rows = grid_rows(CountingTask(channels=1), CountingTask(channels=5))
     for number, row in enumerate(rows):
         row.triplet.answer = torch.full_like(row.triplet.answer, 1 + number)
     mixed = collate_examples(rows).answer
@@ -103,18 +103,18 @@ def test_answers_are_padded_to_the_most_channels_and_left_out_where_a_row_has_no
         count = len(row.triplet.answer)
         assert (mixed[number, :count] == 1 + number).all() and not mixed[number, count:].any()
     assert {len(row.triplet.answer) for row in rows} == {1, 5}
-    assert collate_examples(rows_of(CountingTask(channels=1), CountingTask(channels=0))).answer is None
+    assert collate_examples(grid_rows(CountingTask(channels=1), CountingTask(channels=0))).answer is None
 
 
 def test_text_to_image_has_no_source_and_does_not_mix():
-    assert collate_examples(rows_of(CountingTask(source=False))).source is None
+    assert collate_examples(grid_rows(CountingTask(source=False))).source is None
     with pytest.raises(DataError, match="10 of 20 examples of a batch have a source"):
-        collate_examples(rows_of(CountingTask(source=False), CountingTask()))
+        collate_examples(grid_rows(CountingTask(source=False), CountingTask()))
 
 
 def test_pictures_of_other_sizes_are_refused_by_task():
     with pytest.raises(DataError, match=r"t0: source \(3, 2, 2\).*t1: source \(3, 4, 4\)|t1.*t0"):
-        collate_examples(rows_of(CountingTask(size=2), CountingTask(size=4)))
+        collate_examples(grid_rows(CountingTask(size=2), CountingTask(size=4)))
 
 
 # --- evaluation

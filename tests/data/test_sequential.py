@@ -211,7 +211,7 @@ def test_foreign_members_are_skipped_and_nothing_runs(tmp_path):
 
 def test_bad_samples_are_named_and_passed_over(tmp_path):
     members = plain(0, 20)
-    members["00003.source.png"] = b"no picture"
+    members["00003.source.png"] = b"no image"
     members["00007.annotation.json"] = b"{"
     del members["00011.annotation.json"]
     write(tmp_path / "a.tar", members)

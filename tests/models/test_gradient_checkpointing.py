@@ -37,7 +37,7 @@ def test_same_loss_and_gradients_with_less_kept(autoencoder_folder, batch, recog
     labels = torch.zeros(64, 64, dtype=torch.uint8)
     labels[:20] = 1
     batch.parts = [Parts(labels=labels, names=["background", "star"]) for _ in range(4)]
-    objective = Objective(recognition_weight=recognition)
+    objective = Objective(auxiliary_loss_weight=recognition)
     plain, again = (
         loss_and_gradients(autoencoder_folder, batch, checkpointing=on, objective=objective) for on in (False, True)
     )

@@ -7,7 +7,7 @@ from small_models import TEXT, UNET
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
-from idiff.models.io.transfer import hand_over
+from idiff.models.io.transfer import transfer_weights
 from idiff.models.text import TextEncoder
 
 MORE = {"up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]}
@@ -53,12 +53,12 @@ def test_neither_config_nor_weights_is_refused(autoencoder_folder):
 
 
 def test_a_hand_over_says_what_was_loaded_made_new_and_left_out(backbone, autoencoder_folder, batch):
-    taught = model(autoencoder_folder, unet={**UNET, **MORE}, objective=Objective(recognition_weight=1.0))
-    report = hand_over(taught, backbone.state_dict(), origin="there").said
+    taught = model(autoencoder_folder, unet={**UNET, **MORE}, objective=Objective(auxiliary_loss_weight=1.0))
+    report = transfer_weights(taught, backbone.state_dict(), origin="there").said
     assert "loaded from there" in report[0] and "are new" in report[1] and len(report) == 2
     assert torch.allclose(painted(taught), painted(backbone), atol=1e-6)
     plain = model(autoencoder_folder, unet={**UNET, **MORE})
-    report = hand_over(plain, taught.state_dict(), origin="there").said
+    report = transfer_weights(plain, taught.state_dict(), origin="there").said
     assert report[1].startswith("4 weights left out: recognition.")
     assert torch.equal(painted(plain), painted(taught))
 
@@ -67,5 +67,5 @@ def test_what_does_not_fit_is_refused_and_nothing_is_loaded(backbone, autoencode
     other = model(autoencoder_folder, unet={**UNET, **MORE})
     before = painted(backbone)
     with pytest.raises(CheckpointError, match="does not fit"):
-        hand_over(backbone, other.state_dict(), origin="there")
+        transfer_weights(backbone, other.state_dict(), origin="there")
     assert torch.equal(painted(backbone), before)

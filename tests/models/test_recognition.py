@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_models import UNET
 
-from idiff.models.auxiliary_loss import Recognition, _shares
+from idiff.models.auxiliary_loss import AuxiliaryLoss, _shares
 from idiff.models.backbone import LatentDiffusion, Objective
 from idiff.types import VOID, Parts
 
@@ -23,7 +23,7 @@ def taught(backbone):
         autoencoder=backbone.autoencoder,
         text=backbone.text,
         unet=UNET,
-        objective=Objective(recognition_weight=1.0),
+        objective=Objective(auxiliary_loss_weight=1.0),
     )
     return net.train()
 
@@ -85,4 +85,4 @@ def test_it_is_a_lesson_for_training_alone(taught, batch):
 def test_a_model_without_it_has_no_further_weights(backbone):
     assert backbone.recognition is None
     assert not [key for key in backbone.state_dict() if key.startswith("recognition")]
-    assert isinstance(Recognition(backbone.unet, width=backbone.text.width), torch.nn.Module)
+    assert isinstance(AuxiliaryLoss(backbone.unet, width=backbone.text.width), torch.nn.Module)

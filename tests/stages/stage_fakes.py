@@ -9,7 +9,7 @@ from idiff.types import Batch
 
 
 def rows(positions, side=32):
-    """Pictures of two smooth colours; the target has one corner painted red."""
+    """Images of two smooth colors; the target has one corner painted red."""
     sources = []
     for position in positions:
         rng = torch.Generator().manual_seed(position)

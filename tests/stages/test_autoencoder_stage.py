@@ -89,7 +89,7 @@ def test_validation_logs_psnr_of_the_target_in_db(tmp_path):
     batch = rows([1000, 1001])
     with torch.no_grad():
         rendered = model.render(batch.target)
-    shares = (rendered - batch.target) / 2  # pictures on [0, 1]
+    shares = (rendered - batch.target) / 2  # images on [0, 1]
     by_hand = torch.stack([10 * torch.log10(1 / share.square().mean()) for share in shares]).mean()
     assert logged == pytest.approx(float(by_hand), abs=1e-3)
 

@@ -55,7 +55,7 @@ class CacheManifest:
     text: str
 
     def save(self, folder: Path) -> None:
-        """Write `cache.json` atomically, last: a folder without it is no whole cache."""
+        """Write `cache.json` atomically, last: a folder without it is not a whole cache."""
         text = json.dumps(asdict(self) | {"schema": SCHEMA}, indent=1, sort_keys=True)
         write_atomic(folder / NAME, text.encode() + b"\n")
 
@@ -105,7 +105,7 @@ class LatentCache:
             schema = values.pop("schema")
             self.manifest = CacheManifest(**values)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            raise DataError(f"{path} is no manifest of a latent cache: make the cache again.") from None
+            raise DataError(f"{path} is not a manifest of a latent cache: make the cache again.") from None
         if schema != SCHEMA:
             raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: make the cache again.")
         self.ends = np.cumsum(self.manifest.parts)

@@ -37,11 +37,11 @@ class Encoder(Protocol):
     text: str
 
     def moments(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior mean and standard deviation (B, C, h, w) of pictures (B, 3, H, W)."""
+        """Posterior mean and standard deviation (B, C, h, w) of images (B, 3, H, W)."""
         ...
 
     def changed(self, source: Tensor, target: Tensor) -> Tensor:
-        """Cells in which two pictures (B, 3, H, W) differ: bool (B, 1, h, w)."""
+        """Cells in which two images (B, 3, H, W) differ: bool (B, 1, h, w)."""
         ...
 
     def states(self, prompts: Sequence[str]) -> Tensor:
@@ -142,7 +142,7 @@ def build_cache(
 
 
 class _Words(NamedTuple):
-    """What is not a picture of a triplet; `names` are those of its parts."""
+    """What is not an image of a triplet; `names` are those of its parts."""
 
     key: str
     instruction: str

@@ -42,7 +42,7 @@ def collate_groups(groups: Sequence[Group], *, task: str, sampling: Sampling) ->
         sampling: how these examples are sampled.
 
     Raises:
-        LoadingError: no group has a usable prompt, or pictures differ in size.
+        LoadingError: no group has a usable prompt, or images differ in size.
     """
     triplets = [triplet for group in groups for triplet in group.triplets]
     bad = [name for group in groups for name in group.bad]
@@ -84,14 +84,14 @@ def _stack(
     sources = [triplet.source for triplet in triplets if triplet.source is not None]
     if sources and len(sources) != len(triplets):
         raise LoadingError(
-            f"{len(sources)} of {len(triplets)} examples of a batch have a source picture ({_by_task(triplets, task)}): "
+            f"{len(sources)} of {len(triplets)} examples of a batch have a source image ({_by_task(triplets, task)}): "
             "text-to-image and editing tasks cannot share a mixture."
         )
     pictures = [triplet.target for triplet in triplets]
     rejected = [triplet.rejected for triplet in triplets if triplet.rejected is not None]
     if len({picture.shape for picture in [*pictures, *sources, *rejected]}) > 1:
         raise LoadingError(
-            f"one batch has pictures of several sizes ({_by_task(triplets, task)}): give every task one size."
+            f"one batch has images of several sizes ({_by_task(triplets, task)}): give every task one size."
         )
     return Batch(
         keys=[triplet.key for triplet in triplets],
@@ -110,7 +110,7 @@ def _stack(
 
 
 def _stack_answers(triplets: Sequence[Triplet]) -> Tensor | None:
-    """All answers, padded with empty maps to the most channels: tasks of a mixture ask for one colour, or for several."""
+    """All answers, padded with empty maps to the most channels: tasks of a mixture ask for one color, or for several."""
     answers = [triplet.answer for triplet in triplets if triplet.answer is not None]
     if len(answers) != len(triplets) or len({answer.shape[1:] for answer in answers}) > 1:
         return None

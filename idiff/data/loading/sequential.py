@@ -3,7 +3,7 @@
 For foreign or remote shards only. The indexed mode is exactly resumable, finds damaged shards and knows its sizes; this
 one shuffles in a buffer, repeats its shards for ever, and takes each task's `weight` as its share of the examples.
 
-Nothing in a shard is run: members are chosen by name (pictures and JSON of the shard schema), webdataset's own decoders
+Nothing in a shard is run: members are chosen by name (images and JSON of the shard schema), webdataset's own decoders
 are never used, and of all addresses only plain paths and http(s) are opened.
 """
 

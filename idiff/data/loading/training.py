@@ -124,15 +124,15 @@ def open_evaluation(entries: Mapping[str, TaskEntry], split: Literal["train", "v
 
 
 def refuse_overlap(training: Sequence[Part], evaluation: Sequence[Part], *, warn: bool = False) -> None:
-    """Check that nothing is validated on that is trained on: no set, and no picture. Reads the indices of indexed sets.
+    """Check that nothing is validated on that is trained on: no set, and no image. Reads the indices of indexed sets.
 
     Args:
         training: the indexed sets that are trained on.
         evaluation: what is validated on.
-        warn: shared pictures are logged instead of refused; a whole set never is.
+        warn: shared images are logged instead of refused; a whole set never is.
 
     Raises:
-        DataError: a validation set, or a picture of one, is in a training set of this or another task.
+        DataError: a validation set, or an image of one, is in a training set of this or another task.
     """
     trained = {part.shards.fingerprint: part for part in training}
     for part in evaluation:
@@ -155,7 +155,7 @@ def refuse_overlap(training: Sequence[Part], evaluation: Sequence[Part], *, warn
 
 
 def _shared(train: Part, val: Part) -> str:
-    """A sentence on the pictures that two sets share, after reading one to be sure; empty where there are none."""
+    """A sentence on the images that two sets share, after reading one to be sure; empty where there are none."""
     found = same_code(train.shards, val.shards)
     pairs = proven(train.shards, val.shards, found, enough=1)
     if not pairs:

@@ -166,7 +166,7 @@ def base_weights(reference: dict[str, Any], *, origin: str) -> dict[str, Tensor]
     """Weights that a training began with.
 
     Args:
-        reference: an entry of `HandOver.sources` with its SHA-256.
+        reference: an entry of `Provenance.sources` with its SHA-256.
         origin: names what was trained on them.
 
     Returns:

@@ -75,7 +75,7 @@ def write_folder(
             backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
         description = {
             "format": FORMAT,
-            "objective": asdict(backbone.objective) | {"recognition_weight": 0.0},  # for training alone
+            "objective": asdict(backbone.objective) | {"auxiliary_loss_weight": 0.0},  # for training alone
             "with_source": backbone.with_source,
             "step": step,
             "parts": shared,
@@ -118,14 +118,14 @@ def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
         StableDiffusionPipeline,
     )
 
-    target, goal = Path(folder), backbone.objective
+    target, objective = Path(folder), backbone.objective
     scheduler = EulerAncestralDiscreteScheduler(
         beta_start=backbone.schedule.beta_start,
         beta_end=backbone.schedule.beta_end,
         beta_schedule="scaled_linear",
-        prediction_type=goal.prediction,
-        rescale_betas_zero_snr=goal.zero_terminal_snr,
-        timestep_spacing=goal.spacing,
+        prediction_type=objective.prediction,
+        rescale_betas_zero_snr=objective.zero_terminal_snr,
+        timestep_spacing=objective.spacing,
     )
     pipeline = StableDiffusionInstructPix2PixPipeline if backbone.with_source else StableDiffusionPipeline
     made = pipeline(

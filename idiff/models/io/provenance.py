@@ -18,7 +18,7 @@ COPY = "zeros: the model starts as a copy of its source"
 
 
 @dataclass(slots=True)
-class HandOver:
+class Provenance:
     """What a model got from other weights. Keys are those of `LatentDiffusion.state_dict`.
 
     Attributes:

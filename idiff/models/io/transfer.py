@@ -7,13 +7,13 @@ from torch import Tensor
 
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.checkpoint import assign, frozen_folders, frozen_prefixes
-from idiff.models.io.provenance import CONV_OUT, HandOver
+from idiff.models.io.provenance import CONV_OUT, Provenance
 from idiff.models.unet import ATTENTION, CONV_IN, SILENT, silence, widened, widened_words
 
 HEAD = "recognition."
 
 
-def hand_over(backbone: LatentDiffusion, state: dict[str, Tensor], *, origin: str) -> HandOver:
+def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, origin: str) -> Provenance:
     """Load what another model has of this one's trained weights, and say where every weight is from.
 
     A text-to-image model (C channels in) becomes an edit model (2C channels): the first convolution is widened with zeros
@@ -29,12 +29,12 @@ def hand_over(backbone: LatentDiffusion, state: dict[str, Tensor], *, origin: st
         what was loaded, changed, made new, kept and left out.
 
     Raises:
-        CheckpointError: anything but these and the training head `Recognition` differs; nothing is loaded then.
+        CheckpointError: anything but these and the training head `AuxiliaryLoss` differs; nothing is loaded then.
     """
     frozen = frozen_prefixes(backbone)
     own = {key: value for key, value in backbone.state_dict().items() if not key.startswith(frozen)}
     given = {key: value for key, value in state.items() if not key.startswith(frozen)}
-    record = HandOver()
+    record = Provenance()
     channels = backbone.autoencoder.channels
     if backbone.with_source and CONV_IN in given and given[CONV_IN].shape[1] == channels:
         given[CONV_IN] = widened(given[CONV_IN], channels)
@@ -58,11 +58,11 @@ def hand_over(backbone: LatentDiffusion, state: dict[str, Tensor], *, origin: st
     record.said += [f"{len(new)} weights are new: {_some(new)}"] if new else []
     record.said += [f"{len(out)} weights left out: {', '.join(out)}"] if out else []
     _keep_frozen(backbone, state, record=record, origin=origin)
-    backbone.handover, backbone.report = record, record.said
+    backbone.provenance, backbone.report = record, record.said
     return record
 
 
-def _keep_frozen(backbone: LatentDiffusion, state: dict[str, Tensor], *, record: HandOver, origin: str) -> None:
+def _keep_frozen(backbone: LatentDiffusion, state: dict[str, Tensor], *, record: Provenance, origin: str) -> None:
     """Note the frozen parts, and say where the other model was trained with other ones."""
     parts = frozen_folders(backbone)
     own = backbone.state_dict()
