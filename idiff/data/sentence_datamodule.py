@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from idiff.checks import check_number
-from idiff.data.loading.loaders import start_worker
+from idiff.data.loading.loaders import process_options
 from idiff.errors import ConfigError, missing
 from idiff.types import SentenceBatch
 from idiff.utils.lookup import find_class
@@ -126,10 +126,7 @@ class SentenceDataModule(LightningDataModule):
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         batches = _Batches(self.sentences, size=self.batch_size, world=world, rank=rank)
         rest = _Rest(self.epoch_steps * self._accumulation, done=self._done)
-        return DataLoader(
-            batches, batch_size=None, sampler=rest, num_workers=self.num_workers, worker_init_fn=start_worker,
-            generator=torch.Generator().manual_seed(0),
-        )  # fmt: skip
+        return DataLoader(batches, batch_size=None, sampler=rest, **process_options(self.num_workers))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: the step and the seed."""
