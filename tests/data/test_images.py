@@ -170,7 +170,7 @@ def test_labels_are_values_of_grey_or_palette_files():
     [
         (encode_png(picture(0)), "8 bits and color type 2"),
         (raw_png(2, 1, 4, 0, b"\x00\x12"), "4 bits and color type 0"),
-        (raw_png(1, 1, 16, 0, b"\x00\x00\x01"), "16 bits and color type 0"),
+        (raw_png(1, 1, 16, 0, b"\x00\x00\x01"), "a PNG of 16 bits"),
         (file_bytes(picture(0)[..., 0], "JPEG"), "starts with"),
         (encode_png(picture(0)[..., 0])[:60], "cannot be decoded"),
     ],
