@@ -1,4 +1,4 @@
-"""idiff: every vision task is an image edit that words ask for."""
+"""idiff: every vision task is an instruction-guided image edit."""
 
 from __future__ import annotations
 

@@ -23,7 +23,6 @@ CODE = re.search(r"^```python\n(# own\.py\n.*?)^```", PAGE, re.MULTILINE | re.DO
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path("own.py").write_text(CODE)

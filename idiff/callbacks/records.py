@@ -65,10 +65,10 @@ def draw_grids(folder: str | Path, grids: dict[str, list[list[Picture]]], *, ste
 
 def render_table(results: dict[str, Score], *, step: int) -> Table:
     """Every score, with its interval where there is one, beside its ceiling and its floors, for the terminal."""
-    guesses = {score.baseline_name for score in results.values() if score.baseline_name}
+    names = {score.baseline_name for score in results.values() if score.baseline_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
-    caption = f"baseline: {', '.join(sorted(guesses))}" if guesses else None
+    caption = f"baseline: {', '.join(sorted(names))}" if names else None
     table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
     for column in (*columns, "painted", "ceiling", "identity", "guess"):

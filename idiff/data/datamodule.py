@@ -98,7 +98,7 @@ class StreamDataModule(LightningDataModule):
         check_number("data.val_samples", val_samples, least=1, whole=True, optional=True)
         check_number("data.epoch_samples", epoch_samples, least=1, whole=True, optional=True)
         if mode == "sequential" and epoch_samples is None:
-            raise ConfigError("data: mode sequential knows no sizes: give epoch_samples, the examples of an epoch.")
+            raise ConfigError("data: mode sequential requires epoch_samples, the number of examples of an epoch.")
 
     def setup(self, stage: str) -> None:
         """Open the shards, check that training and validation differ, and log the shares of the mixture.

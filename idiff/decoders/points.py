@@ -35,9 +35,9 @@ def locate(scores: Tensor, *, radius: float, threshold: float = 0.25, faint: boo
     missing = points[:, 2] < threshold
     if faint:
         most = scores.float().amax(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-        guesses = _find((2.0 * scores.float() / most - 1.0).clamp_min(0.0), seen, radius)
-        guesses[:, 2] *= (most.flatten() / 2).clamp(max=0.99) * threshold
-        points = torch.where(missing[:, None], guesses, points)
+        candidates = _find((2.0 * scores.float() / most - 1.0).clamp_min(0.0), seen, radius)
+        candidates[:, 2] *= (most.flatten() / 2).clamp(max=0.99) * threshold
+        points = torch.where(missing[:, None], candidates, points)
     else:
         points[missing] = torch.tensor([math.nan, math.nan, 0.0], device=scores.device)
     return points.view(batch, count, 3)

@@ -52,6 +52,9 @@ def branches(rule: str, *, text: float, image: float) -> list[Branch]:
 
     Raises:
         ConfigError: an unknown rule, or a scale that is not finite.
+
+    >>> len(branches("instructdiffusion", text=0.5, image=0.5)), len(branches("instructpix2pix", text=7.5, image=1.5))
+    (1, 3)
     """
     if not (math.isfinite(text) and math.isfinite(image)):
         raise ConfigError(f"guidance scales text={text}, image={image}: expected finite numbers.")

@@ -18,6 +18,9 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
 
     Raises:
         ValueError: lists of two lengths.
+
+    >>> pareto_front([1, 2, 4], [0.5, 0.4, 0.7])
+    [0, 2]
     """
     if len(costs) != len(scores):
         raise ValueError(f"{len(costs)} costs and {len(scores)} scores: expected as many of each")

@@ -1,4 +1,4 @@
-"""A second lesson for the U-Net: to know what is where, in words.
+"""Auxiliary dense text-alignment loss: the U-Net learns which class or joint is at which place.
 
 A prompt names one class or a few joints, so one painted answer says little about everything else in an image. Where the data
 says what every pixel shows, the U-Net's features of each cell are compared with the text encoder's states of all names, as in LSeg

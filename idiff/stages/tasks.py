@@ -23,7 +23,7 @@ from idiff.utils.settings import FREE, WEIGHTS
 
 
 class TaskTraining(Stage):
-    """Train a latent diffusion model to paint what words ask for.
+    """Train a latent diffusion model on instruction-guided image edits.
 
     Args:
         backbone: the model.

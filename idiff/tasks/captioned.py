@@ -123,7 +123,7 @@ class Captioned(Task):
         return MetricCollection({"psnr": PSNR()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """None. See `Task.guess`."""
+        """None. See `Task.baseline`."""
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

@@ -83,7 +83,7 @@ class ImageClassification(ClassRegionTask):
         return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, template=template, parts=parts)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """The classes, in an order and in colors that hang on the key alone. See `Task.queries`."""
+        """The classes, in an order and in colors that depend only on the sample key. See `Task.queries`."""
         right, others = shown_class(sample)
         group, total = f"{sample.key}/{item}", len(categories_of(sample))
         ask = self._asks(total)
@@ -139,7 +139,7 @@ class ImageClassification(ClassRegionTask):
         return MetricCollection({"accuracy": Top1Accuracy(), "balanced_accuracy": BalancedAccuracy()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The most frequent class. See `Task.guess`."""
+        """The most frequent class. See `Task.baseline`."""
         return most_frequent(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

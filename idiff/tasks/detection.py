@@ -137,7 +137,7 @@ class ObjectDetection(ClassRegionTask):
         return MetricCollection({"ap": BoxAP()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The median box of each class in every image, surer for frequent classes. See `Task.guess`."""
+        """The median box of each class in every image, surer for frequent classes. See `Task.baseline`."""
         return median_boxes(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

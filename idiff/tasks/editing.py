@@ -125,7 +125,7 @@ class InstructEditing(Task):
         return MetricCollection({"psnr_inside": PSNRInside(), "psnr_outside": PSNROutside(), "mse_ratio": MSERatio()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """None: no image fits all. See `Task.guess`."""
+        """None: no image fits all. See `Task.baseline`."""
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

@@ -214,7 +214,7 @@ class KeypointDetection(Task):
         return MetricCollection({"ap": KeypointAP(), "pck": PCK(0.1), "pck05": PCK(0.05)})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The median pose inside the given box, for each number of joints. See `Task.guess`."""
+        """The median pose inside the given box, for each number of joints. See `Task.baseline`."""
         return mean_pose(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

@@ -103,7 +103,7 @@ class ReferringSegmentation(RegionTask):
         return MetricCollection({**overlaps, "n_acc": NoTargetAccuracy(), "ece": CalibrationError()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The whole image. The other constant, nothing at all, is what the untouched source says. See `Task.guess`."""
+        """The whole image. The other constant, nothing at all, is what the untouched source says. See `Task.baseline`."""
         return everything(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

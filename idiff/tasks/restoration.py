@@ -109,7 +109,7 @@ class Restoration(Task):
         return MetricCollection({"psnr": PSNR(), "ssim": SSIM()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """None: no image fits all. See `Task.guess`."""
+        """None: no image fits all. See `Task.baseline`."""
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

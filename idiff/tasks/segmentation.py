@@ -146,7 +146,7 @@ class SemanticSegmentation(ClassRegionTask):
         return MetricCollection({"miou": MeanIoU(), "mciou": MeanClassIoU()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
-        """The class with the most pixels, everywhere. See `Task.guess`."""
+        """The class with the most pixels, everywhere. See `Task.baseline`."""
         return largest_class(truths)
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:

@@ -1,4 +1,4 @@
-"""What the processor is good at."""
+"""Detects bfloat16 support of the processor."""
 
 from __future__ import annotations
 

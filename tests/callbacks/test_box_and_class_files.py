@@ -12,8 +12,6 @@ from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import ImageClassification, ObjectDetection
 from idiff.types import Batch
 
-torch.set_num_threads(1)
-
 
 def batch_of(task, sample):
     triplets = task.queries(sample, 0)

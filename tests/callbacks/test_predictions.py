@@ -19,8 +19,6 @@ from idiff.predictions import LabelMapPrediction
 from idiff.tasks import InstructEditing, ReferringSegmentation, SemanticSegmentation
 from idiff.types import VOID, Prediction, Sampling, Truth
 
-torch.set_num_threads(1)
-
 
 def written(task, folder, *samples, items=1):
     groups = [Group(task.queries(sample, item), []) for sample in samples for item in range(items)]

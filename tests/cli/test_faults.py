@@ -19,7 +19,6 @@ HERE = Path(__file__).resolve().parent
 KILL_AT_STEP = """
 import os, signal, sys
 import torch
-torch.set_num_threads(1)
 from lightning.pytorch.callbacks import Callback
 from fit_runs import fit_with
 
@@ -36,7 +35,6 @@ with pytest.MonkeyPatch.context() as patch:
 KILL_IN_SAVE = """
 import os, signal, sys
 import torch
-torch.set_num_threads(1)
 from idiff.cli import main
 
 real, count = torch.save, 0

@@ -1,7 +1,6 @@
 """`idiff test` scores the test sets, and nothing else."""
 
 import pytest
-import torch
 import yaml
 
 from idiff.cli import main
@@ -11,7 +10,6 @@ from idiff.synthetic.source import SyntheticSource
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     for split, count in (("train", 4), ("val", 2), ("test", 3)):
         build(SyntheticSource("segmentation", split=split, count=count), f"d/{split}", name="synthetic", split=split)

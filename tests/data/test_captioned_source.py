@@ -4,14 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from raw_sets import SIZE, made, put, put_json, serves, smooth
 
 from idiff.data.sources import create
 from idiff.errors import DataError
 from idiff.tasks.captioned import Captioned
-
-torch.set_num_threads(1)
 
 
 def table(root, text, name="metadata.jsonl"):

@@ -16,8 +16,6 @@ from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Sampling
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(autouse=True)
 def memory_shards(request, monkeypatch, tmp_path):

@@ -13,7 +13,6 @@ from idiff.data.loading.mixture import Layout, Stream
 from idiff.errors import DataError
 from idiff.types import Sample, Sampling
 
-torch.set_num_threads(1)
 # --- rows
 
 

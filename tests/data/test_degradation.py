@@ -5,7 +5,6 @@ import collections
 import cv2
 import numpy as np
 import pytest
-import torch
 from raw_sets import SIZE, made, put, serves
 from small_models import REAL_DATA
 
@@ -29,7 +28,6 @@ from idiff.transforms.degradations.watermarks import SHARE, draw_cover
 from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
 TASKS = {"denoise": Denoise, "deblur": Deblur, "dewatermark": Dewatermark}
 
 

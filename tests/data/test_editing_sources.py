@@ -19,8 +19,6 @@ from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks import InstructEditing
 from idiff.utils.masks import decode_mask
 
-torch.set_num_threads(1)
-
 
 def edit_list(root):
     entries = []

@@ -25,7 +25,6 @@ from idiff.tasks import InstructEditing
 from idiff.utils.masks import decode_mask, encode_mask
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
 SIDE = 48
 CLASSES = ["background", "red_box", "blue box", "green box", "sky"]
 BOXES = {1: (6, 8, 12, 10), 2: (28, 26, 12, 12), 3: (26, 6, 10, 9)}  # value -> left, top, width, height

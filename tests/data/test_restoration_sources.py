@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from raw_sets import SIZE, damaged, made, put, serves, smooth
 
 from idiff.cli import main
@@ -13,8 +12,6 @@ from idiff.data.sources import tiles as tiling
 from idiff.data.sources.pictures import make_keys
 from idiff.errors import ConfigError, DataError
 from idiff.tasks import Deblur, Denoise, Dewatermark
-
-torch.set_num_threads(1)
 
 
 def pair(source, target, seed, *, size=(40, 48)):

@@ -8,7 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from lightning.pytorch import Trainer
 from PIL import Image
 from stream_fakes import CountingTask, Recorder
@@ -21,8 +20,6 @@ from idiff.data.loading.mixture import Layout
 from idiff.data.loading.sequential import SequentialDataset, SequentialPart, open_part, shard_urls
 from idiff.data.loading.training import TaskEntry
 from idiff.errors import DataError
-
-torch.set_num_threads(1)
 
 
 class Trap:

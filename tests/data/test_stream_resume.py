@@ -9,8 +9,6 @@ from stream_fakes import SETS, Recorder, module, trainer
 from idiff.data.loading import training
 from idiff.errors import ConfigError
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(autouse=True)
 def memory_shards(monkeypatch, tmp_path):

@@ -10,8 +10,6 @@ from idiff.decoders.color import color_scores
 from idiff.errors import ConfigError
 from idiff.utils.painting import PALETTES, blend, rgb_values
 
-torch.set_num_threads(1)
-
 SATURATED = PALETTES["saturated"]
 
 

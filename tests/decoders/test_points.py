@@ -9,8 +9,6 @@ from idiff.decoders import locate
 from idiff.decoders.color import color_scores
 from idiff.utils.painting import PALETTES, disc_maps, discs, rgb_values
 
-torch.set_num_threads(1)
-
 COLORS = list(PALETTES["saturated"].values())
 
 

@@ -19,8 +19,6 @@ from idiff.errors import CheckpointError, ConfigError
 from idiff.metrics.calibration import calibration_error
 from idiff.utils.painting import PALETTES, blend, disc_maps, discs, rgb_values
 
-torch.set_num_threads(1)
-
 COLORS = list(PALETTES["saturated"].values())
 WIDTHS = (8, 16)
 

@@ -41,7 +41,6 @@ MEAN, SPREAD = 0.7, 0.3  # of the Gaussian data
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 

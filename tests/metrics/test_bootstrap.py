@@ -40,8 +40,6 @@ from idiff.predictions import (
 )
 from idiff.types import VOID
 
-torch.set_num_threads(1)
-
 
 @dataclass(kw_only=True)
 class Found(LabelMapPrediction, MaskPrediction, ImagePrediction):

@@ -13,8 +13,6 @@ from idiff.errors import ConfigError
 from idiff.metrics import BalancedAccuracy, Top1Accuracy, balanced_accuracy, top1
 from idiff.predictions import ClassPrediction, ClassTruth
 
-torch.set_num_threads(1)
-
 
 def collection():
     return MetricCollection({"accuracy": Top1Accuracy(), "balanced": BalancedAccuracy()})

@@ -20,8 +20,6 @@ from idiff.predictions import EditTruth, ImagePrediction, ImageTruth
 from idiff.types import Prediction
 from idiff.utils.images import to_picture
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -17,7 +17,6 @@ from idiff.metrics import BoxAP, coco_detection_results
 from idiff.predictions import BoxPrediction, BoxTruth
 from idiff.types import Prediction
 
-torch.set_num_threads(1)
 NAMES = ("ap", "ap50", "ap75")
 
 

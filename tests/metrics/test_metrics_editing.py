@@ -10,8 +10,6 @@ from idiff.metrics.editing import MSERatio, PSNRInside, PSNROutside, region_erro
 from idiff.metrics.restoration import PSNR_LIMIT, psnr
 from idiff.predictions import EditTruth, ImagePrediction, ImageTruth
 
-torch.set_num_threads(1)
-
 
 def case(seed, height=13, width=17):
     """An edit, its truth, its source and a region: images partly beyond [-1, 1]."""

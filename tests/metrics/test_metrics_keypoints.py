@@ -21,7 +21,6 @@ from idiff.metrics.results import ABSENT, coco_keypoint_results
 from idiff.predictions import KeypointPrediction, KeypointTruth
 from idiff.types import Prediction
 
-torch.set_num_threads(1)
 COCO_FILE = Path(__file__).resolve().parents[2] / "../shared/data/formats/coco/test_coco.json"
 CROWDPOSE_FILE = COCO_FILE.parents[1] / "crowdpose/test_crowdpose.json"
 COCO_SIGMAS = tuple(Params("keypoints").kpt_oks_sigmas.tolist())

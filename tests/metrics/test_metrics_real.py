@@ -34,8 +34,6 @@ from idiff.types import VOID
 from idiff.utils.images import to_tensor
 from idiff.utils.sigmas import TABLES
 
-torch.set_num_threads(1)
-
 
 def file_of(real_data, *parts):
     path = real_data.joinpath(*parts)

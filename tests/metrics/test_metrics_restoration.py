@@ -12,8 +12,6 @@ from idiff.metrics.restoration import PSNR, PSNR_LIMIT, SSIM, psnr, ssim
 from idiff.predictions import ImagePrediction, ImageTruth
 from idiff.types import Prediction
 
-torch.set_num_threads(1)
-
 
 def pictures(seed):
     """A smooth true image and a noisy one that partly leaves [-1, 1], float32 (3, H, W)."""

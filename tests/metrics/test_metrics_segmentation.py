@@ -23,7 +23,6 @@ from idiff.metrics.segmentation import (
 from idiff.predictions import ClassMasksPrediction, LabelMapPrediction, LabelMapTruth, MaskPrediction, MaskTruth
 from idiff.types import VOID, Prediction, Truth
 
-torch.set_num_threads(1)
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -37,7 +37,6 @@ from idiff.predictions import (
 )
 from idiff.types import VOID
 
-torch.set_num_threads(1)
 BUILD = {
     "miou": MeanIoU,
     "mciou": MeanClassIoU,
@@ -182,7 +181,6 @@ def test_reset_and_pickle(name):
 
 
 def _rank(rank, folder):
-    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     uneven = fed(items(7)[:5] if rank == 0 else items(7)[5:])
     empty = fed(items(7) if rank == 0 else [])

@@ -20,8 +20,6 @@ from idiff.types import Sampling
 from idiff.utils.painting import blend, disc_maps, discs
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 PLAIN = stage_fakes.rows
 RED, BLUE = [255, 0, 0], [0, 0, 255]
 

@@ -18,8 +18,6 @@ from idiff.tasks import ReferringSegmentation as Referring
 from idiff.tasks import SemanticSegmentation as Segmentation
 from idiff.tasks.captioned import Captioned
 
-torch.set_num_threads(1)
-
 WORDS = {
     Segmentation: "traffic light",
     Referring: "the red star to the left of the moon",

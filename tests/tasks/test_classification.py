@@ -9,8 +9,6 @@ from idiff.types import Sample
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 
 def sample(*things, names=("cat", "dog", "cow", "fox", "owl"), **facts):
     """A gray image with squares: (class, side)."""

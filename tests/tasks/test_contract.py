@@ -4,12 +4,9 @@ import importlib
 from pathlib import Path
 
 import pytest
-import torch
 from contract import PROMISES
 
 from idiff.config.compose import compose
-
-torch.set_num_threads(1)
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "task").glob("*.yaml"))
 OPTIONS = {

@@ -10,8 +10,6 @@ from idiff.types import Sample
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 
 def squares(*places, side=10, shape=(64, 64), names=("cat", "dog"), mask=True):
     """A gray image with squares: (x, y, class)."""

@@ -11,8 +11,6 @@ from idiff.utils.images import to_tensor
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 
 def sample(height=48, width=64, **annotation):
     """A box turns from dark to light; a shade of it, too faint to count, lies around."""

@@ -13,8 +13,6 @@ from idiff.types import Sample
 from idiff.utils.painting import disc_maps, palette
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 NAMES = ["nose", "left_eye", "right_eye", "left_hand", "right_hand", "left_foot", "right_foot"]
 SKELETON = {"joints": NAMES, "pairs": [[1, 2], [3, 4], [5, 6]], "sigmas": [0.05] * 7}
 

@@ -13,8 +13,6 @@ from idiff.utils.masks import encode_mask
 from idiff.utils.painting import palette, rgb_values
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 HEIGHT, WIDTH = 80, 120
 
 

@@ -8,8 +8,6 @@ from idiff.types import Prediction, Sample
 from idiff.utils.images import to_tensor
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 TASKS = [Denoise, Deblur, Dewatermark]
 
 

@@ -12,8 +12,6 @@ from idiff.types import Sample
 from idiff.utils.painting import palette, rgb_values
 from idiff.utils.seeds import numpy_rng
 
-torch.set_num_threads(1)
-
 CLASSES = ["background", "sky", "road", "car", "tree"]
 
 

@@ -12,8 +12,6 @@ from idiff.errors import ConfigError
 from idiff.transforms.cover import cover, stitch
 from idiff.transforms.windows import window_slices
 
-torch.set_num_threads(1)
-
 
 def cut(picture, matrix, size):
     """What a window shows; zeros where the image has no pixel."""

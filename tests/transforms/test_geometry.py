@@ -19,8 +19,6 @@ from idiff.transforms.geometry import (
     warp_picture,
 )
 
-torch.set_num_threads(1)
-
 POINTS = np.array([[0.0, 0.0], [10.0, 3.0], [-4.0, 7.5]])
 matrices = st.builds(
     similarity,

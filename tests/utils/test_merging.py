@@ -4,8 +4,6 @@ import torch
 
 from idiff.utils.merging import edited_weight, paste_back
 
-torch.set_num_threads(1)
-
 
 def pictures(levels):
     """A source, and the same with a square of 10 x 12 pixels that differs by some gray levels."""

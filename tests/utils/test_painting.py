@@ -20,8 +20,6 @@ from idiff.utils.painting import (
     rgb_values,
 )
 
-torch.set_num_threads(1)
-
 
 def picture(seed=0, size=(24, 20)):
     return torch.rand(3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1

@@ -8,8 +8,6 @@ from PIL import Image
 from idiff.errors import ConfigError
 from idiff.utils.images import grid, to_picture, to_tensor, write_png
 
-torch.set_num_threads(1)
-
 
 def test_every_value_survives_the_round_trip():
     picture = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from idiff.utils.tiles import Window, blend_tiles, starts, tiles
 
-torch.set_num_threads(1)
 SIZES = st.integers(1, 300)
 
 

@@ -144,6 +144,9 @@ def progress_for(global_step: int, *, steps_per_epoch: int, accumulation: int) -
 
     Returns:
         (whole epochs done, micro-batches done in the epoch that follows, 0 at its start).
+
+    >>> progress_for(25, steps_per_epoch=10, accumulation=2)
+    (2, 10)
     """
     epoch, step = divmod(global_step, steps_per_epoch)
     return epoch, step * accumulation

@@ -21,7 +21,7 @@ def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, ori
     that the other model lacks start silent. Frozen parts stay this model's own.
 
     Args:
-        backbone: takes the weights; `backbone.handover` and `backbone.report` are set.
+        backbone: takes the weights; `backbone.provenance` and `backbone.report` are set.
         state: of the other model, frozen parts included where there are any.
         origin: its name.
 
