@@ -6,7 +6,7 @@ from PIL import Image
 from small_models import ROOT
 
 from idiff.cli import main
-from idiff.evaluation.points import Point
+from idiff.evaluation.measured_points import Point
 from idiff.evaluation.task_slice import TaskSlice
 from idiff.models.io.checkpoint import load
 from idiff.models.io.preset_files import store_preset

@@ -56,9 +56,6 @@ def test_a_latent_cache_of_an_older_format_is_refused_in_one_sentence(written, c
     assert said[0].endswith("make the cache again.") and said[0].count(". ") == 0
 
 
-@pytest.mark.xfail(
-    raises=TypeError, strict=False, reason="the saved configuration has `task: null`, which is not yet read"
-)
 def test_a_checkpoint_of_a_data_module_with_its_own_task_is_scored(written):
     checkpoint = "run_segmentation/checkpoints/last.ckpt"
     assert main(made.evaluate_words(checkpoint, "segmentation", "card.json")) == 0

@@ -23,7 +23,7 @@ from idiff.cli.trainer import one_device, quiet, scoring_trainer
 from idiff.cli.tune import STEPS
 from idiff.errors import IdiffError
 from idiff.evaluation.measure import Painting
-from idiff.evaluation.points import Point
+from idiff.evaluation.measured_points import Point
 from idiff.evaluation.task_slice import TaskSlice
 from idiff.evaluation.tuning_plots import number, save_png
 from idiff.models.io.checkpoint import load

@@ -6,7 +6,7 @@ from idiff.callbacks.checkpoint_io import AtomicCheckpointIO
 from idiff.callbacks.evaluate import Evaluate
 from idiff.callbacks.keep_last import KeepLast
 from idiff.callbacks.lines import ProgressLines
-from idiff.callbacks.predictions import PredictionWriter
+from idiff.callbacks.prediction_files import PredictionWriter
 
 __all__ = [
     "AtomicCheckpointIO",

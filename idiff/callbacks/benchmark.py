@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from idiff.callbacks.evaluate import Evaluate
-from idiff.callbacks.predictions import PredictionFiles
+from idiff.callbacks.prediction_files import PredictionFiles
 from idiff.callbacks.scoring import GroupPrediction, TaskEvaluator
 from idiff.checks import check_number
 from idiff.tasks.base import Task

@@ -69,7 +69,7 @@ def run(words: list[str]) -> int:
     from rich.console import Console
 
     from idiff.callbacks.benchmark import Benchmark
-    from idiff.callbacks.predictions import PredictionFiles
+    from idiff.callbacks.prediction_files import PredictionFiles
     from idiff.callbacks.records import render_table
     from idiff.cli.trainer import quiet, scoring_trainer
     from idiff.evaluation.card import card_of, write_card

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from idiff.decoders.calibration import chosen
 from idiff.decoders.color import color_scores
-from idiff.decoders.unet import planes
+from idiff.decoders.decoder_unet import planes
 from idiff.decoders.weights import load
 from idiff.errors import ConfigError
 

@@ -21,7 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from idiff.decoders.calibration import Calibration
-from idiff.decoders.unet import ReadoutNet
+from idiff.decoders.decoder_unet import ReadoutNet
 from idiff.errors import CheckpointError, ConfigError
 from idiff.utils.files import write_atomic
 

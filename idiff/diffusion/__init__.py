@@ -2,7 +2,7 @@
 
 from idiff.diffusion.draws import draw_dropout, draw_timesteps, per_sample_noise
 from idiff.diffusion.guidance import GUIDANCE_RULES, Branch, branches, combine
-from idiff.diffusion.objective import (
+from idiff.diffusion.prediction import (
     PREDICTION_TYPES,
     cell_weights,
     changed_cells,

@@ -11,7 +11,7 @@ from idiff.callbacks.benchmark import Benchmark
 from idiff.data.shards.reader import ShardSet
 from idiff.evaluation.card import without_nan
 from idiff.evaluation.measure import Painting, Trainer, measure
-from idiff.evaluation.points import Point, PointFile
+from idiff.evaluation.measured_points import Point, PointFile
 from idiff.models.io.checkpoint import Loaded
 from idiff.sampling import Sampling
 from idiff.tasks.saved import TaskChoice

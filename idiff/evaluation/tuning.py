@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from idiff.diffusion import SAMPLERS
 from idiff.errors import ConfigError
 from idiff.evaluation.guidance_settings import guidance_grid
-from idiff.evaluation.points import Point
+from idiff.evaluation.measured_points import Point
 from idiff.evaluation.task_slice import TaskSlice
 from idiff.metrics.pareto import cheapest_within, pareto_front
 from idiff.sampling import RuleName, Sampling, check_sampler

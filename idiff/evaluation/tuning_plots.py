@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from idiff.errors import ConfigError
-from idiff.evaluation.points import Point
+from idiff.evaluation.measured_points import Point
 from idiff.utils.files import atomic
 
 INCHES = (8.0, 5.0)

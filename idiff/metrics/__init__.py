@@ -7,7 +7,7 @@ from idiff.metrics.detection import BoxAP, box_average_precision, coco_detection
 from idiff.metrics.editing import MSERatio, PSNRInside, PSNROutside, region_error, region_psnr
 from idiff.metrics.keypoints import PCK, KeypointAP
 from idiff.metrics.restoration import PSNR, SSIM, psnr, ssim
-from idiff.metrics.results import coco_keypoint_result, coco_keypoint_results
+from idiff.metrics.result_formats import coco_keypoint_result, coco_keypoint_results
 from idiff.metrics.segmentation import (
     CumulativeIoU,
     HeldOutIoU,

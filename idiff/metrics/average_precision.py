@@ -17,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from idiff.metrics.resampled import resampled_precision
-from idiff.metrics.results import place_absent
+from idiff.metrics.result_formats import place_absent
 
 _HEAD = 8
 """Numbers of a packed person before its joints: K, image, score, area, and four of the box."""

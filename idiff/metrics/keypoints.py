@@ -18,7 +18,7 @@ from torch import Tensor
 from idiff.errors import ConfigError
 from idiff.metrics.average_precision import Person, average_precision, resampled, unpacked
 from idiff.metrics.base import ItemMetric, RatioMetric, same_shape
-from idiff.metrics.results import place_absent
+from idiff.metrics.result_formats import place_absent
 from idiff.predictions import KeypointPrediction, KeypointTruth
 from idiff.types import Prediction, Truth
 from idiff.utils.seeds import hash64

@@ -16,7 +16,7 @@ from idiff.models.ood import OODScore
 from idiff.pipeline.image_input import read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
-from idiff.tasks.common.masks import mask_prediction, original_scores
+from idiff.tasks.common.region_masks import mask_prediction, original_scores
 from idiff.tasks.saved import TaskChoice, restore_task
 from idiff.types import Picture, Triplet
 from idiff.utils.images import to_picture, to_tensor

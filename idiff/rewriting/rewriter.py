@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from idiff.rewriting.responses import Messages
-from idiff.tasks.instructions.checks import Known, fault_of
+from idiff.tasks.instructions.instruction_checks import Known, fault_of
 from idiff.tasks.instructions.kinds import Kind
 
 STYLES = (

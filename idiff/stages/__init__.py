@@ -5,6 +5,6 @@ from idiff.stages.alignment import PreferenceTraining
 from idiff.stages.autoencoder import AutoencoderTraining
 from idiff.stages.readout import ReadoutTraining
 from idiff.stages.tasks import TaskTraining
-from idiff.stages.text import TextTraining
+from idiff.stages.text_encoder import TextTraining
 
 __all__ = ["Adaptation", "AutoencoderTraining", "PreferenceTraining", "ReadoutTraining", "TaskTraining", "TextTraining"]

@@ -13,8 +13,8 @@ from torch import Tensor
 from idiff.checks import check_number
 from idiff.decoders import weights
 from idiff.decoders.calibration import Calibration, chosen
+from idiff.decoders.decoder_unet import ReadoutNet, planes
 from idiff.decoders.queries import asked_paint, visible
-from idiff.decoders.unet import ReadoutNet, planes
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.io.checkpoint import load

@@ -17,9 +17,9 @@ from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
 from idiff.predictions import ClassPrediction, ClassTruth, expect
 from idiff.tasks.common.baselines import most_frequent
 from idiff.tasks.common.examples import object_shapes
-from idiff.tasks.common.masks import named_square
 from idiff.tasks.common.objects import categories_of, known_parts, shown_class
 from idiff.tasks.common.prompts import fitting, prompts
+from idiff.tasks.common.region_masks import named_square
 from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import ClassRegionTask

@@ -17,7 +17,6 @@ from idiff.metrics import BoxAP
 from idiff.predictions import BoxPrediction, BoxTruth, expect
 from idiff.tasks.common.baselines import median_boxes
 from idiff.tasks.common.examples import object_shapes
-from idiff.tasks.common.masks import mask_prediction, original_scores
 from idiff.tasks.common.objects import (
     Thing,
     absent_category,
@@ -28,6 +27,7 @@ from idiff.tasks.common.objects import (
     regions,
     things_of,
 )
+from idiff.tasks.common.region_masks import mask_prediction, original_scores
 from idiff.tasks.common.skeleton import image_id
 from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template

@@ -16,9 +16,9 @@ from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskI
 from idiff.predictions import MaskPrediction, MaskTruth, expect
 from idiff.tasks.common.baselines import everything
 from idiff.tasks.common.examples import named_shapes
-from idiff.tasks.common.masks import mask_prediction, original_scores, sure_regions, tint
 from idiff.tasks.common.objects import named_objects
 from idiff.tasks.common.phrases import referred, speaks_of_place
+from idiff.tasks.common.region_masks import mask_prediction, original_scores, sure_regions, tint
 from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import RegionTask

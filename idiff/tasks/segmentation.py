@@ -25,8 +25,8 @@ from idiff.tasks.common.legend import (
     contrasting_colors,
     draw_classes,
 )
-from idiff.tasks.common.masks import original_scores, sure_regions, tint
 from idiff.tasks.common.prompts import Write, fitting, prompts
+from idiff.tasks.common.region_masks import original_scores, sure_regions, tint
 from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.region import ClassRegionTask

@@ -10,6 +10,7 @@ MOVED = {
     "idiff.data.quality.features": "idiff.curation.quality.features",
     "idiff.data.training": "idiff.data.loading.training",
     "idiff.models.goal": "idiff.models.objective",
+    "idiff.stages.text": "idiff.stages.text_encoder",
 }
 """Old module -> new module."""
 

@@ -1,6 +1,6 @@
 """Large images in overlapping squares, and the squares' answers blended so that no seam shows.
 
-`idiff.data.sources.tiles` is another matter: it cuts images for storage, without overlap.
+`idiff.data.sources.tiling` is another matter: it cuts images for storage, without overlap.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from idiff.callbacks.predictions import PredictionFiles
+from idiff.callbacks.prediction_files import PredictionFiles
 from idiff.callbacks.scoring import group_predictions
 from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import ImageClassification, ObjectDetection

@@ -9,12 +9,19 @@ import torch
 from PIL import Image
 from pycocotools import mask as rle
 
-from idiff.callbacks.predictions import PredictionFiles
+from idiff.callbacks.prediction_files import PredictionFiles
 from idiff.callbacks.scoring import GroupPrediction, group_predictions
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.errors import ConfigError
-from idiff.metrics.results import Results, class_mask_results, item_name, own_label_map, picture_number, results_of
+from idiff.metrics.result_formats import (
+    Results,
+    class_mask_results,
+    item_name,
+    own_label_map,
+    picture_number,
+    results_of,
+)
 from idiff.predictions import LabelMapPrediction
 from idiff.tasks import InstructEditing, ReferringSegmentation, SemanticSegmentation
 from idiff.types import VOID, Prediction, Sampling, Truth

@@ -12,7 +12,7 @@ from fit_runs import CONFIGS, CutAt, CutError, assert_same_state, fit_with, stat
 
 from idiff.cli import main
 from idiff.data.latent_cache import writer as caching
-from idiff.data.latent_cache.dataset import open_cached
+from idiff.data.latent_cache.cached_part import open_cached
 from idiff.data.latent_cache.format import LatentCache
 from idiff.data.latent_cache.writer import Views, build_cache
 from idiff.data.loading.collate import collate_examples

@@ -9,7 +9,7 @@ from PIL import Image
 from idiff.cli.arguments import counts, number_from
 from idiff.diffusion import branches
 from idiff.errors import ConfigError
-from idiff.evaluation.points import Point, PointFile
+from idiff.evaluation.measured_points import Point, PointFile
 from idiff.evaluation.tuning import choose, search
 from idiff.evaluation.tuning_plots import draw_front, table
 from idiff.types import Sampling

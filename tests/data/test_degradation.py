@@ -9,8 +9,7 @@ from raw_sets import SIZE, made, put, serves
 from small_models import REAL_DATA
 
 from idiff.data.datamodule import TaskDataModule
-from idiff.data.sources import create
-from idiff.data.sources import tiles as tiling
+from idiff.data.sources import create, tiling
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks import Deblur, Denoise, Dewatermark
 from idiff.transforms.degradations import photographs as degradation

@@ -14,7 +14,7 @@ from shard_making import file_bytes
 
 from idiff.data.sources import create
 from idiff.data.sources import zips as zip_reading
-from idiff.data.sources.edits import fraction
+from idiff.data.sources.edit_pairs import fraction
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks import InstructEditing
 from idiff.utils.masks import decode_mask

@@ -11,11 +11,11 @@ from shard_making import file_bytes
 from small_models import AUTOENCODER, ROOT, TEXT, UNET
 
 from idiff.cli import main
-from idiff.curation.inpainting import source as inpainting
+from idiff.curation.inpainting import inpainting_source as inpainting
 from idiff.curation.inpainting.fill import CvInpainter, PipelineInpainter, PipelineOptions, create
-from idiff.curation.inpainting.objects import mask_of, things_of
+from idiff.curation.inpainting.inpaintable import mask_of, things_of
+from idiff.curation.inpainting.inpainting_source import Inpainting
 from idiff.curation.inpainting.paste import fits, paste
-from idiff.curation.inpainting.source import Inpainting
 from idiff.curation.inpainting.wording import place_of, sentences, with_article
 from idiff.data.build.builder import build
 from idiff.data.shards.reader import ShardSet

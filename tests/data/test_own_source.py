@@ -12,7 +12,7 @@ from small_models import ROOT
 from idiff.cli import main
 from idiff.data.shards.reader import ShardSet
 from idiff.data.sources import Source, create, installed
-from idiff.data.sources.options import options_of
+from idiff.data.sources.constructor_options import options_of
 from idiff.errors import ConfigError
 
 CODE = '''

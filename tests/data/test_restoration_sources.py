@@ -7,8 +7,7 @@ import pytest
 from raw_sets import SIZE, damaged, made, put, serves, smooth
 
 from idiff.cli import main
-from idiff.data.sources import create
-from idiff.data.sources import tiles as tiling
+from idiff.data.sources import create, tiling
 from idiff.data.sources.pictures import make_keys
 from idiff.errors import ConfigError, DataError
 from idiff.tasks import Deblur, Denoise, Dewatermark

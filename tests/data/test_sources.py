@@ -13,8 +13,8 @@ from idiff.data.shards.reader import ShardSet
 from idiff.data.sources import SOURCES, create
 from idiff.data.sources.coco_keypoints import CocoKeypoints
 from idiff.data.sources.coco_stuff import CocoStuff, read_labels
+from idiff.data.sources.joint_names import mirror_pairs, skeleton
 from idiff.data.sources.label_maps import read_fold
-from idiff.data.sources.skeleton import mirror_pairs, skeleton
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_label, encode_png
 

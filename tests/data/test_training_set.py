@@ -3,7 +3,7 @@
 import pytest
 from stream_fakes import SETS, CountingTask
 
-from idiff.data.latent_cache import dataset as cached
+from idiff.data.latent_cache import cached_part as cached
 from idiff.data.latent_cache.format import CacheManifest
 from idiff.data.loading import training
 from idiff.data.loading.mixture import Layout

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from idiff.decoders import ColorDecoder, UNetDecoder, build
 from idiff.decoders.calibration import Calibration, chosen, fit_calibration
 from idiff.decoders.color import color_scores
+from idiff.decoders.decoder_unet import FAR, PLANES, ReadoutNet, planes
 from idiff.decoders.queries import asked_paint, visible
-from idiff.decoders.unet import FAR, PLANES, ReadoutNet, planes
 from idiff.decoders.weights import load, pretrained, save
 from idiff.errors import CheckpointError, ConfigError
 from idiff.metrics.calibration import calibration_error

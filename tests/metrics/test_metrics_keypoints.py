@@ -17,7 +17,7 @@ from torchmetrics import MetricCollection
 from idiff.errors import ConfigError
 from idiff.metrics.average_precision import oks
 from idiff.metrics.keypoints import PCK, KeypointAP
-from idiff.metrics.results import ABSENT, coco_keypoint_results
+from idiff.metrics.result_formats import ABSENT, coco_keypoint_results
 from idiff.predictions import KeypointPrediction, KeypointTruth
 from idiff.types import Prediction
 

@@ -9,7 +9,7 @@ from idiff.data.sentence_datamodule import SentenceDataModule
 from idiff.errors import ConfigError
 from idiff.models.text import TextEncoder
 from idiff.stages import TextTraining
-from idiff.stages.text import NOTHING, Words, ask
+from idiff.stages.text_encoder import NOTHING, Words, ask
 
 SMALL = {**TEXT, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
 

@@ -10,7 +10,7 @@ from contract import PROMISES
 from idiff.alignment.auto import _names
 from idiff.callbacks.evaluate import Evaluate
 from idiff.callbacks.scoring import Score
-from idiff.evaluation.points import Point
+from idiff.evaluation.measured_points import Point
 from idiff.evaluation.tuning import choose
 from idiff.tasks import InstructEditing, Task
 from idiff.types import Sampling

@@ -6,7 +6,7 @@ from idiff.errors import ConfigError
 from idiff.synthetic.scenes import edits
 from idiff.tasks.instructions.bank import SLOTS, builtin
 from idiff.tasks.instructions.bank_files import shipped, unseen_of, where
-from idiff.tasks.instructions.checks import MOST_CHARACTERS, Known, check_text, fault_of, numbered, seeds
+from idiff.tasks.instructions.instruction_checks import MOST_CHARACTERS, Known, check_text, fault_of, numbered, seeds
 from idiff.tasks.instructions.kinds import EDITS, KINDS, kind_of
 
 GOOD = {

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from idiff.errors import BadSampleError, ConfigError
-from idiff.metrics.results import class_mask_results, own_label_map
+from idiff.metrics.result_formats import class_mask_results, own_label_map
 from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import SemanticSegmentation
 from idiff.types import Sample

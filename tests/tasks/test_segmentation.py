@@ -7,7 +7,7 @@ import torch
 
 from idiff.errors import BadSampleError, ConfigError
 from idiff.tasks import SemanticSegmentation
-from idiff.tasks.common.masks import mask_prediction
+from idiff.tasks.common.region_masks import mask_prediction
 from idiff.types import Sample
 from idiff.utils.painting import palette, rgb_values
 from idiff.utils.seeds import numpy_rng

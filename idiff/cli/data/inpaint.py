@@ -32,9 +32,9 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the pairs, and say how many of each operation there are. Returns 0; raises IdiffError on bad input."""
-    from idiff.curation.inpainting.build import build_pairs
     from idiff.curation.inpainting.fill import create
-    from idiff.curation.inpainting.source import Inpainting
+    from idiff.curation.inpainting.inpainting_source import Inpainting
+    from idiff.curation.inpainting.write_pairs import build_pairs
     from idiff.data.build.builder import REJECTED, funnel_text
     from idiff.data.shards.reader import ShardSet
 

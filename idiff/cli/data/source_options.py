@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from idiff.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
-    from idiff.data.sources.options import Option
+    from idiff.data.sources.constructor_options import Option
 
 OWN = ("--help", "--split", "--out", "--limit", "--workers", "--executor", "--shard-size")
 """Options of the command itself."""
@@ -22,7 +22,7 @@ def options_for(source: str) -> Mapping[str, Option]:
         ConfigError: there is no such source, or it needs what no option can give.
     """
     from idiff.data.sources import find
-    from idiff.data.sources.options import options_of
+    from idiff.data.sources.constructor_options import options_of
 
     return options_of(find(source), name=source)
 

@@ -16,7 +16,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print each fault; 1 where there is one. Raises IdiffError where a file cannot be read."""
     from idiff.tasks.instructions.bank_files import shipped, where
-    from idiff.tasks.instructions.checks import check_text, numbered
+    from idiff.tasks.instructions.instruction_checks import check_text, numbered
 
     faults = 0
     for what in arguments.what or shipped():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from idiff.checks import check_number
-from idiff.data.latent_cache.dataset import open_cached
+from idiff.data.latent_cache.cached_part import open_cached
 from idiff.data.loading.collate import collate_examples
 from idiff.data.loading.dataset import Part
 from idiff.data.loading.sequential import in_shard_order, open_part

@@ -94,32 +94,32 @@ SOURCES: Mapping[str, SourceEntry] = {
         "grefs(unc).json (or --annotations FILE) and instances.json; images as refcoco",
     ),
     "gopro": SourceEntry(
-        "idiff.data.sources.restoration:GoPro",
+        "idiff.data.sources.restoration_sets:GoPro",
         "{split}/{sequence}/blur/*.png and {split}/{sequence}/sharp/ (--variant blur_gamma: that folder for blur),\n"
         "or {split}/input/ and {split}/target/; or --images DIR (blurred) and --targets DIR (sharp)",
     ),
     "reds": SourceEntry(
-        "idiff.data.sources.restoration:Reds",
+        "idiff.data.sources.restoration_sets:Reds",
         "{split}/{split}_blur/{sequence}/*.png and {split}/{split}_sharp/{sequence}/, or blur/ and sharp/ there\n"
         "--variant blur_jpeg or blur_comp: those images; or --images DIR (blurred) and --targets DIR (sharp)",
     ),
     "sidd": SourceEntry(
-        "idiff.data.sources.restoration:Sidd",
+        "idiff.data.sources.restoration_sets:Sidd",
         "Data/{scene}/{scene}_NOISY_SRGB_{number}.PNG and {scene}_GT_SRGB_{number}.PNG, --split train,\n"
         "or {split}/input/ and {split}/gt/; or --images DIR (noisy) and --targets DIR (clean)",
     ),
     "clwd": SourceEntry(
-        "idiff.data.sources.restoration:Clwd",
+        "idiff.data.sources.restoration_sets:Clwd",
         "{split}/Watermarked_image/*.jpg and {split}/Watermark_free_image/*.jpg; Mask/ and Alpha/ are not read\n"
         "or --images DIR (marked) and --targets DIR (clean)",
     ),
     "paired": SourceEntry(
-        "idiff.data.sources.restoration:Paired",
+        "idiff.data.sources.restoration_sets:Paired",
         "{split}/input/ and {split}/gt/ or target/: one name up to the suffix makes a pair\n"
         "--task denoise, deblur or dewatermark; or --images DIR (damaged) and --targets DIR (clean)",
     ),
     "folder": SourceEntry(
-        "idiff.data.sources.folder:CleanFolder",
+        "idiff.data.sources.clean_folder:CleanFolder",
         "{split}/ with clean images, in folders or not (or --images DIR): they are damaged here, by --seed (0)\n"
         "--task denoise, deblur or dewatermark",
     ),
@@ -146,7 +146,7 @@ SOURCES: Mapping[str, SourceEntry] = {
         "--annotations FILE: scenes elsewhere, or a list of source, target, instruction",
     ),
     "edit-list": SourceEntry(
-        "idiff.data.sources.edits:EditList",
+        "idiff.data.sources.edit_pairs:EditList",
         "{split}/edits.json: a list of input, edited, instruction, and the images beside it\n"
         "(or --annotations FILE and --images DIR)",
     ),
@@ -202,7 +202,7 @@ def create(name: str, options: Mapping[str, Any]) -> Source:
         ConfigError: an unknown source, an option that it does not take, or one that is missing.
         DataError: its files are not where they should be.
     """
-    from idiff.data.sources.options import check_given, options_of
+    from idiff.data.sources.constructor_options import check_given, options_of
 
     kind = find(name)
     given = {key: value for key, value in options.items() if value is not None}

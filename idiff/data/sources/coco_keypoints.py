@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
+from idiff.data.sources.joint_names import skeleton
 from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
-from idiff.data.sources.skeleton import skeleton
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.edits import EditFiles, EditPictures, parse_entries, sentences_of
+from idiff.data.sources.edit_pairs import EditFiles, EditPictures, parse_entries, sentences_of
 from idiff.data.sources.pictures import first_folder, inside, load_json
 from idiff.errors import BadSampleError, DataError, missing
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file, safe_key
-from idiff.data.sources.edits import fraction, json_list
+from idiff.data.sources.edit_pairs import fraction, json_list
 from idiff.data.sources.pictures import fitted_target
 from idiff.data.sources.zips import ZipReader
 from idiff.errors import BadSampleError, DataError, missing

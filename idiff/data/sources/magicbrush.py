@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.edits import (
+from idiff.data.sources.edit_pairs import (
     EditFiles,
     EditPictures,
     fraction,

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from idiff.predictions import ClassMasksPrediction, MaskPrediction
-from idiff.tasks.common.masks import mask_prediction
+from idiff.tasks.common.region_masks import mask_prediction
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.types import VOID, Labels
 from idiff.utils import painting

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from idiff.errors import ConfigError, missing, suggest
 from idiff.tasks.instructions.bank import SLOTS, builtin
-from idiff.tasks.instructions.checks import Known, fault_of, numbered, seeds
+from idiff.tasks.instructions.instruction_checks import Known, fault_of, numbered, seeds
 from idiff.tasks.instructions.kinds import EDITS, KINDS, Kind, kind_of
 
 EDITING = "editing"

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from idiff.tasks.instructions.bank import Template, builtin
-from idiff.tasks.instructions.checks import numbered
+from idiff.tasks.instructions.instruction_checks import numbered
 
 Marks = Literal["masks", "discs"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from idiff.curation.inpainting.fill import Inpainter
-from idiff.curation.inpainting.objects import Thing, mask_of, things_of
+from idiff.curation.inpainting.inpaintable import Thing, mask_of, things_of
 from idiff.curation.inpainting.paste import fits, paste
 from idiff.curation.inpainting.wording import place_of, sentences, with_article
 from idiff.data.shards.reader import ShardSet

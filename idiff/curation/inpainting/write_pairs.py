@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from idiff.curation.inpainting.source import Inpainting
+from idiff.curation.inpainting.inpainting_source import Inpainting
 from idiff.data.build.builder import REJECTED, Report, build
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from idiff.data.sources.pairs import PairedPictures
+from idiff.data.sources.image_pairs import PairedPictures
 from idiff.data.sources.pictures import first_folder, list_pictures
 from idiff.errors import ConfigError, DataError, missing
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from idiff.data.sources.base import RawSample, read_file
 from idiff.data.sources.pictures import fitted_target, header_size, make_keys
-from idiff.data.sources.tiles import TiledSource, cut, tile_facts
+from idiff.data.sources.tiling import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_picture, picture_size
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idiff.data.sources.base import RawSample, read_file
-from idiff.data.sources.pairs import check_task
+from idiff.data.sources.image_pairs import check_task
 from idiff.data.sources.pictures import first_folder, header_size, list_pictures, make_keys
-from idiff.data.sources.tiles import TiledSource, cut, tile_facts
+from idiff.data.sources.tiling import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, missing
 from idiff.utils.picture_files import decode_picture
 

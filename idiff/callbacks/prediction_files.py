@@ -13,7 +13,7 @@ from torch import Tensor
 from idiff.callbacks.protocols import task_of
 from idiff.callbacks.scoring import GroupPrediction, group_predictions
 from idiff.errors import ConfigError
-from idiff.metrics.results import item_name, results_of
+from idiff.metrics.result_formats import item_name, results_of
 from idiff.types import Batch, Painted
 from idiff.utils.images import to_picture, write_png
 
@@ -24,8 +24,8 @@ class PredictionFiles:
     A file is named by the sample's key, which is the original file's name with `-` for `/` and what cannot stand in a name.
 
     * semantic segmentation: `masks/KEY.png`, label maps with the set's own values, and `masks.json`, each asked class on
-      its own (`idiff.metrics.results.class_mask_results`);
-    * referring segmentation: `masks/KEY_ITEM.png`, 0 and 255, and `masks.json` (`idiff.metrics.results.mask_result`);
+      its own (`idiff.metrics.result_formats.class_mask_results`);
+    * referring segmentation: `masks/KEY_ITEM.png`, 0 and 255, and `masks.json` (`idiff.metrics.result_formats.mask_result`);
     * keypoints: `keypoints.json`, COCO's keypoint results; detection: `detections.json`, COCO's detection results;
     * classification: `classes.json`, for each image `key`, `image_id` and `scores`, class index -> score;
     * restoration and editing: `pictures/KEY.png`;
