@@ -201,7 +201,7 @@ def read_record(experiment: Experiment, entry: Entry) -> dict[str, Any] | None:
     A record of the other kind of stage under the same name counts as none.
     """
     try:
-        content = json.loads(record_file(experiment, entry).read_text(encoding="utf-8"))
+        content = json.loads(record_file(experiment, entry).read_text(encoding="utf-8-sig"))
         known = {"finished", "origins", "config" if entry.config is not None else "words"} <= set(content)
     except (OSError, ValueError, TypeError):
         return None

@@ -42,7 +42,7 @@ def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
         chain = " -> ".join(str(item) for item in (*above, resolved))
         raise ConfigError(f"{path} includes itself: {chain}. Take one include out.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         by = f", included by {above[-1]}" if above else ""
         raise ConfigError(f"{path} is missing{by}: expected a YAML file. Configurations lie under configs/.") from None

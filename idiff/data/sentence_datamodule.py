@@ -103,7 +103,7 @@ class SentenceDataModule(LightningDataModule):
             raise missing(words, what="a text file of object names", remedy="Correct data.words, or leave it out.")
         names: list[str] = []
         if words is not None:
-            names = sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8").split()})
+            names = sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8-sig").split()})
         self.sentences: Sentences = find_class(sentences or DRAWN, what="data.sentences")(seed=seed, names=names)
         self.batch_size, self.num_workers, self.seed, self.epoch_steps = batch_size, num_workers, seed, epoch_steps
         self.tasks: dict[str, Any] = {}

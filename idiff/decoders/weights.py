@@ -94,7 +94,7 @@ def load(weights: str | Path) -> Learned:
     """
     place = _located(weights)
     try:
-        config = json.loads((place / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((place / CONFIG).read_text(encoding="utf-8-sig"))
         data = (place / WEIGHTS).read_bytes()
         if config["format"] != FORMAT or config["kind"] != "unet":
             raise ValueError(f"format {config['format']} of kind {config['kind']}")

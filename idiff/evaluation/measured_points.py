@@ -78,7 +78,7 @@ class PointFile:
         if not path.exists():
             return cls(path, identity)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
             points = [Point(**{**row, "sampling": Sampling(**row["sampling"])}) for row in content["points"]]
             there = {name: content[name] for name in identity}
         except (OSError, ValueError, KeyError, TypeError):

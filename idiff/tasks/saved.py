@@ -81,7 +81,7 @@ def restore_task(
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
     """A task that its YAML describes; it is named by the file."""
     try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entry = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise missing(path, what="the YAML of a task", remedy="Correct --task.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -132,7 +132,7 @@ def _default_task(datamodule: Any) -> str | None:
 def _kinds_of(data: str) -> list[str]:
     manifest = Path(data) / "manifest.json"
     try:
-        kinds = json.loads(manifest.read_text(encoding="utf-8"))["tasks"]
+        kinds = json.loads(manifest.read_text(encoding="utf-8-sig"))["tasks"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"{manifest} cannot be read: expected a folder that `idiff data build` wrote") from None
     return [str(kind) for kind in kinds]

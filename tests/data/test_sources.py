@@ -217,10 +217,13 @@ def test_label_files_pass_through_where_nothing_changes(tmp_path):
     assert source.sample(0).key == "000"
 
 
-def test_official_label_maps_hold_the_id_less_one(tmp_path):
-    source = CocoStuff(str(stuff(tmp_path, labels="0: unlabeled\n1: person\n2: bicycle\n3: car\n")), "val")
-    assert source.meta() == {"classes": ["person", "bicycle", "car"]}
-    assert labels_of(source).tolist() == [[0, 1], [2, 255]]
+def test_an_own_list_with_unlabeled_is_not_shifted(tmp_path):
+    root = str(stuff(tmp_path, labels="0: unlabeled\n1: person\n2: bicycle\n3: car\n"))
+    source = CocoStuff(root, "val")
+    assert source.meta() == {"classes": ["person", "bicycle", "car"], "values": [1, 2, 3]}
+    assert labels_of(source).tolist() == [[255, 0], [1, 255]]
+    with pytest.raises(DataError, match="expected at least one"):
+        CocoStuff(root, "val", label_offset=9)
 
 
 def test_gaps_are_closed(tmp_path):
@@ -255,16 +258,16 @@ def test_wrong_fold_files_are_one_sentence(tmp_path, text, reason):
         read_fold(tmp_path / "fold.txt", {1: "cat", 2: "dog"})
 
 
-@pytest.mark.parametrize("text", ["x: cat", "1: cat\n1: dog", "1: cat\n2: cat", "1:", "0: unlabeled", "255: cat"])
+@pytest.mark.parametrize("text", ["x: cat", "1: cat\n1: dog", "1: cat\n2: cat", "1:", "255: cat"])
 def test_wrong_label_lists_are_one_sentence(tmp_path, text):
     (tmp_path / "labels.txt").write_text(text)
     with pytest.raises(DataError, match=r"labels\.txt: "):
         read_labels(tmp_path / "labels.txt")
 
 
-def test_the_official_list_reaches_value_254(tmp_path):
-    (tmp_path / "labels.txt").write_text("0: unlabeled\n255: last\n")
-    assert read_labels(tmp_path / "labels.txt") == {254: "last"}
+def test_with_an_offset_ids_reach_255(tmp_path):
+    (tmp_path / "labels.txt").write_text("255: last\n")
+    assert read_labels(tmp_path / "labels.txt", offset=1) == {254: "last"}
 
 
 def test_odd_files_are_bad_samples(tmp_path):

@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
             progress=bar,
         )  # fmt: skip
     contents = report.manifest
+    for note in source.notes():
+        say(note)
     say(funnel_text(contents.funnel))
     if report.rejected:
         say(f"{report.rejected:,} left out, named in {Path(arguments.out) / REJECTED}")

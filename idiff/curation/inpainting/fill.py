@@ -149,7 +149,7 @@ def create(spec: str) -> Inpainter:
     if path.suffix not in {".yaml", ".yml"}:
         return PipelineInpainter(PipelineOptions(path=spec))
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(
             f"--inpainter {spec} cannot be read: {error}. Expected cv2, a folder or a YAML file."
@@ -176,7 +176,7 @@ def _check_pipeline(folder: Path) -> None:
             file, what="an inpainting pipeline in diffusers' format", remedy="Pass --inpainter cv2, or such a folder."
         )
     try:
-        index = json.loads(file.read_text(encoding="utf-8"))
+        index = json.loads(file.read_text(encoding="utf-8-sig"))
         kind = index["_class_name"]
         parts = {name: part[0] for name, part in index.items() if isinstance(part, list)}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -38,7 +38,7 @@ def build_pairs(
         limit=limit,
         **how,
     )
-    rejected = (Path(out) / REJECTED).read_text(encoding="utf-8").splitlines() if report.rejected else []
+    rejected = (Path(out) / REJECTED).read_text(encoding="utf-8-sig").splitlines() if report.rejected else []
     planned = Counter(source.operation(index) for index in range(min(len(source), limit or len(source))))
     left_out = Counter(source.operation(json.loads(line)["index"]) for line in rejected)
     return report, {name: (planned[name] - left_out[name], planned[name]) for name in source.options["operations"]}

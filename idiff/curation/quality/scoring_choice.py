@@ -54,7 +54,7 @@ def load_features(path: Path) -> tuple[dict[str, Any], Features]:
         ConfigError: it cannot be read, or what it names is not an extractor or takes other arguments.
     """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
     if not (isinstance(config, dict) and {"class_path"} <= set(config) <= {"class_path", "init_args"}):

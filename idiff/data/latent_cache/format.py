@@ -101,7 +101,7 @@ class LatentCache:
                 path, what="a latent cache", remedy="`idiff data cache` makes one; run it again to finish it."
             )
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
             schema = values.pop("schema")
             self.manifest = CacheManifest(**values)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -136,7 +136,7 @@ class LatentCache:
         """A part's examples as JSON lines, and the lists of names they refer to."""
         if number not in self._lines:
             folder = part_folder(self.folder, number)
-            names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            names = json.loads((folder / "names.json").read_text(encoding="utf-8-sig"))
             self._lines[number] = (folder / "rows.jsonl").read_bytes().splitlines(), names
         return self._lines[number]
 

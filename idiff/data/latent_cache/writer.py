@@ -251,7 +251,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> CacheManifest | None:
         raise DataError(f"{folder} is a file: expected a folder for the cache, which need not exist.")
     for name, what in ((NAME, "another cache"), (PLAN, "the beginning of another cache")):
         if (folder / name).is_file():
-            there = json.loads((folder / name).read_text(encoding="utf-8"))
+            there = json.loads((folder / name).read_text(encoding="utf-8-sig"))
             differs = [key for key in plan if there.get(key) != plan[key]]
             if differs:
                 raise DataError(

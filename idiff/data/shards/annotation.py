@@ -28,7 +28,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def parse_json(data: bytes) -> Any:
-    """Read JSON, strictly: UTF-8, no nan, no infinity.
+    """Read JSON, strictly: UTF-8 with or without a byte order mark, no nan, no infinity.
 
     Raises:
         ValueError: anything else, with the reason.
@@ -38,7 +38,7 @@ def parse_json(data: bytes) -> Any:
         raise ValueError(f"{word} is not JSON")
 
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=refuse)
+        return json.loads(data.decode("utf-8-sig"), parse_constant=refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

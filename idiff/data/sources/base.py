@@ -75,6 +75,10 @@ class Source(ABC):
         """How many images were left after each step of listing, in order; the last value is `len(self)`."""
         return {"found": len(self)}
 
+    def notes(self) -> list[str]:
+        """Sentences about the set that a person should read when it is built."""
+        return []
+
 
 def read_file(path: Path, *, where: str, field: str) -> bytes:
     """Read a raw file whole.

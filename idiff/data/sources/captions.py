@@ -16,6 +16,7 @@ from typing import Any
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file
 from idiff.data.sources.pictures import first_folder, inside, load_json, make_keys
+from idiff.data.sources.places import of_split
 from idiff.errors import DataError, missing
 from idiff.utils.text import normalise_prompt
 
@@ -91,7 +92,9 @@ def _find(root: Path, split: str) -> Path:
         for name in _TABLES:
             if (folder / name).is_file():
                 return folder / name
-    found = sorted((root / "annotations").glob(f"captions_{split}*.json"))
+    found = [
+        path for path in sorted((root / "annotations").glob(f"captions_{split}*.json")) if of_split(path.name, split)
+    ]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(
@@ -114,7 +117,8 @@ def _coco(file: Path) -> Captions:
         texts: dict[Any, list[str]] = defaultdict(list)
         for entry in value["annotations"]:
             texts[entry["image_id"]].append(str(entry["caption"]))
-        found = {name: texts.get(identity, []) for identity, name in names.items()}
+        for identity, name in names.items():  # a file may stand under two ids
+            found.setdefault(name, []).extend(texts.get(identity, []))
     except (KeyError, TypeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{file} is not a COCO caption file: {reason}.") from error

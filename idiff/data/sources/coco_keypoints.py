@@ -17,6 +17,9 @@ from idiff.data.sources.places import check_pictures, find_file, find_folder, gi
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
 
+UNPAIRED = 3
+"""So many joints may have no left and right without a word."""
+
 AREA_OF_BOX = 0.53
 """Share of its box that a person fills, where a set has no areas (the convention of CrowdPose's evaluation)."""
 
@@ -94,6 +97,15 @@ class CocoKeypoints(Source):
         """Skeleton of each category that has joints."""
         return {"skeletons": self.skeletons}
 
+    def notes(self) -> list[str]:
+        """Categories whose joints have no left and right: a mirror would be wrong."""
+        return [
+            f"category '{name}': no joint has a left and a right by its name, so its images are never mirrored. Name them such as "
+            "left_eye and right_eye, or give flip_pairs."
+            for name, each in self.skeletons.items()
+            if len(each["joints"]) > UNPAIRED and not each["pairs"]
+        ]
+
     def funnel(self) -> dict[str, int]:
         """All images, then those with labelled joints; the instances left out are named where there are any."""
         steps = {"found": len(self._pictures), "with labelled joints": len(self._ids)}
@@ -137,6 +149,20 @@ class CocoKeypoints(Source):
         )
 
 
+def _visibility(value: Any, entry: dict[str, Any]) -> int:
+    """COCO's v: 0 not labelled, 1 hidden, 2 visible.
+
+    Raises:
+        ValueError: another value, such as the confidence of a pose model.
+    """
+    if value not in (0, 1, 2):
+        raise ValueError(
+            f"annotation {entry.get('id')} has the visibility {value!r}: expected 0 (not labelled), 1 (hidden) or 2 (visible). "
+            "Confidences of a pose model have to be turned into these first"
+        )
+    return int(value)
+
+
 def _skeletons(categories: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[Any, str]]:
     """Category name -> skeleton; category id -> name."""
     skeletons = {}
@@ -176,10 +202,13 @@ def _instances(
     for entry in entries:
         values = entry.get("keypoints", [])
         category = names.get(entry["category_id"])
-        points = [[float(x), float(y), int(v)] for x, y, v in zip(values[::3], values[1::3], values[2::3], strict=True)]
+        points = [
+            [float(x), float(y), _visibility(v, entry)]
+            for x, y, v in zip(values[::3], values[1::3], values[2::3], strict=True)
+        ]
         labelled = sum(point[2] > 0 for point in points)
         box = [float(value) for value in entry.get("bbox", [])]
-        if entry.get("iscrowd"):
+        if str(entry.get("iscrowd", 0)).strip().lower() not in {"0", "0.0", "false", "none", ""}:
             left_out["crowds"] += 1
         elif category is None or not labelled:
             left_out["without labelled joints"] += 1

@@ -23,6 +23,10 @@ _UNUSED = {
 """Ids that the official list names and no image was ever labelled with: 182 names, 171 classes."""
 
 
+UNLABELED = "unlabeled"
+"""What lists call pixels without a class."""
+
+
 class CocoStuff(LabelMaps):
     """COCO-Stuff, and any set of its form. See `LabelMaps`.
 
@@ -32,13 +36,21 @@ class CocoStuff(LabelMaps):
         fold: a file that maps labels to fewer classes; labels that it does not name become void.
         annotations: folder of the split's label maps, where it is not found under `root`.
         images: folder of the split's images, where it is not found under `root`.
+        label_offset: what is added to a label map's value to get its id in `labels.txt`; left out: 1 for COCO-Stuff's official
+            list, whose maps hold id - 1, and 0 for every other list.
 
     Raises:
         DataError: files are not where they should be, or a list of names cannot be used.
     """
 
     def __init__(
-        self, root: str, split: str, fold: str | None = None, annotations: str | None = None, images: str | None = None
+        self,
+        root: str,
+        split: str,
+        fold: str | None = None,
+        annotations: str | None = None,
+        images: str | None = None,
+        label_offset: int | None = None,
     ) -> None:
         folder, remedy = Path(root), "Check --root and --split."
         pictures = (
@@ -57,8 +69,8 @@ class CocoStuff(LabelMaps):
             )
         )  # fmt: skip
         lists = [place / "labels.txt" for place in (folder, maps, maps.parent)]
-        names = read_labels(next((file for file in lists if file.is_file()), lists[0]))
-        unused = unused_labels(names)
+        names = read_labels(next((file for file in lists if file.is_file()), lists[0]), offset=label_offset)
+        unused = unused_labels(names) | {value for value, name in names.items() if value == 0 and name == UNLABELED}
         names = {value: name for value, name in names.items() if value not in unused}
         super().__init__(pictures, maps, names, named_in="labels.txt", void=unused, fold=fold)
 
@@ -71,11 +83,15 @@ def unused_labels(names: dict[int, str]) -> set[int]:
     return set()
 
 
-def read_labels(file: Path) -> dict[int, str]:
+def read_labels(file: Path, *, offset: int | None = None) -> dict[int, str]:
     """Read `id: name` lines into label-map value -> name, in the order of values.
 
-    Where the file begins with `0: unlabeled`, as the official one does, a label map holds id - 1 (and 255 for
-    unlabelled); else it holds the id.
+    With COCO-Stuff's official list, which begins with `0: unlabeled`, a label map holds id - 1 (and 255 for unlabelled); with any
+    other list it holds the id, and 0 is void where that is called `unlabeled`.
+
+    Args:
+        file: the list.
+        offset: id minus value, where the lists do not tell; None: as above.
 
     Raises:
         DataError: missing, empty, or a line of another form; an id or name twice.
@@ -85,11 +101,12 @@ def read_labels(file: Path) -> dict[int, str]:
         if not word.isdecimal() or not name or int(word) in ids or name in ids.values():
             raise DataError(f"{file}: entry {place} is '{word}: {name}', expected a new whole number and a new name.")
         ids[int(word)] = name
-    shift = 1 if ids.get(0) == "unlabeled" else 0
-    if shift:
+    official = ids.get(0) == UNLABELED and all(ids.get(number) == name for number, name in _UNUSED.items())
+    shift = int(official) if offset is None else offset
+    if official:
         del ids[0]
     values = {number - shift: ids[number] for number in sorted(ids)}
-    if not values or max(values) >= VOID:
+    if not values or min(values) < 0 or max(values) >= VOID:
         raise DataError(
             f"{file}: ids reach {max(ids, default=0)}, expected at least one, and none above {VOID - 1 + shift}."
         )

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from idiff.utils.sigmas import sigmas_for
 from idiff.utils.text import name_words
+
+SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
+_SIDE_AND_NAME = re.compile(r"^([LR])(?=[A-Z][a-z])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def joint_words(name: str) -> str:
+    """Spell the name of a joint as lower-case words, its side first and in full.
+
+    >>> [joint_words(name) for name in ("l_shoulder", "shoulder_l", "leftShoulder", "LShoulder", "Left-Shoulder", "shoulder.L")]
+    ['left shoulder', 'left shoulder', 'left shoulder', 'left shoulder', 'left shoulder', 'left shoulder']
+    """
+    apart = _CAMEL.sub(" ", _SIDE_AND_NAME.sub(r"\1 ", name.replace(".", " ")))
+    words = name_words(apart).split()
+    sides = [SIDES[word] for word in words if word in SIDES]
+    if len(sides) != 1 or len(words) < 2:
+        return name_words(name)
+    return " ".join([sides[0], *(word for word in words if word not in SIDES)])
 
 
 def mirror_pairs(joints: Sequence[str]) -> list[list[int]]:
@@ -34,7 +53,9 @@ def skeleton(names: Sequence[str], pairs: Sequence[Sequence[int]] | None = None)
     Raises:
         ValueError: a name twice, an empty name, or a pair that is not two different joints.
     """
-    joints = [name_words(name) for name in names]
+    joints = [joint_words(name) for name in names]
+    if len(set(joints)) != len(joints):  # two names mean one joint in words: they stay as they are written
+        joints = [name_words(name) for name in names]
     if not joints or "" in joints or len(set(joints)) != len(joints):
         raise ValueError(f"joint names {list(names)!r} are empty or not distinct")
     if pairs is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from idiff.utils.picture_files import decode_label
 
 VOID = 255
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+
+_LOOKED_AT = 64
+"""Label maps that are looked at to tell masks of 0 and 255 from maps with void."""
 
 
 class LabelMaps(Source):
@@ -58,11 +63,12 @@ class LabelMaps(Source):
         single = [values[0] for values in groups.values() if len(values) == 1]
         self.values = single if len(single) == len(groups) and single != list(range(len(groups))) else None
         self.named = np.isin(np.arange(256), [*names, *void, VOID])
-        self._files = {path.stem: path.name for path in sorted(images.iterdir()) if path.suffix.lower() in _PICTURES}
+        self._files = image_files(images, labels=labels)
         if stems is None:
             mapped = {path.stem for path in labels.iterdir() if path.suffix.lower() == ".png"}
             stems = sorted({*self._files, *mapped})
         self._stems = list(stems)
+        self._binary = set(names) == {0, 1} and not fold and self._holds_0_and_255()
 
     def meta(self) -> dict[str, Any]:
         """Class names by label value; and each class's value in the set's own label maps, where that is another one."""
@@ -71,12 +77,29 @@ class LabelMaps(Source):
     def __len__(self) -> int:
         return len(self._stems)
 
+    def notes(self) -> list[str]:
+        """How values of 255 are read where they are no void."""
+        return (
+            [f"the label maps hold 0 and 255: 255 is read as '{self.classes[1]}', not as void"] if self._binary else []
+        )
+
+    def _holds_0_and_255(self) -> bool:
+        """Whether the first label maps hold 255 and never 1: masks of an image editor, not maps with void."""
+        values: set[int] = set()
+        for stem in self._stems[:_LOOKED_AT]:
+            with contextlib.suppress(BadSampleError):
+                label = decode_label(read_file(self.labels / f"{stem}.png", where=stem, field="label"), where=stem)
+                values |= set(np.unique(label).tolist())
+        return VOID in values and values <= {0, VOID}
+
     def sample(self, index: int) -> RawSample:
         """Read one image and its label map."""
         stem = self._stems[index]
         picture = read_file(self.images / self._files.get(stem, f"{stem}.jpg"), where=stem, field="source")
         data = read_file(self.labels / f"{stem}.png", where=stem, field="label")
         label = decode_label(data, where=stem)
+        if self._binary:
+            data, label = b"", (label == VOID).astype(np.uint8)
         values = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
         if not self.named[values].all():
             strange = values[~self.named[values]].tolist()
@@ -86,12 +109,34 @@ class LabelMaps(Source):
             key=safe_key(stem),
             image=picture,
             annotation=self.facts(stem),
-            label=data if unchanged else self.table[label],
+            label=data if unchanged and data else self.table[label],
         )
 
     def facts(self, stem: str) -> dict[str, Any]:
         """What else the annotation says of an image that is there."""
         return {"file_name": self._files[stem]}
+
+
+def image_files(images: Path, *, labels: Path) -> dict[str, str]:
+    """Stem -> file name of each image of a folder. Where the label maps lie in the same folder, `{stem}.png` is the label map.
+
+    Raises:
+        DataError: two images have one stem.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(images.iterdir()):
+        if path.suffix.lower() in _PICTURES:
+            found[path.stem].append(path.name)
+    if images.resolve() == labels.resolve():
+        found = defaultdict(
+            list, {stem: [name for name in names if name != f"{stem}.png"] for stem, names in found.items()}
+        )
+    twice = next((names for names in found.values() if len(names) > 1), None)
+    if twice:
+        raise DataError(
+            f"{images} has several images of one name: {', '.join(twice)}. Keep one, or give --images DIR with images alone."
+        )
+    return {stem: names[0] for stem, names in found.items() if names}
 
 
 def read_fold(file: Path, names: Mapping[int, str]) -> dict[str, list[int]]:

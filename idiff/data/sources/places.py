@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from idiff.data.shards.annotation import parse_json
@@ -25,6 +26,11 @@ def split_words(split: str) -> tuple[str, ...]:
     return _SPLITS.get(split, (split,))
 
 
+def of_split(name: str, split: str) -> bool:
+    """Whether a file's name speaks of a split, and not of one whose name only begins or ends so: `trainval` is not `train`."""
+    return re.search(rf"(?<![A-Za-z]){re.escape(split)}(?![A-Za-z])", name) is not None
+
+
 def find_file(root: Path, patterns: Sequence[str], *, split: str, what: str, remedy: str) -> Path:
     """Find the one file of a split.
 
@@ -41,6 +47,8 @@ def find_file(root: Path, patterns: Sequence[str], *, split: str, what: str, rem
     for pattern in patterns:
         for word in split_words(split):
             found = sorted(path for path in root.glob(pattern.format(split=glob.escape(word))) if path.is_file())
+            if "{split}" in PurePosixPath(pattern).name:
+                found = [path for path in found if of_split(path.name, word)]
             if len(found) > 1:
                 names = ", ".join(path.name for path in found)
                 raise DataError(
@@ -117,7 +125,7 @@ def read_lines(file: Path, *, what: str) -> list[str]:
     if not file.is_file():
         raise missing(file, what=what, remedy="Check the path.")
     try:
-        lines = [line.rstrip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        lines = [line.rstrip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read as text: {error}.") from error
     if not lines:

@@ -175,7 +175,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     file = folder / DESCRIPTION
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = json.loads(file.read_text(encoding="utf-8-sig"))
         known = description["format"] == FORMAT and {"objective", "with_source", "sha256", "config"} <= set(description)
     except (OSError, ValueError, KeyError, TypeError):
         known = False

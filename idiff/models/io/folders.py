@@ -43,7 +43,7 @@ def subfolder(folder: str | Path, part: str) -> Path:
 def _shared(root: Path, part: str) -> Path | None:
     """Where an exported model keeps a part that it shares with others."""
     try:
-        where = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))["parts"].get(part)
+        where = json.loads((root / DESCRIPTION).read_text(encoding="utf-8-sig"))["parts"].get(part)
     except (OSError, ValueError, KeyError, AttributeError):
         return None
     return None if where is None else (root / str(where)).resolve()

@@ -111,7 +111,7 @@ def _read_beside(file: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = json.loads(file.read_text(encoding="utf-8-sig"))
         known = all(isinstance(entry["presets"], dict) and isinstance(entry["file"], str) for entry in entries.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         known = False

@@ -21,7 +21,7 @@ def names() -> dict[str, str]:
     index = models_folder() / INDEX
     if not index.is_file():
         return {}
-    found: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))
+    found: dict[str, str] = json.loads(index.read_text(encoding="utf-8-sig"))
     return found
 
 

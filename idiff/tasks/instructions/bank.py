@@ -152,7 +152,7 @@ def slots(words: str) -> list[str]:
 
 def builtin(name: str) -> str:
     """The content of a data file of the bank, such as `deblur.txt` or `unseen/deblur.txt`."""
-    return resources.files("idiff.tasks.instructions").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("idiff.tasks.instructions").joinpath(name).read_text(encoding="utf-8-sig")
 
 
 def _slots(words: str, *, where: str) -> list[str]:
@@ -166,7 +166,7 @@ def _read(kind: str, path: str | None) -> str:
     if path is None:
         return builtin(f"{kind}.txt")
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise missing(
             path, what="a text file of instructions", remedy="Correct `instructions`, or leave it out."
