@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from idiff.diffusion import per_sample_noise
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
-from idiff.models.network import build_network
+from idiff.models.network import build_network, load_network
 from idiff.utils.settings import WEIGHTS
 
 
@@ -42,7 +42,7 @@ class Autoencoder(nn.Module):
         self.reference: dict[str, str] | None = None
         if weights is not None:
             folder = subfolder(weights, "vae")
-            self.net = AutoencoderKL.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+            self.net = load_network(AutoencoderKL, folder, part="autoencoder", low_cpu_mem_usage=False)
             self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
         else:
             self.net = build_network(AutoencoderKL, config or {}, part="autoencoder")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
-from idiff.errors import ConfigError, unknown
+from idiff.errors import CheckpointError, ConfigError, unknown
 
 Network = TypeVar("Network")
+
+BUFFERS = ("position_ids",)
+"""Endings of keys that older files hold and newer classes compute."""
 
 
 def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, part: str) -> Network:
@@ -40,3 +44,41 @@ def check_arguments(kind: Callable[..., Any], config: Mapping[str, Any], *, part
     for name in config:
         if name not in known:
             raise unknown(f"setting of the {part}'s config", str(name), known)
+
+
+def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
+    """Load a network from a folder in the hub's layout. Every weight must be there, and no other.
+
+    The libraries' own `from_pretrained` fills missing weights at random with a warning: such a network would train on noise.
+
+    Args:
+        kind: a class of diffusers or transformers.
+        folder: with `config.json` and the weights.
+        part: names the network in errors, such as `autoencoder`.
+        options: further arguments of `from_pretrained`.
+
+    Raises:
+        CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
+    """
+    try:
+        net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.") from error
+    wrong = {
+        "missing": _keys(found.get("missing_keys")),
+        "left over": _keys(found.get("unexpected_keys")),
+        "of another shape": _keys(found.get("mismatched_keys")),
+    }
+    said = [f"{len(keys)} {what} ({', '.join(keys[:3])})" for what, keys in wrong.items() if keys]
+    if said:
+        raise CheckpointError(
+            f"the {part} in {folder} does not fit its config.json: weights are {'; '.join(said)}. Get the whole folder again, or "
+            "the config.json that belongs to these weights."
+        )
+    return net
+
+
+def _keys(keys: Any) -> list[str]:
+    names = [str(key[0]) if isinstance(key, tuple) else str(key) for key in keys or ()]
+    return sorted(name for name in names if not name.endswith(BUFFERS))

@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
-from idiff.models.network import build_network
+from idiff.models.network import build_network, load_network
 from idiff.utils.settings import WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class TextEncoder(nn.Module):
             self.tokenizer = CLIPTokenizer.from_pretrained(
                 subfolder(tokenizer or weights, "tokenizer"), local_files_only=True
             )
-            self.net = CLIPTextModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            self.net = load_network(CLIPTextModel, folder, part="text encoder", dtype=torch.float32)
             self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
         else:
             self.tokenizer = CLIPTokenizer.from_pretrained(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from idiff.errors import CheckpointError, ConfigError
 from idiff.models.io.folders import subfolder
 from idiff.models.io.provenance import Provenance
-from idiff.models.network import build_network, check_arguments
+from idiff.models.network import build_network, check_arguments, load_network
 
 ATTENTION = ".attentions."
 """What marks the weights of attention blocks."""
@@ -55,7 +55,7 @@ def build_unet(
         record.said.append("U-Net: every weight is new")
         return net, record
     folder = subfolder(str(weights), "unet")
-    net = UNet2DConditionModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+    net = load_network(UNet2DConditionModel, folder, part="U-Net", low_cpu_mem_usage=False)
     record.sources.append({"path": str(weights), "kind": "unet", "sha256": None, "step": None})
     record.loaded = dict.fromkeys(_keys(net), str(folder))
     record.said.append(f"U-Net: every weight loaded from {folder}")

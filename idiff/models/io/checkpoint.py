@@ -20,6 +20,7 @@ from idiff.models.io.folders import DESCRIPTION, folder_sha256, subfolder
 from idiff.models.io.preset_files import presets_beside, presets_of
 from idiff.models.io.pretrained import located, names
 from idiff.models.lora import ADAPTER, Lora, put
+from idiff.models.network import load_network
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import UNET
@@ -182,7 +183,7 @@ def base_weights(reference: dict[str, Any], *, origin: str) -> dict[str, Tensor]
     else:
         folder = subfolder(path, "unet")
         sha256 = folder_sha256(folder)
-        net = UNet2DConditionModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
+        net = load_network(UNet2DConditionModel, folder, part="U-Net", low_cpu_mem_usage=False)
         state = {UNET + key: value for key, value in net.state_dict().items()}
     if sha256 != reference["sha256"]:
         raise CheckpointError(

@@ -50,9 +50,9 @@ def _shared(root: Path, part: str) -> Path | None:
 
 
 def folder_sha256(folder: Path) -> str:
-    """SHA-256 over names and contents of the `.safetensors` and `.json` files of a folder, in name order."""
+    """SHA-256 over names and contents of the `.safetensors`, `.bin` and `.json` files of a folder, in name order."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in {".safetensors", ".json"}:
+        if path.suffix in {".safetensors", ".bin", ".json"}:
             digest.update(f"{path.name}:{sha256_file(path)};".encode())
     return digest.hexdigest()
