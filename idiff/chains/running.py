@@ -13,7 +13,7 @@ import yaml
 from idiff.chains.experiment import Entry, Experiment
 from idiff.chains.state import RECORDS, origins, plan, record_file, state_of, write_record
 from idiff.errors import ConfigError
-from idiff.utils.files import own_run
+from idiff.utils.files import own_run, put_aside
 from idiff.utils.signals import INTERRUPTED, TERMINATED, StopRequest
 
 
@@ -48,7 +48,7 @@ def _run(experiment: Experiment, runner: Runner, *, redo: Sequence[str], said: C
     for number, step in enumerate(steps, start=1):
         entry = step.entry
         if step.action == "redo":
-            _put_aside(entry.out, said)
+            put_aside(entry.out, said)
             record_file(experiment, entry).unlink(missing_ok=True)
         now = state_of(experiment, entry)  # what was run before it may have changed it
         said(f"stage {number} of {len(steps)}, {entry.name}: {now.action}, {now.why}")
@@ -82,16 +82,6 @@ def _failure(entry: Entry, code: int, *, asked: bool) -> str:
     if asked or code in {TERMINATED, INTERRUPTED}:
         return f"stage '{entry.name}' was stopped; the same command goes on with it"
     return f"stage '{entry.name}' failed with exit code {code}. Mend the cause and give the same command again: it goes on there"
-
-
-def _put_aside(path: Path, said: Callable[[str], None]) -> None:
-    """Rename a file or folder to the first free NAME.1, NAME.2, ..."""
-    if path.exists():
-        number = 1
-        while (free := path.with_name(f"{path.name}.{number}")).exists():
-            number += 1
-        path.rename(free)
-        said(f"{path} is now {free}")
 
 
 class Runner:

@@ -21,6 +21,10 @@ from idiff.utils.moved import modern_name
 METHODS = LightningCLI.subcommands()
 
 
+FRESH = "--fresh"
+"""The option of `fit` that renames a run which is in the way."""
+
+
 def run(words: list[str]) -> int:
     """Run `fit`, `validate`, `test` or `predict`.
 
@@ -36,7 +40,9 @@ def run(words: list[str]) -> int:
             path = Path(folder) / "config.yaml"
             path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
-        only = type("StageCLI", (StageCLI,), {"subcommands": staticmethod(lambda: {method: METHODS[method]})})
+        settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest}
+        only = type("StageCLI", (StageCLI,), settings)
+        rest = [word for word in rest if word != FRESH]
         try:
             only(
                 model_class=Stage,

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from idiff.callbacks import AtomicCheckpointIO, ProgressLines
 from idiff.config.resume import PARTS, refuse_changes
-from idiff.config.run_folder import prepare_folder, start_of
+from idiff.config.run_folder import prepare_folder, refuse_overwriting, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
@@ -24,6 +24,9 @@ from idiff.utils.text import names_in
 
 class StageCLI(LightningCLI):
     """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
+
+    fresh = False
+    """Rename a run that is in the way."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The callbacks every run has, and what may differ when a run goes on."""
@@ -44,8 +47,10 @@ class StageCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         root = Path(settings["default_root_dir"])
         fit = self.subcommand == "fit"
-        prepare_folder(root, make=not settings.get("fast_dev_run"))
         wanted = self._get(self.config_init, "ckpt_path")
+        if fit and wanted is None and not settings.get("fast_dev_run"):
+            refuse_overwriting(root, fresh=self.fresh, said=_say)
+        prepare_folder(root, make=not settings.get("fast_dev_run"))
         self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say)
         self._resumed = read(self._start) if fit and self._start is not None else {}
         if settings.get("logger") in {None, True}:

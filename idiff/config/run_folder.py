@@ -8,6 +8,7 @@ from pathlib import Path
 
 from idiff.callbacks.checkpoint_io import newest
 from idiff.errors import CheckpointError, ConfigError
+from idiff.utils.files import put_aside
 
 
 def prepare_folder(root: Path, *, make: bool) -> None:
@@ -29,6 +30,28 @@ def prepare_folder(root: Path, *, make: bool) -> None:
         ) from None
     if root.exists() and not os.access(root, os.W_OK):
         raise ConfigError(f"the run folder {root} cannot be written. Set trainer.default_root_dir to one that can.")
+
+
+def refuse_overwriting(root: Path, *, fresh: bool, said: Callable[[str], None]) -> None:
+    """See that a new run does not overwrite one that is there.
+
+    Args:
+        root: the run folder.
+        fresh: rename the run that is there instead of refusing.
+        said: told the new name.
+
+    Raises:
+        ConfigError: there are checkpoints.
+    """
+    ranks = {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")}
+    if ranks != {"0"} or not any((root / "checkpoints").glob("*.ckpt")):
+        return
+    if not fresh:
+        raise ConfigError(
+            f"{root} holds a run already: go on with it by --ckpt_path last, set trainer.default_root_dir to another folder, or "
+            "begin anew with --fresh, which renames the old run."
+        )
+    put_aside(root, said)
 
 
 def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str], None]) -> str | None:

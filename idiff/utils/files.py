@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -92,6 +92,16 @@ def whole_folder(target: Path, *, error: type[IdiffError] = DataError) -> Iterat
         raise error(f"{target} cannot be written: {failure.strerror}. Free some space or name another.") from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def put_aside(path: Path, said: Callable[[str], None]) -> None:
+    """Rename a file or folder, where it is there, to the first free NAME.1, NAME.2, ...; `said` is told the new name."""
+    if path.exists():
+        number = 1
+        while (free := path.with_name(f"{path.name}.{number}")).exists():
+            number += 1
+        path.rename(free)
+        said(f"{path} is now {free}")
 
 
 def sync_folder(folder: Path) -> None:

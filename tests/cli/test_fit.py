@@ -212,3 +212,15 @@ def test_two_ranks_train_and_score_as_one_does(config):
     assert [{**row, "score": ""} for row in results("one")] == [{**row, "score": ""} for row in results("two")]
     for a, b in zip(results("one"), results("two"), strict=True):
         assert float(a["score"] or 0) == pytest.approx(float(b["score"] or 0), abs=1e-3), a
+
+
+def test_a_run_that_is_there_is_not_overwritten(trained, capsys):
+    before = Path("run/checkpoints/last.ckpt").read_bytes()
+    assert main(["fit", "--config", trained]) == 2
+    said = capsys.readouterr().err
+    assert "holds a run already" in said and "--ckpt_path last" in said and "--fresh" in said
+    assert Path("run/checkpoints/last.ckpt").read_bytes() == before
+    assert main(["fit", "--config", trained, "--fresh", "--trainer.max_steps", "1"]) == 0
+    assert "run is now run.1" in capsys.readouterr().err
+    assert Path("run.1/checkpoints/last.ckpt").read_bytes() == before
+    assert Path("run/checkpoints/last.ckpt").is_file()
