@@ -50,7 +50,8 @@ def test_a_training_goes_on_to_the_same_weights(written):
 
 
 def test_a_latent_cache_of_an_older_format_is_refused_in_one_sentence(written, capsys):
-    assert main(["fit", "--config", "config.yaml", "--data.init_args.cache", "cache"]) == 2
+    words = ["fit", "--config", "config.yaml", "--trainer.default_root_dir", "other", "--data.init_args.cache", "cache"]
+    assert main(words) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("idiff: ")]
     assert len(said) == 1
     assert said[0].endswith("make the cache again.") and said[0].count(". ") == 0
