@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from idiff.callbacks.grids import grid_rows
-from idiff.callbacks.protocols import painter, task_of
+from idiff.callbacks.protocols import render_of, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table
 from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
 from idiff.checks import check_number
@@ -25,7 +25,8 @@ from idiff.types import Batch, Painted, Picture
 class Evaluate(pl.Callback):
     """Score every validation loader by its task, and log `val/<task>/<metric>` and their mean headline `val/score`.
 
-    Test loaders are scored alike, under `test/`.
+    Test loaders are scored alike, under `test/`. A stage whose step returns no `Painted` is not scored, and has no `val/score`; of
+    one without `render` the ceiling is not known.
 
     The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation;
     a fit also keeps them in `results.csv` and the images in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`
@@ -96,21 +97,22 @@ class Evaluate(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Decode and score one batch of one task."""
-        painted: Painted = outputs
+        if not isinstance(outputs, Painted):
+            return
         name = batch.task[0]
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._began
         count, rows = self._spent.get(name, (0, 0))
-        self._spent[name] = count, rows = count + sum(painted.evaluations), rows + len(batch)
+        self._spent[name] = count, rows = count + sum(outputs.evaluations), rows + len(batch)
         self.evaluations[name] = count / rows
         task = task_of(trainer, name)
         if name not in self._scorers:
             self._scorers[name] = self.scorer(task, baselines=self.baselines and name not in self._floors)
         with torch.no_grad():
-            found = self._scorers[name].update(batch, painted, painter(pl_module).render)
-        self.found(batch, painted.images, found)
+            found = self._scorers[name].update(batch, outputs, render_of(pl_module))
+        self.found(batch, outputs.images, found)
         shown = self._grids.setdefault(name, [])
         if len(shown) < self.pictures and trainer.is_global_zero:
-            shown += grid_rows(task, batch, painted.images, found)[: self.pictures - len(shown)]
+            shown += grid_rows(task, batch, outputs.images, found)[: self.pictures - len(shown)]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute, log, draw, print."""
@@ -128,6 +130,8 @@ class Evaluate(pl.Callback):
                 score.baseline, score.baseline_name = floors.baseline, floors.baseline_name
             self.results[name] = score
             headlines.append(scorer.task.headline_share(score.metrics[scorer.task.headline]))
+        if not headlines:
+            return
         known = [value for value in headlines if not math.isnan(value)]
         split = "test" if trainer.testing else "val"
         figures = {
@@ -160,5 +164,5 @@ class Evaluate(pl.Callback):
                 if isinstance(logger, TensorBoardLogger):
                     for name, picture in drawn.items():
                         logger.experiment.add_image(f"val/{name}", picture, step, dataformats="HWC")
-        if self.table and self.results:
+        if self.table:
             Console().print(render_table(self.results, step=step))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import Protocol, cast, runtime_checkable
 
 import lightning.pytorch as pl
 from torch import Tensor
@@ -10,8 +11,9 @@ from torch import Tensor
 from idiff.tasks.base import Task
 
 
-class Painter(Protocol):
-    """A stage that paints."""
+@runtime_checkable
+class _Renders(Protocol):
+    """A stage with an autoencoder."""
 
     def render(self, pictures: Tensor) -> Tensor:
         """Images (B, 3, H, W) as the autoencoder renders them."""
@@ -21,9 +23,9 @@ class _Tasks(Protocol):
     tasks: dict[str, Task]
 
 
-def painter(module: pl.LightningModule) -> Painter:
-    """The stage as a painter."""
-    return cast("Painter", module)
+def render_of(module: pl.LightningModule) -> Callable[[Tensor], Tensor] | None:
+    """How the stage's autoencoder renders images; None for a stage without one."""
+    return module.render if isinstance(module, _Renders) else None
 
 
 def task_of(trainer: pl.Trainer, name: str) -> Task:

@@ -118,13 +118,15 @@ class TaskEvaluator:
         self.device = torch.device("cpu")
         self.asked: str | None = None
 
-    def update(self, batch: Batch, painted: Painted, render: Callable[[Tensor], Tensor]) -> list[GroupPrediction]:
+    def update(
+        self, batch: Batch, painted: Painted, render: Callable[[Tensor], Tensor] | None
+    ) -> list[GroupPrediction]:
         """Score one batch.
 
         Args:
             batch: whole groups of this task.
             painted: what the stage painted.
-            render: images through the autoencoder, for the ceiling.
+            render: images through the autoencoder, for the ceiling; None: the ceiling is nan.
 
         Returns:
             the model's answers, for images and files.
@@ -142,7 +144,8 @@ class TaskEvaluator:
         self.split += sum(int(answer.queries[0].get("split", 0)) for answer in found)
         self.asked = self.asked or batch.query[0].get("asked")
         if self.baselines and batch.source is not None:
-            _update(self.ceiling, group_predictions(self.task, render(batch.target), rendered, batch), self.device)
+            if render is not None:
+                _update(self.ceiling, group_predictions(self.task, render(batch.target), rendered, batch), self.device)
             _update(self.painted, group_predictions(self.task, batch.target, batch.source, batch), self.device)
             _update(self.identity, group_predictions(self.task, batch.source, rendered, batch), self.device)
             room = BASELINE_SAMPLES - len(self.truths)

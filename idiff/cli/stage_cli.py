@@ -11,11 +11,13 @@ import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from idiff.callbacks import AtomicCheckpointIO, ProgressLines
 from idiff.config.resume import PARTS, refuse_changes
 from idiff.config.run_folder import prepare_folder, refuse_overwriting, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
+from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
@@ -82,6 +84,20 @@ class StageCLI(LightningCLI):
             _say(
                 "this processor has no bfloat16 of its own: steps will be many times slower than with trainer.precision 32-true"
             )
+
+    def before_validate(self) -> None:
+        """Refuse a stage that has nothing to validate.
+
+        Raises:
+            ConfigError: it has no `validation_step`.
+        """
+        if not is_overridden("validation_step", self.model):
+            raise ConfigError(
+                f"model: {type(self.model).__name__} has no `validation_step`, which idiff {self.subcommand} runs: "
+                "give it one that returns idiff.types.Painted, or logs figures of its own."
+            )
+
+    before_test = before_validate
 
     def _run_subcommand(self, subcommand: str) -> None:
         alone = subcommand == "fit" and self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False)

@@ -36,7 +36,7 @@ def parser() -> WordParser:
     add("--image", type=scales, metavar="LIST", help="image scales; default: four around the task's")
     add(
         "--samplers", type=lambda words: words.split(","), metavar="LIST",
-        help="ddim, euler, euler_ancestral, dpmpp_2m; default: the task's, then the others",
+        help="ddim, euler, euler_ancestral, dpmpp_2m, MODULE.FUNCTION; default: the task's, then the others",
     )  # fmt: skip
     add(
         "--guidance-steps",

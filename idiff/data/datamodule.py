@@ -15,9 +15,10 @@ from idiff.checks import check_choice, check_number
 from idiff.data.loading.dataset import EvaluationDataset, Part
 from idiff.data.loading.loaders import evaluation_loader
 from idiff.data.loading.mixture import Layout, continued_offset, progress_for
-from idiff.data.loading.training import TaskEntry, open_evaluation, open_training, refuse_overlap
+from idiff.data.loading.training import TaskEntry, open_evaluation, open_trained, open_training, refuse_overlap
 from idiff.data.loading.training_set import TrainingSet
 from idiff.errors import ConfigError
+from idiff.metrics.own import OwnMetric
 from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import Task
@@ -25,8 +26,6 @@ from idiff.utils.settings import FREE
 
 Mode = Literal["indexed", "sequential"]
 Overlap = Literal["refuse", "warn"]
-
-
 NAMES = {"val": "validation", "test": "test"}
 """Splits that are scored, in words."""
 
@@ -51,7 +50,7 @@ class StreamDataModule(LightningDataModule):
         rebase: allow a run to be continued with another global batch; it goes on after the examples already read.
         cache: folder of latent caches, one a task, which training reads instead of the shards (`idiff data cache` makes them);
             the fixed views there take the place of fresh ones.
-        overlap: what happens where an image of a validation set is also trained on: `refuse`, or `warn` and go on.
+        overlap: what happens where an image of a validation or test set is also trained on: `refuse`, or `warn` and go on.
 
     Attributes:
         entries: as given.
@@ -105,7 +104,7 @@ class StreamDataModule(LightningDataModule):
 
         Raises:
             ConfigError: nothing to train or to evaluate on, or the trainer would split the data a second time.
-            DataError: a folder that is missing or damaged, or a validation set, or an image of one, that is trained on.
+            DataError: a folder that is missing or damaged, or a set that is scored, or an image of one, that is trained on.
         """
         connector = getattr(self.trainer, "_accelerator_connector", None)
         if self.layout.world > 1 and getattr(connector, "use_distributed_sampler", False):
@@ -120,12 +119,13 @@ class StreamDataModule(LightningDataModule):
             self._training = open_training(
                 self.entries, seed=self.seed, epoch_samples=self.epoch_samples, cache=self.cache
             )
-            refuse_overlap(self._training.indexed, self._evaluation, warn=self.overlap == "warn")
+            scored = [*self._evaluation, *open_evaluation(self.entries, "test")]
+            refuse_overlap(self._training.indexed, scored, warn=self.overlap == "warn")
             rank_zero_info(self._training.summary)
         elif not self._evaluation:
             raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a {NAMES[split]} set. Set its `{split}`.")
         elif stage == TrainerFn.TESTING and self.epoch_samples is None:
-            refuse_overlap(open_evaluation(self.entries, "train"), self._evaluation, warn=self.overlap == "warn")
+            refuse_overlap(open_trained(self.entries), self._evaluation, warn=self.overlap == "warn")
 
     def _refuse_idle_ranks(self) -> None:
         """A rank without validation items would leave the others waiting for it for ever."""
@@ -244,12 +244,11 @@ class TaskDataModule(StreamDataModule):
 
     Args:
         task: what the task is; a subclass may have a default.
-        train: folder of the training shards.
-        val: folder of the validation shards.
-        test: folder of the test shards.
+        train, val, test: folders of the shards, see `TaskEntry`.
         name: the `<task>` of `val/<task>/<metric>`; the task's kind where it is left out.
         weight: how often an epoch draws each training item on average.
         sampling: how validation samples the task.
+        metrics: further metrics of one's own, see `TaskEntry`.
         options: see `StreamDataModule`.
     """
 
@@ -265,13 +264,14 @@ class TaskDataModule(StreamDataModule):
         name: str | None = None,
         weight: float = 1.0,
         sampling: Annotated[Sampling | None, FREE] = None,
+        metrics: Annotated[dict[str, OwnMetric] | None, FREE] = None,
         **options: Any,
     ) -> None:
         if task is None:
             if self.default_task is None:
                 raise ConfigError("data: no task. Set task.class_path to a subclass of idiff.tasks.base.Task.")
             task = self.default_task()
-        entry = TaskEntry(task, train=train, val=val, test=test, weight=weight, sampling=sampling)
+        entry = TaskEntry(task, train, val, test, weight=weight, sampling=sampling, metrics=metrics)
         super().__init__({name or task.kind: entry}, **options)
 
 

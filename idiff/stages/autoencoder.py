@@ -95,7 +95,7 @@ class AutoencoderTraining(Stage):
         rendered = self.render(batch.target)
         error = (rendered - batch.target).square().mean(dim=(1, 2, 3)) / 4
         psnr = -10 * error.clamp_min(1e-10).log10().mean()
-        name = f"val/{batch.task[0]}/psnr"
+        name = f"{self.split}/{batch.task[0]}/psnr"
         self.log(name, psnr, batch_size=len(batch), add_dataloader_idx=False, prog_bar=True, sync_dist=True)
         return Painted(rendered, rendered if batch.source is None else self.render(batch.source))
 

@@ -85,6 +85,15 @@ class Stage(pl.LightningModule):
     def loss(self, batch: Any, *, train: bool) -> Tensor:
         """Loss of a batch, which is of one of the classes in `takes`: a scalar."""
 
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """As `validation_step`."""
+        return self.validation_step(*args, **kwargs)
+
+    @property
+    def split(self) -> str:
+        """What is scored, `val` or `test`: begins the names of what a validation step logs."""
+        return "test" if self.trainer.testing else "val"
+
     def describe(self) -> dict[str, Any]:
         """What a checkpoint carries besides weights and configuration, as plain values."""
         return {}

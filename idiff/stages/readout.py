@@ -207,7 +207,9 @@ class ReadoutTraining(Stage):
         """Keep some pixels for the calibration; return the net's reading, painted anew over the source."""
         logits, truth, asked, blends, rendered = self.read(batch)
         loss = readout_loss(logits, truth, overlap_weight=self.overlap_weight)
-        self.log(f"val/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True)
+        self.log(
+            f"{self.split}/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True
+        )
         scores = logits.new_zeros((*asked.shape, *logits.shape[1:]))
         numbers = asked.nonzero()[:, 0].tolist()
         kinds = [float(batch.query[row]["transparency"]) for row in numbers]

@@ -174,13 +174,10 @@ class TaskTraining(Stage):
         """Paint; the evaluate callback reads and scores it. Logs the loss under fixed noise."""
         latent = self.source_latent(batch)
         loss = self.loss(batch, train=False, source_latent=latent)
-        split = "test" if self.trainer.testing else "val"
-        self.log(f"{split}/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True)
+        self.log(
+            f"{self.split}/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True
+        )
         return self.paint(batch, latent)
-
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:  # type: ignore[override]  # Lightning passes it on
-        """As `validation_step`."""
-        return self.validation_step(batch, batch_idx, dataloader_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Painted:
         """Paint."""

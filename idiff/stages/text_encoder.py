@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from idiff.checks import check_number
 from idiff.models.text import TextEncoder
-from idiff.sampling import Sampling
 from idiff.stages.base import Stage
 from idiff.types import BatchBase, SentenceBatch
 from idiff.utils.seeds import hash64
@@ -86,10 +85,6 @@ class TextTraining(Stage):
             right = (logits.detach().argmax(dim=1) == wanted).float().mean()
             self.log("train/accuracy", right, prog_bar=True, batch_size=len(batch))
         return F.cross_entropy(logits, wanted)
-
-    def evaluations(self, sampling: Sampling | None) -> int:
-        """No U-Net is evaluated here."""
-        return 0
 
     def on_fit_end(self) -> None:
         """Write the encoder, with averaged weights where there is an average."""

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MetricCollection
 
 from idiff.errors import ConfigError
+from idiff.metrics.own import OwnMetric, own_metric
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
-from idiff.utils.lookup import find_class
 from idiff.utils.settings import parameters
 
 
@@ -49,7 +49,7 @@ class Task(ABC):
         settings: the constructor's arguments, defaults included, as they were given. Noted when the task is made, so that a
             checkpoint can name the task and a cache can compare it without help from the subclass. A parameter that only says how
             answers are asked for or read is marked: `Annotated[float, READING]`, see `idiff.utils.settings`.
-        more_metrics: name -> path of a metric of one's own, `module.Class`, that is scored beside those of `metrics`.
+        more_metrics: name -> a metric of one's own, see `OwnMetric`, that is scored beside those of `metrics`.
     """
 
     kind: ClassVar[str]
@@ -59,7 +59,7 @@ class Task(ABC):
     headline_lower_is_better: ClassVar[bool] = False
     headline_of_one_prompt: ClassVar[str | None] = None
     settings: dict[str, Any]
-    more_metrics: Mapping[str, str] = {}
+    more_metrics: Mapping[str, OwnMetric] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the constructor's arguments."""
@@ -156,10 +156,7 @@ class Task(ABC):
                 raise ConfigError(
                     f"metric '{name}' is one of the task '{self.kind}' already: give {path} another name."
                 )
-            metric = find_class(path, what="metric")()
-            if not isinstance(metric, Metric):
-                raise ConfigError(f"metric '{path}' is not a subclass of torchmetrics.Metric.")
-            metrics.add_metrics({name: metric})
+            metrics.add_metrics({name: own_metric(path)})
         return metrics
 
     @abstractmethod

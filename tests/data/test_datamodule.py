@@ -90,7 +90,7 @@ def test_a_validation_set_that_is_trained_on_is_refused():
             "b": TaskEntry(CountingTask(), train="other", val="val"),
         }
     )
-    with pytest.raises(DataError, match="the validation set of 'a' is the training set of 'b'"):
+    with pytest.raises(DataError, match="the evaluation set of 'a' is the training set of 'b'"):
         data.setup("fit")
 
 

@@ -74,7 +74,7 @@ def test_training_rows_come_from_the_training_sets_alone(made):
 def test_a_validation_set_concatenated_into_training_is_refused(made):
     val = numbered(range(50, 54), "v")
     folder = made("b", val, "val")
-    with pytest.raises(DataError, match=r"4 of the 4 validation images of 'judged' are in .*both.*'task1'.*--without"):
+    with pytest.raises(DataError, match=r"4 of the 4 evaluation images of 'judged' are in .*both.*'task1'.*--without"):
         module([made("a", numbered(range(7), "t")), made("both", numbered(range(7), "t") + val)], folder).setup("fit")
 
 
@@ -85,7 +85,7 @@ def test_one_shared_picture_under_another_key_is_refused_unless_allowed(made, ca
         module(*arguments).setup("fit")
     with caplog.at_level(logging.WARNING):
         module(*arguments, overlap="warn").setup("fit")
-    assert "1 of the 4 validation images" in caplog.text
+    assert "1 of the 4 evaluation images" in caplog.text
     with pytest.raises(DataError, match="is the training set of"):
         module([arguments[1]], arguments[1], overlap="warn").setup("fit")
 

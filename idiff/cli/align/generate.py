@@ -36,7 +36,11 @@ def parser() -> WordParser:
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the preset")
     add("--image", type=scales, metavar="LIST", help="image scales; default: four around the preset")
-    add("--sampler", metavar="NAME", help="ddim, euler, euler_ancestral or dpmpp_2m; default: the task's")
+    add(
+        "--sampler",
+        metavar="NAME",
+        help="ddim, euler, euler_ancestral, dpmpp_2m or MODULE.FUNCTION; default: the task's",
+    )
     add("--device", default="cpu", metavar="NAME", help="where the network runs (cpu)")
     return options
 

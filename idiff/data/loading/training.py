@@ -16,6 +16,7 @@ from idiff.data.loading.training_set import TrainingSet, by_position
 from idiff.data.shards.overlap import proven, same_code
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
+from idiff.metrics.own import OwnMetric
 from idiff.sampling import Sampling
 from idiff.tasks.base import Task
 from idiff.utils.settings import FREE
@@ -35,11 +36,11 @@ class TaskEntry:
         weight: how often an epoch draws each training item on average; the share of the examples in sequential mode.
         rows: examples that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
         sampling: how validation samples this task; few steps without guidance where it is left out.
-        metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric; its `update` takes the combined
-            prediction and the truth, as those of `Task.metrics` do.
+        metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric, or its class_path and init_args; its
+            `update` takes the combined prediction and the truth, as those of `Task.metrics` do.
 
     Raises:
-        ConfigError: a weight that is not above 0, or rows below 1.
+        ConfigError: a weight that is not above 0, rows below 1, or a metric that cannot be made.
     """
 
     task: Task
@@ -49,7 +50,7 @@ class TaskEntry:
     weight: float
     rows: int | None
     sampling: Sampling
-    metrics: dict[str, str]
+    metrics: dict[str, OwnMetric]
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class TaskEntry:
         weight: float = 1.0,
         rows: int | None = None,
         sampling: Annotated[Sampling | None, FREE] = None,
-        metrics: Annotated[dict[str, str] | None, FREE] = None,
+        metrics: Annotated[dict[str, OwnMetric] | None, FREE] = None,
     ) -> None:
         check_number("weight", weight, above=0)
         check_number("rows", rows, least=1, whole=True, optional=True)
@@ -70,6 +71,8 @@ class TaskEntry:
         self.sampling = Sampling() if sampling is None else sampling
         self.metrics = dict(task.more_metrics if metrics is None else metrics)
         task.more_metrics = self.metrics
+        if self.metrics:
+            task.all_metrics()  # what cannot be made is said before anything is computed
 
 
 def open_training(
@@ -123,22 +126,33 @@ def open_evaluation(entries: Mapping[str, TaskEntry], split: Literal["train", "v
     return [_open(name, entries[name].task, folder=folder) for name, folder in folders.items() if folder is not None]
 
 
+def open_trained(entries: Mapping[str, TaskEntry]) -> list[Part]:
+    """Open the indexed training sets that are there, to compare what is scored with them; a warning names those that are not."""
+    found = []
+    for name, entry in entries.items():
+        try:
+            found += open_evaluation({name: entry}, "train")
+        except DataError as error:
+            log.warning("%s Whether test images of it are scored is not checked.", error)
+    return found
+
+
 def refuse_overlap(training: Sequence[Part], evaluation: Sequence[Part], *, warn: bool = False) -> None:
-    """Check that nothing is validated on that is trained on: no set, and no image. Reads the indices of indexed sets.
+    """Check that nothing is scored that is trained on: no set, and no image. Reads the indices of indexed sets.
 
     Args:
         training: the indexed sets that are trained on.
-        evaluation: what is validated on.
+        evaluation: validation and test sets.
         warn: shared images are logged instead of refused; a whole set never is.
 
     Raises:
-        DataError: a validation set, or an image of one, is in a training set of this or another task.
+        DataError: a set that is scored, or an image of one, is in a training set of this or another task.
     """
     trained = {part.shards.fingerprint: part for part in training}
     for part in evaluation:
         if part.shards.fingerprint in trained:
             raise DataError(
-                f"{part.shards.folder}: the validation set of '{part.name}' is the training set of "
+                f"{part.shards.folder}: the evaluation set of '{part.name}' is the training set of "
                 f"'{trained[part.shards.fingerprint].name}'. Scores on what was trained on mean nothing: give another set."
             )
     checked = {part.shards.fingerprint: part for part in evaluation}
@@ -161,7 +175,7 @@ def _shared(train: Part, val: Part) -> str:
     if not pairs:
         return ""
     return (
-        f"{val.shards.folder}: {len(set(found[1].tolist())):,} of the {len(val.shards):,} validation images of "
+        f"{val.shards.folder}: {len(set(found[1].tolist())):,} of the {len(val.shards):,} evaluation images of "
         f"'{val.name}' are in {train.shards.folder}, which '{train.name}' is trained on, such as "
         f"{val.shards.where(pairs[0].val)}."
     )
