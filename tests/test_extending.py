@@ -9,8 +9,10 @@ import pytest
 import torch
 import yaml
 
+from idiff.callbacks.records import FIELDS
 from idiff.cli import main
 from idiff.data.build import build
+from idiff.data.loading.training import TaskEntry
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.sampling import Sampling
@@ -56,7 +58,8 @@ def test_a_sampler_a_decoder_and_a_metric(here, capsys):
 def test_a_metric_beside_a_task_is_scored_in_validation_and_later(here, capsys):
     own = {"class_path": "MixtureDataModule", "batch_size": 2, "val_samples": 3, "tasks": {
         "toys": {"task": {"class_path": "SemanticSegmentation"}, "train": "train", "val": "val", "sampling": {"steps": 1},
-                 "metrics": {"painted_share": "own.PaintedShare"}}}}  # fmt: skip
+                 "metrics": {"painted_share": "own.PaintedShare",
+                             "beyond": {"class_path": "own.PaintedShare", "beyond": 1}}}}}  # fmt: skip
     build(SyntheticSource("segmentation", split="train", count=4), "train", name="synthetic", split="train")
     config = {"model": {"class_path": "TaskTraining", "init_from": "tiny", "backbone": {
         "pretrained": "tiny-base", "unet": {"up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]},
@@ -67,7 +70,12 @@ def test_a_metric_beside_a_task_is_scored_in_validation_and_later(here, capsys):
     assert main(["fit", "--config", "run.yaml"]) == 0, capsys.readouterr().err
     assert "toys,painted_share" in Path("run/results.csv").read_text()
     assert main(["evaluate", "--checkpoint", "run/checkpoints/last.ckpt", "--data", "val", "--out", "card.json"]) == 0
-    assert "painted_share" in json.loads(Path("card.json").read_text())["metrics"]
+    found = json.loads(Path("card.json").read_text())["metrics"]
+    assert found["beyond"] < found["painted_share"] <= 1
+    Path("own.py").rename("gone.py")
+    sys.modules.pop("own")
+    assert main(["evaluate", "--checkpoint", "run/checkpoints/last.ckpt", "--data", "val", "--out", "card.json"]) == 2
+    assert "metric 'own.PaintedShare': there is no module own in the working folder" in capsys.readouterr().err
 
 
 def test_a_stage_of_ones_own_trains_stops_and_goes_on(here, capsys):
@@ -85,12 +93,70 @@ def test_a_stage_of_ones_own_trains_stops_and_goes_on(here, capsys):
     assert torch.equal(whole, cut) and whole.abs().max() > 0
 
 
+def offset_run(kind):
+    build(SyntheticSource("segmentation", split="train", count=4), "train", name="synthetic", split="train")
+    config = {
+        "model": {"class_path": f"own.{kind}", "lr": 0.1},
+        "data": {"class_path": "SegmentationDataModule", "train": "train", "val": "val", "test": "val", "name": "toys",
+                 "batch_size": 2},
+        "trainer": {"max_steps": 2, "val_check_interval": 1, "check_val_every_n_epoch": None, "default_root_dir": "run",
+                    "accelerator": "cpu"},
+    }  # fmt: skip
+    Path("run.yaml").write_text(yaml.safe_dump(config))
+    return ["--config", "run.yaml"]
+
+
+def test_a_stage_that_paints_nothing_logs_what_it_measures(here, capsys):
+    words = offset_run("Offset")
+    assert main(["fit", *words]) == 0, capsys.readouterr().err
+    assert not Path("run/results.csv").exists() and not Path("run/checkpoints/best.ckpt").exists()
+    for command, split in (("validate", "val"), ("test", "test")):
+        assert main([command, *words, "--ckpt_path", "last"]) == 0, capsys.readouterr().err
+        said = capsys.readouterr().out
+        assert f"{split}/toys/loss" in said and "score" not in said
+    Path("own.py").rename("gone.py")
+    sys.modules.pop("own")
+    assert main(["validate", *words, "--ckpt_path", "last"]) == 2
+    assert "model: there is no module own in the working folder" in capsys.readouterr().err
+
+
+def test_a_stage_that_paints_is_scored_without_an_autoencoder(here, capsys):
+    words = offset_run("OffsetPainting")
+    assert main(["fit", *words]) == 0, capsys.readouterr().err
+    assert Path("run/checkpoints/best.ckpt").exists()
+    _, *lines = Path("run/results.csv").read_text().splitlines()
+    first = dict(zip(FIELDS, lines[0].split(","), strict=True))
+    assert first["task"] == "toys" and first["score"] and first["identity"] and not first["ceiling"]
+    assert main(["test", *words, "--ckpt_path", "best"]) == 0, capsys.readouterr().err
+    assert "test/score" in capsys.readouterr().out
+    assert Path("run/results.csv").read_text().splitlines()[1:] == lines
+
+
+def test_a_stage_without_validation_says_so(here, capsys):
+    words = offset_run("Offset")
+    Path("own.py").write_text(CODE.partition("\n    def validation_step")[0])
+    assert main(["fit", *words]) == 0, capsys.readouterr().err
+    assert main(["test", *words, "--ckpt_path", "last"]) == 2
+    assert "model: Offset has no `validation_step`, which idiff test runs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda: SemanticSegmentation(decoder="own.Brightes"), "decoder 'own.Brightes': own has no class or function"),
         (lambda: SemanticSegmentation(decoder="own.PaintedShare"), "lacks `scores` or `describe`"),
         (lambda: SemanticSegmentation(decoder="gone.Decoder"), "there is no module gone"),
+        (lambda: TaskEntry(SemanticSegmentation(), metrics={"miou": "own.PaintedShare"}), "metric 'miou' is one of"),
+        (
+            lambda: TaskEntry(SemanticSegmentation(), metrics={"mine": "own.Offset"}),
+            "is not a subclass of torchmetrics.Metric",
+        ),
+        (
+            lambda: TaskEntry(
+                SemanticSegmentation(), metrics={"mine": {"class_path": "own.PaintedShare", "init_args": {"by": 1}}}
+            ),
+            "metric 'own.PaintedShare' refuses the arguments {'by': 1}",
+        ),
         (lambda: Sampling(sampler="two_jumps"), "unknown sampler 'two_jumps'"),
     ],
 )

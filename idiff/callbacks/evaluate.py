@@ -145,14 +145,14 @@ class Evaluate(pl.Callback):
                 key, value, logger=False
             )  # for `best`; the logger gets them below, at the step that was scored
         if trainer.is_global_zero:
-            self._record(trainer, figures)
+            self._record(trainer, figures, split)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
-    def _record(self, trainer: pl.Trainer, figures: dict[str, float]) -> None:
+    def _record(self, trainer: pl.Trainer, figures: dict[str, float], split: str) -> None:
         step = trainer.global_step
         if trainer.logger is not None:
             trainer.logger.log_metrics(figures, step=step)
@@ -165,4 +165,5 @@ class Evaluate(pl.Callback):
                     for name, picture in drawn.items():
                         logger.experiment.add_image(f"val/{name}", picture, step, dataformats="HWC")
         if self.table:
-            Console().print(render_table(self.results, step=step))
+            total = f"{split}/score {figures[f'{split}/score']:.4f}"
+            Console().print(render_table(self.results, step=step, below=total))

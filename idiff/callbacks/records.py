@@ -63,12 +63,12 @@ def draw_grids(folder: str | Path, grids: dict[str, list[list[Picture]]], *, ste
     return drawn
 
 
-def render_table(results: dict[str, Score], *, step: int) -> Table:
-    """Every score, with its interval where there is one, beside its ceiling and its floors, for the terminal."""
+def render_table(results: dict[str, Score], *, step: int, below: str = "") -> Table:
+    """Every score, with its interval where there is one, beside its ceiling and its floors, for the terminal; a line goes below."""
     names = {score.baseline_name for score in results.values() if score.baseline_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
-    caption = f"baseline: {', '.join(sorted(names))}" if names else None
+    caption = "; ".join(filter(None, [below, f"baseline: {', '.join(sorted(names))}" if names else ""])) or None
     table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
     for column in (*columns, "painted", "ceiling", "identity", "guess"):

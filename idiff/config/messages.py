@@ -22,6 +22,7 @@ UNKNOWN = (
     re.compile(r"[Oo]ption ['\"]([\w.]+)['\"]"),
 )
 WRONG_NAME = re.compile(r"Expected a typing\.Literal\[(.*)\]\. Got value: (.*)")
+NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
 
 
@@ -48,6 +49,7 @@ def short(message: str, *, where: str) -> str:
             found = (indent, text, [name for _, name in path])
     _, text, names = found
     text = WRONG_TYPE.sub(r"expected \1, got '\2'", text)
+    text = NO_MODULE.sub(r"there is no module \1 in the working folder or installed: put its file there", text)
     wrong = WRONG_NAME.search(text)
     if wrong:
         choices = [choice.strip("'") for choice in wrong.group(1).split(", ")]

@@ -18,10 +18,9 @@ from idiff.data.loading.mixture import Layout, continued_offset, progress_for
 from idiff.data.loading.training import TaskEntry, open_evaluation, open_trained, open_training, refuse_overlap
 from idiff.data.loading.training_set import TrainingSet
 from idiff.errors import ConfigError
-from idiff.metrics.own import OwnMetric
 from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
-from idiff.tasks.base import Task
+from idiff.tasks.base import OwnMetric, Task
 from idiff.utils.settings import FREE
 
 Mode = Literal["indexed", "sequential"]

@@ -11,9 +11,6 @@ from idiff.errors import ConfigError
 from idiff.utils.lookup import find_class
 from idiff.utils.settings import ARGUMENTS, CLASS
 
-OwnMetric = str | dict[str, Any]
-"""`module.Class`, or `{class_path: module.Class, init_args: {...}}`."""
-
 
 def own_metric(described: str | Mapping[str, Any]) -> Metric:
     """Make a metric.
@@ -22,7 +19,7 @@ def own_metric(described: str | Mapping[str, Any]) -> Metric:
     MeanMetric()
 
     Args:
-        described: see `OwnMetric`.
+        described: `module.Class`, or `{class_path: module.Class, init_args: {...}}`.
 
     Raises:
         ConfigError: there is no such class, it is not a metric, or it does not take these arguments.

@@ -17,9 +17,12 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from idiff.errors import ConfigError
-from idiff.metrics.own import OwnMetric, own_metric
+from idiff.metrics.own import own_metric
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.settings import parameters
+
+OwnMetric = str | dict[str, Any]
+"""A metric of one's own: `module.Class`, or `{class_path: module.Class, init_args: {...}}`."""
 
 
 class Task(ABC):

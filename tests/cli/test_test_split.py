@@ -42,5 +42,14 @@ def test_without_a_test_set_one_sentence_says_so(here, capsys):
 
 
 def test_a_test_set_that_is_trained_on_is_refused(here, capsys):
+    assert main(["fit", "--config", "run.yaml", "--data.test", "d/train"]) == 2
+    assert "is the training set" in capsys.readouterr().err
     assert main(["test", "--config", "run.yaml", "--ckpt_path", "last", "--data.test", "d/train"]) == 2
     assert "is the training set" in capsys.readouterr().err
+
+
+def test_without_the_training_set_a_warning_says_what_is_not_checked(here, caplog):
+    (here / "d" / "train").rename(here / "d" / "gone")
+    words = ["--config", "run.yaml", "--ckpt_path", "last"]
+    assert main(["test", *words]) == 0
+    assert "is not checked" in caplog.text

@@ -16,9 +16,8 @@ from idiff.data.loading.training_set import TrainingSet, by_position
 from idiff.data.shards.overlap import proven, same_code
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
-from idiff.metrics.own import OwnMetric
 from idiff.sampling import Sampling
-from idiff.tasks.base import Task
+from idiff.tasks.base import OwnMetric, Task
 from idiff.utils.settings import FREE
 
 log = logging.getLogger(__name__)
