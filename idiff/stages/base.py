@@ -92,7 +92,7 @@ class Stage(pl.LightningModule):
     @property
     def split(self) -> str:
         """What is scored, `val` or `test`: begins the names of what a validation step logs."""
-        return "test" if self.trainer.testing else "val"
+        return "test" if self._trainer is not None and self.trainer.testing else "val"
 
     def describe(self) -> dict[str, Any]:
         """What a checkpoint carries besides weights and configuration, as plain values."""
