@@ -42,7 +42,8 @@ def test_without_a_test_set_one_sentence_says_so(here, capsys):
 
 
 def test_a_test_set_that_is_trained_on_is_refused(here, capsys):
-    assert main(["fit", "--config", "run.yaml", "--data.test", "d/train"]) == 2
+    words = ["--config", "run.yaml", "--data.test", "d/train", "--trainer.default_root_dir", "other"]
+    assert main(["fit", *words]) == 2
     assert "is the training set" in capsys.readouterr().err
     assert main(["test", "--config", "run.yaml", "--ckpt_path", "last", "--data.test", "d/train"]) == 2
     assert "is the training set" in capsys.readouterr().err
