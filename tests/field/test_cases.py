@@ -95,3 +95,67 @@ def test_masks_beside_their_images_are_not_taken_for_them(build):
         sample = shards.read(index)
         assert sample.annotation["file_name"].endswith(".jpg")
         assert len(np.unique(sample.image)) > 8  # a photograph, not a map of a few classes
+
+
+USABLE = [
+    ("annid_str", "annotation_id", "a-1"),
+    ("cat_str", "category", "person"),
+    ("imgid_str", "num_keypoints", 3),
+    ("kp_single", "box", [4, 5, 16, 16]),
+    ("nan", "keypoints", [[0, 0, 0], [20, 10, 2], [30, 10, 1]]),
+    ("null_area", "area_from_box", True),
+    ("shape_nested_kp", "keypoints", [[10, 10, 2], [20, 10, 2]]),
+    ("size_null", "num_keypoints", 3),
+    ("size_str", "num_keypoints", 3),
+    ("size_zero", "num_keypoints", 3),
+]
+"""Case, field of its first instance, value."""
+
+
+@pytest.mark.parametrize(("case", "field", "value"), USABLE, ids=[case for case, _, _ in USABLE])
+def test_what_the_field_writes_is_read(build, case, field, value):
+    code, said, shards = build(case, "coco-keypoints")
+    assert code == 0, said
+    assert shards.read(0).annotation["instances"][0][field] == value
+
+
+@pytest.mark.parametrize("case", ["strid_collide", "backslash", "nfd_name"])
+def test_names_lose_no_sample(build, case):
+    code, said, shards = build(case, "coco-keypoints")
+    assert code == 0, said
+    assert len({shards.read(index).key for index in range(len(shards))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("null_bbox", "annotation 1: 'bbox' is missing or null"),
+        ("null_kp", "annotation 1: 'keypoints' is None, expected a list of x, y, v"),
+        ("orphan", "annotation 2 names the image 99, which is not in 'images'"),
+    ],
+)
+def test_only_the_wrong_entry_is_left_out_by_name(build, case, reason):
+    code, said, shards = build(case, "coco-keypoints")
+    assert code == 0 and reason in said
+    assert len(shards) == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ("kp_pairs", "annotation 1: 8 numbers in 'keypoints' are no x, y, v of joints"),
+        ("shape_annlist", "annotations[0] is [1, 2], expected an object"),
+        ("shape_catnames", "categories[0] is 'person', expected an object with id, name and keypoints"),
+        ("shape_intjoints", "category 'hand': 'keypoints' holds 0, expected a list with the joints' names"),
+        ("shape_kpdict", "'keypoints' holds {'name': 'nose'}, expected a list with the joints' names"),
+    ],
+)
+def test_files_without_a_usable_entry_are_one_sentence(build, case, reason):
+    code, said, _ = build(case, "coco-keypoints")
+    assert code == 2 and reason in said and "Traceback" not in said
+
+
+def test_a_turned_image_is_said(build, tmp_path):
+    code, _, shards = build("exif", "coco-keypoints")
+    assert code == 0 and len(shards) == 3
+    assert "EXIF rotation" in (tmp_path / "exif" / "rejected.jsonl").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,18 +28,29 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def parse_json(data: bytes) -> Any:
+_WORD_OUTSIDE_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+
+
+def parse_json(data: bytes, *, finite: bool = True) -> Any:
     """Read JSON, strictly: UTF-8 with or without a byte order mark, no nan, no infinity.
 
-    Raises:
-        ValueError: anything else, with the reason.
-    """
+    Args:
+        data: the whole text.
+        finite: refuse NaN and Infinity, which Python writes and JSON lacks.
 
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is not JSON")
+    Raises:
+        ValueError: anything else, with the reason and the line.
+    """
+    text = data.decode("utf-8-sig")
+
+    def refuse(word: str) -> float:
+        if not finite:
+            return float(word)
+        place = next((found.start() for found in _WORD_OUTSIDE_TEXT.finditer(text) if found[1]), 0)
+        raise ValueError(f"{word} is not JSON, in line {text.count(chr(10), 0, place) + 1}")
 
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idiff.errors import BadSampleError
+from idiff.utils.seeds import hash64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,10 +92,53 @@ def read_file(path: Path, *, where: str, field: str) -> bytes:
     """
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise BadSampleError(where, field, f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadSampleError(where, field, f"{path} cannot be read: {reason}") from error
 
 
 def safe_key(name: str) -> str:
     """Make a sample key of a file's stem: every other character than letters, digits, `_` and `-` becomes `-`."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:80]
+
+
+def safe_keys(names: Sequence[str]) -> list[str]:
+    """`safe_key` of each name; keys that several names would share, or that have no letter or digit, get a hash."""
+    plain = [safe_key(name) for name in names]
+    count = Counter(plain)
+    return [
+        key if count[key] == 1 and re.search("[A-Za-z0-9]", key)
+        else f"{key[:60].strip('-') or 'x'}-{hash64(name.encode('utf-8', 'surrogatepass').hex()):016x}"
+        for name, key in zip(names, plain, strict=True)
+    ]  # fmt: skip
+
+
+def locate(folder: Path, name: str) -> Path:
+    """The file that an annotation names: as it is written, with `/` for a backslash, or as the folder spells it.
+
+    Folders spell names in other cases of letters, and accents in one code point or two. A name that is not there comes back
+    as it was given.
+    """
+    for path in (folder / name, folder / name.replace("\\", "/")):
+        if path.is_file():
+            return path
+    path = folder / name.replace("\\", "/")
+    try:
+        found = _spelled(path.parent, path.parent.stat().st_mtime_ns).get(spelling(path.name), [])
+    except (OSError, ValueError):
+        return folder / name
+    return path.with_name(found[0]) if len(found) == 1 else folder / name
+
+
+def spelling(name: str) -> str:
+    """A name without what file systems and archives change: case of letters, and how accents are composed."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@lru_cache(maxsize=64)
+def _spelled(folder: Path, _changed: int) -> dict[str, list[str]]:
+    """The names in a folder by their `spelling`."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for path in folder.iterdir():
+        names[spelling(path.name)].append(path.name)
+    return dict(names)

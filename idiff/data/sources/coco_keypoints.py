@@ -6,13 +6,12 @@ Source: COCO data format, "keypoint detection" (https://cocodataset.org/#format-
 from __future__ import annotations
 
 import glob
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
-from idiff.data.sources.base import RawSample, Source, read_file, safe_key
-from idiff.data.sources.joint_names import skeleton
+from idiff.data.sources.base import RawSample, Source, locate, read_file, safe_keys
+from idiff.data.sources.coco_entries import number, read_entries
 from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
@@ -20,14 +19,15 @@ from idiff.utils.picture_files import picture_size
 UNPAIRED = 3
 """So many joints may have no left and right without a word."""
 
-AREA_OF_BOX = 0.53
-"""Share of its box that a person fills, where a set has no areas (the convention of CrowdPose's evaluation)."""
+SAME_ASPECT = 0.02
+"""Sizes whose aspect ratios differ by less than this share are scaled copies of each other."""
 
 
 class CocoKeypoints(Source):
     """One sample an image that has at least one instance with a labelled joint. Base of the sets that are alike.
 
-    Left out and counted: crowds, instances without a labelled joint or without a box.
+    Left out and counted: crowds, instances without a labelled joint or without a box, and entries of a wrong form, which
+    are named.
     `annotation`: `image_id`, `file_name`, and `instances` with `keypoints`, `box`, `area`, `id`, `category`, `category_id`,
     `num_keypoints`; `area_from_box` is true where the set gives no area.
 
@@ -76,21 +76,19 @@ class CocoKeypoints(Source):
             if images
             else find_folder(folder, places, split=split, what="the images", remedy="Give --images DIR.")
         )
-        raw = read_json(self.file)
+        raw = read_json(self.file, finite=False)
         try:
-            value = self.translate(raw)
-            self.skeletons, names = _skeletons(value["categories"])
-            self._pictures = _pictures(value["images"])
-            self._instances, self.left_out = _instances(value["annotations"], names, self.skeletons)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            self.skeletons, entries = read_entries(self.translate(raw))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{self.file} is no {self.what} file: {reason}.") from error
+        self._pictures, self._instances, self.left_out = entries.pictures, entries.instances, entries.left_out
+        self._faults, self._boxes_of_joints = entries.first_faults(), entries.boxes_of_joints
         if not self._instances:
-            raise DataError(f"{self.file} labels no joint (is '{split}' a split without labels?). {self._left_out()}")
-        unknown = [identity for identity in self._instances if identity not in self._pictures]
-        if unknown:
-            raise DataError(f"{self.file}: annotations name the image {unknown[0]}, which is not in 'images'.")
+            reason = self._faults or f"is '{split}' a split without labels? {self._left_out()}"
+            raise DataError(f"{self.file} labels no joint that can be used: {reason}.")
         self._ids = sorted(self._instances, key=lambda identity: (isinstance(identity, str), identity))
+        self._keys = dict(zip(self._ids, _keys(self._ids), strict=True))
         check_pictures(self.folder, (self._pictures[one]["file_name"] for one in self._ids), listed=self.file)
 
     def meta(self) -> dict[str, Any]:
@@ -98,8 +96,11 @@ class CocoKeypoints(Source):
         return {"skeletons": self.skeletons}
 
     def notes(self) -> list[str]:
-        """Categories whose joints have no left and right: a mirror would be wrong."""
-        return [
+        """Entries that were left out or mended, and categories whose joints have no left and right: a mirror would be wrong."""
+        told = [f"left out, because of a wrong form: {self._faults}"] if self._faults else []
+        if self._boxes_of_joints:
+            told.append(f"{self._boxes_of_joints:,} boxes without an area were made of the joints: see box_from_joints")
+        return told + [
             f"category '{name}': no joint has a left and a right by its name, so its images are never mirrored. Name them such as "
             "left_eye and right_eye, or give flip_pairs."
             for name, each in self.skeletons.items()
@@ -127,20 +128,17 @@ class CocoKeypoints(Source):
         return len(self._ids)
 
     def sample(self, index: int) -> RawSample:
-        """Read one image and its instances; checks the size that the JSON states."""
+        """Read one image and its instances. The stated size gives way to the file's where all joints lie in the image."""
         identity = self._ids[index]
         picture = self._pictures[identity]
         name = picture["file_name"]
-        data = read_file(self.folder / name, where=name, field="source")
-        height, width = picture_size(data, where=name)
-        stated = (picture.get("width", width), picture.get("height", height))
-        if stated != (width, height):
-            raise BadSampleError(
-                name, "source", f"{width}x{height} pixels, expected {stated[0]}x{stated[1]} as annotated"
-            )
-        key = f"{identity:012d}" if isinstance(identity, int) else safe_key(str(identity))
+        data = read_file(locate(self.folder, name), where=name, field="source")
+        size = picture_size(data, where=name)
+        fault = wrong_size(picture, size, self._instances[identity])
+        if fault:
+            raise BadSampleError(name, "source", fault)
         facts = {"image_id": identity, "file_name": name, "instances": self._instances[identity]}
-        return RawSample(key=key, image=data, annotation=facts)
+        return RawSample(key=self._keys[identity], image=data, annotation=facts)
 
     def _left_out(self) -> str:
         """The instances that are not used, by reason."""
@@ -149,79 +147,32 @@ class CocoKeypoints(Source):
         )
 
 
-def _visibility(value: Any, entry: dict[str, Any]) -> int:
-    """COCO's v: 0 not labelled, 1 hidden, 2 visible.
+def wrong_size(picture: Mapping[str, Any], size: tuple[int, int], instances: Sequence[Mapping[str, Any]]) -> str:
+    """What is wrong about the size that the file states of an image; empty where it may be used.
 
-    Raises:
-        ValueError: another value, such as the confidence of a pose model.
+    Args:
+        picture: entry of 'images'; its `width` and `height` may be missing, zero or text.
+        size: upright (height, width) of the image file.
+        instances: of the image, with `keypoints`.
     """
-    if value not in (0, 1, 2):
-        raise ValueError(
-            f"annotation {entry.get('id')} has the visibility {value!r}: expected 0 (not labelled), 1 (hidden) or 2 (visible). "
-            "Confidences of a pose model have to be turned into these first"
+    height, width = size
+    stated = number(picture.get("width")) or width, number(picture.get("height")) or height
+    if stated == (width, height):
+        return ""
+    sizes = f"{width}x{height} pixels, expected {stated[0]:.0f}x{stated[1]:.0f} as annotated"
+    if stated == (height, width):
+        return (
+            f"{sizes}: width and height are swapped, or the image was labelled without its EXIF rotation. Save the images "
+            "upright and correct the annotations"
         )
-    return int(value)
+    joints = [point for instance in instances for point in instance["keypoints"] if point[2] > 0]
+    if width > stated[0] and abs(width * stated[1] / (height * stated[0]) - 1) < SAME_ASPECT:
+        return f"{sizes}: the image was enlarged, and the joints were not"
+    fits = all(0 <= x <= width and 0 <= y <= height for x, y, _ in joints)
+    return "" if fits else f"{sizes}, and joints lie outside of it"
 
 
-def _skeletons(categories: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[Any, str]]:
-    """Category name -> skeleton; category id -> name."""
-    skeletons = {}
-    names = {}
-    for category in categories:
-        if category.get("keypoints"):
-            names[category["id"]] = category["name"]
-            skeletons[category["name"]] = skeleton(category["keypoints"], category.get("flip_pairs"))
-    if not skeletons:
-        raise ValueError("no category has 'keypoints'")
-    if len(skeletons) != len(names):
-        raise ValueError("two categories have the same name")
-    return skeletons, names
-
-
-def _pictures(images: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
-    """Image id -> image. Refuses ids that come twice and file names that leave the folder."""
-    pictures = {}
-    for picture in images:
-        if type(picture["id"]) not in {int, str}:
-            raise ValueError(f"the image id {picture['id']!r} is neither a whole number nor a string")
-        path = PurePosixPath(picture["file_name"])
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"file name {picture['file_name']!r} leads out of the folder of images")
-        if picture["id"] in pictures:
-            raise ValueError(f"two images have the id {picture['id']}")
-        pictures[picture["id"]] = picture
-    return pictures
-
-
-def _instances(
-    entries: list[dict[str, Any]], names: dict[Any, str], skeletons: dict[str, Any]
-) -> tuple[dict[Any, list[dict[str, Any]]], Counter[str]]:
-    """Image id -> its usable instances, in the file's order; and how many were left out, by reason."""
-    instances: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    left_out: Counter[str] = Counter()
-    for entry in entries:
-        values = entry.get("keypoints", [])
-        category = names.get(entry["category_id"])
-        points = [
-            [float(x), float(y), _visibility(v, entry)]
-            for x, y, v in zip(values[::3], values[1::3], values[2::3], strict=True)
-        ]
-        labelled = sum(point[2] > 0 for point in points)
-        box = [float(value) for value in entry.get("bbox", [])]
-        if str(entry.get("iscrowd", 0)).strip().lower() not in {"0", "0.0", "false", "none", ""}:
-            left_out["crowds"] += 1
-        elif category is None or not labelled:
-            left_out["without labelled joints"] += 1
-        elif len(points) != len(skeletons[category]["joints"]):
-            joints = len(skeletons[category]["joints"])
-            raise ValueError(f"annotation {entry['id']} has {len(points)} joints, its category '{category}' {joints}")
-        elif len(box) != 4 or min(box[2:]) <= 0:
-            left_out["without a box"] += 1
-        else:
-            instance = {
-                "category": category, "category_id": entry["category_id"], "id": entry["id"],
-                "keypoints": points, "num_keypoints": labelled, "box": box,
-                "area": float(entry.get("area", 0)) or box[2] * box[3] * AREA_OF_BOX,
-            }  # fmt: skip
-            instances[entry["image_id"]].append(instance | ({} if entry.get("area") else {"area_from_box": True}))
-    return dict(instances), left_out
+def _keys(identities: Sequence[Any]) -> list[str]:
+    """Twelve digits for a number; for text as `safe_keys`."""
+    texts = iter(safe_keys([one for one in identities if isinstance(one, str)]))
+    return [f"{one:012d}" if isinstance(one, int) else next(texts) for one in identities]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from idiff.data.shards.annotation import parse_json
+from idiff.data.sources.base import locate
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import decode_picture, picture_size
 from idiff.utils.seeds import hash64
@@ -116,10 +117,10 @@ def inside(folder: Path, name: Any, *, where: str, field: str) -> Path:
     """
     if not isinstance(name, str) or not name or "\0" in name:
         raise BadSampleError(where, field, f"got {name!r}, expected the name of an image file")
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise BadSampleError(where, field, f"the file name {name!r} leads out of the folder of images")
-    return folder / path
+    return locate(folder, name)
 
 
 def make_keys(names: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from idiff.data.shards.annotation import parse_json
+from idiff.data.sources.base import locate
 from idiff.errors import DataError, missing
 
 _SPLITS: Mapping[str, tuple[str, ...]] = {
@@ -96,7 +97,7 @@ def check_pictures(folder: Path, names: Iterable[str], *, listed: Path) -> None:
         DataError: none of them is there.
     """
     some = list(itertools.islice(names, _LOOKED_FOR))
-    if some and not any((folder / name).is_file() for name in some):
+    if some and not any(locate(folder, name).is_file() for name in some):
         raise missing(
             folder / some[0],
             what=f"the images that {listed.name} names; the first {len(some)} are not there",
@@ -104,14 +105,14 @@ def check_pictures(folder: Path, names: Iterable[str], *, listed: Path) -> None:
         )
 
 
-def read_json(file: Path) -> Any:
-    """Parse a JSON file, strictly.
+def read_json(file: Path, *, finite: bool = True) -> Any:
+    """Parse a JSON file, strictly; where `finite` is false, with the NaN and infinities that Python writes.
 
     Raises:
         DataError: it cannot be read, or is not JSON.
     """
     try:
-        return parse_json(file.read_bytes())
+        return parse_json(file.read_bytes(), finite=finite)
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read as JSON: {error}.") from error
 
