@@ -7,6 +7,7 @@ import pytest
 
 from idiff.cli import main
 from idiff.data.shards.reader import ShardSet
+from idiff.data.sources.base import safe_keys
 
 CASES = Path(__file__).parent / "cases"
 
@@ -159,3 +160,23 @@ def test_a_turned_image_is_said(build, tmp_path):
     code, _, shards = build("exif", "coco-keypoints")
     assert code == 0 and len(shards) == 3
     assert "EXIF rotation" in (tmp_path / "exif" / "rejected.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("case", "source", "split", "samples"),
+    [
+        ("uni_stems", "coco-stuff", "val", 2),
+        ("space_stems", "coco-stuff", "val", 3),
+        ("cap_stem", "captioned", "train", 2),
+    ],
+)
+def test_names_that_look_alike_keep_keys_of_their_own(build, case, source, split, samples):
+    code, said, shards = build(case, source, split=split)
+    assert code == 0, said
+    assert len({shards.read(index).key for index in range(len(shards))}) == len(shards) == samples
+
+
+def test_prompts_that_differ_in_a_sign_keep_keys_of_their_own():
+    keys = safe_keys(["a cat!-1", "a cat?-1", "a dog-1", "x" * 90, "x" * 91])
+    assert len(set(keys)) == 5 and keys[2] == "a-dog-1"
+    assert max(map(len, keys)) <= 80

@@ -15,7 +15,7 @@ from typing import Any
 
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file
-from idiff.data.sources.pictures import first_folder, inside, load_json, make_keys
+from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
 from idiff.data.sources.places import of_split
 from idiff.errors import DataError, missing
 from idiff.utils.text import normalise_prompt
@@ -61,7 +61,7 @@ class CaptionedPictures(Source):
             file: told for file, texts in listed.items() if (told := [t for t in texts if normalise_prompt(t)])
         }
         self.names = list(self.captions)
-        self.keys = make_keys(name.rpartition(".")[0] or name for name in self.names)
+        self.keys = keys_of_files(self.names)
 
     def meta(self) -> dict[str, Any]:
         """Nothing is shared by the set."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from idiff.data.shards.annotation import parse_json
-from idiff.data.sources.base import RawSample, Source, read_file, safe_key
+from idiff.data.sources.base import RawSample, Source, read_file, safe_keys
 from idiff.data.sources.edit_pairs import fraction, json_list
 from idiff.data.sources.pictures import fitted_target
 from idiff.data.sources.zips import ZipReader
@@ -64,6 +64,7 @@ class InstructPix2Pix(Source):
         prompts = _seeds(own) if own is not None else self._walk()
         edits = [(prompt, seed) for prompt, seeds in fraction(prompts, split) for seed in seeds]
         self.edits = [edit for edit in edits if "/".join(edit) in wanted] if wanted else edits
+        self.keys = safe_keys([f"{prompt}-{seed}" for prompt, seed in self.edits])
         self.steps = {"prompts": len(prompts), f"edits of the split {split}": len(edits)}
         if wanted:
             self.steps["in the filter"] = len(self.edits)
@@ -90,7 +91,7 @@ class InstructPix2Pix(Source):
         captions = {"source_caption": texts.get("input"), "target_caption": texts.get("output")}
         facts = {"instruction": texts["edit"], "file_name": f"{name}_0.jpg", **resized}
         facts |= {key: text for key, text in captions.items() if isinstance(text, str) and text}
-        return RawSample(safe_key(f"{prompt}-{seed}"), source, facts, target=target)
+        return RawSample(self.keys[index], source, facts, target=target)
 
     def _texts(self, prompt: str, *, where: str) -> Mapping[str, Any]:
         data = self._read(prompt, _PROMPT, where=where, field=_PROMPT)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from idiff.data.sources.base import RawSample, Source, read_file, safe_key
+from idiff.data.sources.base import RawSample, Source, read_file, safe_keys
 from idiff.data.sources.places import read_lines
 from idiff.errors import BadSampleError, DataError, suggest
 from idiff.utils.picture_files import decode_label
@@ -68,6 +68,7 @@ class LabelMaps(Source):
             mapped = {path.stem for path in labels.iterdir() if path.suffix.lower() == ".png"}
             stems = sorted({*self._files, *mapped})
         self._stems = list(stems)
+        self._keys = safe_keys(self._stems)
         self._binary = set(names) == {0, 1} and not fold and self._holds_0_and_255()
 
     def meta(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class LabelMaps(Source):
             raise BadSampleError(stem, "label", f"values {strange} have no name in {self.named_in}, and void is {VOID}")
         unchanged = (self.table[values] == values).all()
         return RawSample(
-            key=safe_key(stem),
+            key=self._keys[index],
             image=picture,
             annotation=self.facts(stem),
             label=data if unchanged and data else self.table[label],

@@ -138,6 +138,14 @@ def make_keys(names: Iterable[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def keys_of_files(names: Iterable[str]) -> list[str]:
+    """`make_keys` of file names without their suffixes; with them where files differ in the suffix alone."""
+    listed = list(names)
+    stems = [name.rpartition(".")[0] or name for name in listed]
+    count = Counter(stems)
+    return make_keys(stem if count[stem] == 1 else name for stem, name in zip(stems, listed, strict=True))
+
+
 def header_size(path: Path) -> tuple[int, int] | None:
     """The upright (height, width) of an image file, from its beginning where that will do; None where it has none."""
     try:
