@@ -180,3 +180,16 @@ def test_prompts_that_differ_in_a_sign_keep_keys_of_their_own():
     keys = safe_keys(["a cat!-1", "a cat?-1", "a dog-1", "x" * 90, "x" * 91])
     assert len(set(keys)) == 5 and keys[2] == "a-dog-1"
     assert max(map(len, keys)) <= 80
+
+
+def test_folders_before_a_name_are_kept(build):
+    code, said, shards = build("refer_sub", "refcoco")
+    assert code == 0, said
+    assert [shards.read(place).annotation["file_name"] for place in range(2)] == ["day/0001.jpg", "night/0001.jpg"]
+    assert not np.array_equal(shards.read(0).image, shards.read(1).image)
+
+
+def test_an_id_that_is_there_twice_is_named(build):
+    images = str(CASES / "refcoco_seg" / "train2014")
+    code, said, _ = build("refcoco_seg/refcoco", "refcoco", "--images", images)
+    assert code == 0 and "1 whose object's id is twice in instances.json, such as 7" in said

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.base import RawSample, Source, locate, read_file
+from idiff.data.sources.coco_entries import number
 from idiff.data.sources.outlines import mask_of
 from idiff.data.sources.places import check_pictures, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError, missing, suggest
@@ -72,13 +73,16 @@ class RefCoco(Source):
         refers = self._refers(split)
         value = read_json(objects)
         try:
-            self._pictures = {entry["id"]: entry for entry in value["images"]}
+            self._pictures = {entry["id"]: entry for entry in _usable(value["images"])}
             self._names = {entry["id"]: str(entry["name"]) for entry in value["categories"]}
             wanted = {identity for refer in refers for identity in refer["ann_id"]}
-            self._objects = {entry["id"]: entry for entry in value["annotations"] if entry["id"] in wanted}
+            objects_wanted = [entry for entry in _usable(value["annotations"]) if entry["id"] in wanted]
         except (KeyError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{objects} is no COCO file of objects: {reason}.") from error
+        self._objects = {entry["id"]: entry for entry in objects_wanted}
+        often = {one for one, count in Counter(entry["id"] for entry in objects_wanted).items() if count > 1}
+        self._files = self._find_files()
         self.left_out: Counter[str] = Counter()
         self._by_picture: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for refer in refers:
@@ -86,6 +90,9 @@ class RefCoco(Source):
                 self.left_out["without words"] += 1
             elif refer["image_id"] not in self._pictures:
                 self.left_out[f"whose image is not in {_OBJECTS}"] += 1
+            elif often & set(refer["ann_id"]):
+                twice = min(often & set(refer["ann_id"]))
+                self.left_out[f"whose object's id is twice in {_OBJECTS}, such as {twice}"] += 1
             elif any(self._objects.get(one, {}).get("image_id") != refer["image_id"] for one in refer["ann_id"]):
                 self.left_out[f"whose object is not in {_OBJECTS}"] += 1
             else:
@@ -93,7 +100,7 @@ class RefCoco(Source):
         self._ids = sorted(self._by_picture)
         self._pictures = {identity: self._pictures[identity] for identity in self._ids}
         self._found = len({refer["image_id"] for refer in refers})
-        check_pictures(self.folder, (_name(self._pictures[one]) for one in self._ids), listed=objects)
+        check_pictures(self.folder, (self._files[one] for one in self._ids), listed=objects)
 
     def meta(self) -> dict[str, Any]:
         """Nothing: what a phrase may name is not limited to classes."""
@@ -114,12 +121,12 @@ class RefCoco(Source):
         """Read one image, its phrases, and the masks of what they name."""
         identity = self._ids[index]
         picture = self._pictures[identity]
-        name = _name(picture)
-        data = read_file(self.folder / name, where=name, field="source")
+        name = self._files[identity]
+        data = read_file(locate(self.folder, name), where=name, field="source")
         height, width = picture_size(data, where=name)
-        stated = (picture.get("width", width), picture.get("height", height))
+        stated = (number(picture.get("width")) or width, number(picture.get("height")) or height)
         if stated != (width, height):
-            reason = f"{width}x{height} pixels, expected {stated[0]}x{stated[1]} as in {_OBJECTS}"
+            reason = f"{width}x{height} pixels, expected {stated[0]:.0f}x{stated[1]:.0f} as in {_OBJECTS}"
             raise BadSampleError(name, "source", reason)
         refers = self._by_picture[identity]
         named = list(dict.fromkeys(one for refer in refers for one in refer["ann_id"]))
@@ -134,6 +141,18 @@ class RefCoco(Source):
         ]  # fmt: skip
         facts = {"image_id": identity, "file_name": name, "instances": instances, "phrases": phrases}
         return RawSample(key=f"{identity:012d}", image=data, annotation=facts)
+
+    def _find_files(self) -> dict[Any, str]:
+        """Image id -> its file below the folder of images. Folders before a name are dropped where they are not there."""
+        full: dict[Any, PurePosixPath] = {}
+        for one, entry in self._pictures.items():
+            parts = PurePosixPath(str(entry.get("file_name", ""))).parts
+            full[one] = PurePosixPath(*(part for part in parts if part not in {"/", ".."}))
+        count = Counter(path.name for path in set(full.values()))
+        return {
+            one: str(path) if count[path.name] > 1 or locate(self.folder, str(path)).is_file() else path.name
+            for one, path in full.items()
+        }
 
     def _refers(self, split: str) -> list[dict[str, Any]]:
         """The references of the split, checked, with those fields that are used."""
@@ -186,9 +205,9 @@ class GrefCoco(RefCoco):
     lists = ("grefs(unc).json",)
 
 
-def _name(picture: dict[str, Any]) -> str:
-    """The file of an image of `instances.json`, without the folders before it."""
-    return PurePosixPath(str(picture.get("file_name", ""))).name
+def _usable(entries: Any) -> list[dict[str, Any]]:
+    """The entries that have a whole number as id; the others are as if they were not there."""
+    return [entry for entry in entries if isinstance(entry, dict) and type(entry.get("id")) is int]
 
 
 def _refer(entry: dict[str, Any]) -> dict[str, Any]:
