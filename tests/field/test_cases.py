@@ -4,10 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from idiff.cli import main
 from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import safe_keys
+from idiff.data.sources.converting import read_label, read_picture
+from idiff.data.sources.label_maps import check_names
+from idiff.data.sources.pictures import list_pictures, notes_of_files
+from idiff.errors import BadSampleError, DataError
+from idiff.utils.picture_files import decode_label, decode_picture
 
 CASES = Path(__file__).parent / "cases"
 
@@ -193,3 +199,64 @@ def test_an_id_that_is_there_twice_is_named(build):
     images = str(CASES / "refcoco_seg" / "train2014")
     code, said, _ = build("refcoco_seg/refcoco", "refcoco", "--images", images)
     assert code == 0 and "1 whose object's id is twice in instances.json, such as 7" in said
+
+
+def test_bitmaps_and_tiffs_are_read_and_said(build):
+    code, said, shards = build("pair_bmp", "paired", "--task", "denoise")
+    assert code == 0 and "stored as PNG, without loss: 2 .bmp, 2 .tif" in said
+    assert len(shards) == 3
+    sent = np.asarray(Image.open(CASES / "pair_bmp" / "val" / "input" / "a.bmp").convert("RGB"))
+    assert np.array_equal(shards.read(0).image, sent)
+
+
+@pytest.mark.parametrize("form", ["BMP", "TIFF", "GIF"])
+def test_other_formats_lose_nothing(tmp_path, form):
+    array = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    colors = np.stack([array, array * 5, 255 - array], -1)
+    Image.fromarray(array if form == "GIF" else colors).save(tmp_path / "a", form)
+    data = read_picture(tmp_path / "a", where="a", field="source")
+    expected = np.stack([array] * 3, -1) if form == "GIF" else colors
+    assert np.array_equal(decode_picture(data, where="a"), expected)
+    Image.fromarray(array).save(tmp_path / "b", form)
+    assert np.array_equal(decode_label(read_label(tmp_path / "b", where="b"), where="b"), array)
+    (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes()[:30])
+    with pytest.raises(BadSampleError, match=f"cannot be decoded as {form}"):
+        read_picture(tmp_path / "c", where="c", field="source")
+
+
+def test_files_that_nothing_reads_are_named(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"x")
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.bmp")
+    files = list_pictures(tmp_path)
+    assert [path.name for path in files.values()] == ["a.png"]
+    assert notes_of_files(files.values(), [str(tmp_path)]) == ["not read: 1 .heic. Convert them to PNG or JPEG"]
+
+
+@pytest.mark.parametrize(
+    ("case", "samples"), [("upper_png", 1), ("nfd_stems", 2), ("nested", 1), ("bmp_mask", 1), ("tif_pics", 1)]
+)
+def test_label_maps_are_found_however_they_are_called_and_stored(build, case, samples):
+    code, said, shards = build(case, "coco-stuff")
+    assert code == 0, said
+    assert len(shards) == samples and "left out" not in said
+    assert all(shards.read(place).label.max() < 255 for place in range(samples))
+
+
+@pytest.mark.parametrize(
+    ("case", "option", "file", "reason"),
+    [
+        ("mask_suffix", None, None, "no label map is called like its image: a.jpg in "),
+        ("ann_is_file", "--annotations", "instances.json", "is a file, expected a folder of label maps (PNG)"),
+        ("img_file", "--images", "x.zip", "is a file, expected a folder of images"),
+    ],
+)
+def test_folders_that_hold_something_else_are_one_sentence(build, case, option, file, reason):
+    code, said, _ = build(case, "coco-stuff", *([option, str(CASES / case / file)] if option else []))
+    assert code == 2 and reason in said and said.count("\n") == 1
+
+
+def test_a_folder_without_label_maps_says_what_is_there(tmp_path):
+    (tmp_path / "a.npy").touch()
+    with pytest.raises(DataError, match=r"has no label map \(PNG\): there are a\.npy"):
+        check_names(tmp_path, {"a": "a.jpg"}, tmp_path, {})

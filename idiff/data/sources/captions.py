@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from idiff.data.shards.annotation import parse_json
-from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.base import RawSample, Source
+from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
 from idiff.data.sources.places import of_split
 from idiff.errors import DataError, missing
@@ -79,7 +80,7 @@ class CaptionedPictures(Source):
         name = self.names[index]
         path = inside(self.folder, name, where=name, field="file_name")
         facts = {"file_name": name, "captions": self.captions[name]}
-        return RawSample(self.keys[index], read_file(path, where=name, field="source"), facts)
+        return RawSample(self.keys[index], read_picture(path, where=name, field="source"), facts)
 
 
 def _find(root: Path, split: str) -> Path:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.base import RawSample, read_file
+from idiff.data.sources.base import RawSample
+from idiff.data.sources.converting import read_picture
 from idiff.data.sources.image_pairs import check_task
-from idiff.data.sources.pictures import first_folder, header_size, list_pictures, make_keys
+from idiff.data.sources.pictures import first_folder, header_size, list_pictures, make_keys, notes_of_files
 from idiff.data.sources.tiling import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, missing
 from idiff.utils.picture_files import decode_picture
@@ -42,10 +43,15 @@ class CleanFolder(TiledSource):
         files = list_pictures(folder)
         if not files:
             raise missing(folder / "*.jpg", what="JPEG, PNG or WebP images", remedy=f"{folder} has none.")
+        self.folder = str(folder)
         self.names, self.files = list(files), list(files.values())
         self.keys = make_keys(self.names)
         super().__init__([cut(header_size(path)) for path in self.files])
         self._last: tuple[int, Picture] | None = None
+
+    def notes(self) -> list[str]:
+        """Files that are converted or not read."""
+        return notes_of_files(self.files, [self.folder])
 
     def sample(self, index: int) -> RawSample:
         """Read one image or tile, and damage it."""
@@ -55,7 +61,7 @@ class CleanFolder(TiledSource):
         number, tile = self._places[index]
         name = self.names[number]
         facts: dict[str, Any] = {"file_name": self.files[number].name}
-        data = read_file(self.files[number], where=name, field="target")
+        data = read_picture(self.files[number], where=name, field="target")
         whole = self._decoded(number, name, data)
         rng = numpy_rng(self.seed, "folder", self.tasks[0], name, tile.name if tile else "")
         part = whole if tile is None else whole[tile.slices]

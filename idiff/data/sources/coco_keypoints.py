@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from idiff.data.sources.base import RawSample, Source, locate, read_file, safe_keys
+from idiff.data.sources.base import RawSample, Source, locate, safe_keys
 from idiff.data.sources.coco_entries import number, read_entries
+from idiff.data.sources.converting import read_picture
 from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
@@ -132,7 +133,7 @@ class CocoKeypoints(Source):
         identity = self._ids[index]
         picture = self._pictures[identity]
         name = picture["file_name"]
-        data = read_file(locate(self.folder, name), where=name, field="source")
+        data = read_picture(locate(self.folder, name), where=name, field="source")
         size = picture_size(data, where=name)
         fault = wrong_size(picture, size, self._instances[identity])
         if fault:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from idiff.data.sources.base import RawSample, Source, read_file
+from idiff.data.sources.base import RawSample, Source
+from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, fitted_target, inside, load_json, make_keys
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import picture_size
@@ -106,7 +107,7 @@ class EditPictures(Source):
         Raises:
             BadSampleError: it cannot be read.
         """
-        return read_file(path, where=where, field=field)
+        return read_picture(path, where=where, field=field)
 
     def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
         """The edited region that a mask file marks: bool (height, width); None where it says nothing that can be used."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.base import RawSample, read_file
-from idiff.data.sources.pictures import fitted_target, header_size, make_keys
+from idiff.data.sources.base import RawSample
+from idiff.data.sources.converting import read_picture
+from idiff.data.sources.pictures import fitted_target, header_size, make_keys, notes_of_files
 from idiff.data.sources.tiling import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_picture, picture_size
@@ -63,6 +64,11 @@ class PairedPictures(TiledSource):
         )
         self._last: tuple[int, Picture, Picture, dict[str, Any]] | None = None
 
+    def notes(self) -> list[str]:
+        """Files that are converted or not read."""
+        files = [file for pair in self.pairs for file in (pair.source, pair.target) if file is not None]
+        return notes_of_files(files, self.places)
+
     def sample(self, index: int) -> RawSample:
         """Read one pair, or one tile of it."""
         number, tile = self._places[index]
@@ -77,8 +83,8 @@ class PairedPictures(TiledSource):
         assert pair.source is not None and pair.target is not None
         facts = {"file_name": pair.source.name, "target_name": pair.target.name}
         if tile is None:
-            data = read_file(pair.source, where=name, field="source")
-            target = read_file(pair.target, where=name, field="target")
+            data = read_picture(pair.source, where=name, field="source")
+            target = read_picture(pair.target, where=name, field="target")
             fitted, resized = fitted_target(picture_size(data, where=name), target, where=name)
             return RawSample(self.keys[number], data, facts | resized, target=fitted)
         source, clean, resized = self._whole(number, name, pair.source, pair.target)
@@ -90,8 +96,8 @@ class PairedPictures(TiledSource):
     def _whole(self, number: int, name: str, source: Path, target: Path) -> tuple[Picture, Picture, dict[str, Any]]:
         """Decode a pair that is cut up; the last one is kept for its other tiles."""
         if self._last is None or self._last[0] != number:
-            picture = decode_picture(read_file(source, where=name, field="source"), where=name)
-            data = read_file(target, where=name, field="target")
+            picture = decode_picture(read_picture(source, where=name, field="source"), where=name)
+            data = read_picture(target, where=name, field="target")
             fitted, resized = fitted_target((picture.shape[0], picture.shape[1]), data, where=name)
             clean = decode_picture(fitted, where=name, field="target") if isinstance(fitted, bytes) else fitted
             self._last = (number, picture, clean, resized)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from idiff.data.sources.base import RawSample, Source, read_file, safe_keys
+from idiff.data.sources.base import RawSample, Source, safe_keys, spelling
+from idiff.data.sources.converting import CONVERTED, read_label, read_picture, suffix_notes
+from idiff.data.sources.pictures import SUFFIXES
 from idiff.data.sources.places import read_lines
 from idiff.errors import BadSampleError, DataError, suggest
 from idiff.utils.picture_files import decode_label
 
 VOID = 255
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+_LABELS = (".png", *CONVERTED)
 
 _LOOKED_AT = 64
 """Label maps that are looked at to tell masks of 0 and 255 from maps with void."""
+
+_NAMED = 5
+"""So many names of a folder are told in a message."""
 
 
 class LabelMaps(Source):
@@ -54,6 +59,9 @@ class LabelMaps(Source):
         fold: str | None = None,
         stems: Sequence[str] | None = None,
     ) -> None:
+        for folder, what, option in ((images, "images", "images"), (labels, "label maps (PNG)", "annotations")):
+            if not folder.is_dir():
+                raise DataError(f"{folder} is a file, expected a folder of {what}. Give --{option} DIR.")
         self.images, self.labels, self.named_in = images, labels, named_in
         groups = read_fold(Path(fold), names) if fold else {name: [value] for value, name in names.items()}
         self.classes = list(groups)
@@ -64,9 +72,10 @@ class LabelMaps(Source):
         self.values = single if len(single) == len(groups) and single != list(range(len(groups))) else None
         self.named = np.isin(np.arange(256), [*names, *void, VOID])
         self._files = image_files(images, labels=labels)
+        self._maps = label_files(labels, stems or self._files)
         if stems is None:
-            mapped = {path.stem for path in labels.iterdir() if path.suffix.lower() == ".png"}
-            stems = sorted({*self._files, *mapped})
+            check_names(images, self._files, labels, self._maps)
+            stems = sorted({*self._files, *self._maps})
         self._stems = list(stems)
         self._keys = safe_keys(self._stems)
         self._binary = set(names) == {0, 1} and not fold and self._holds_0_and_255()
@@ -79,25 +88,29 @@ class LabelMaps(Source):
         return len(self._stems)
 
     def notes(self) -> list[str]:
-        """How values of 255 are read where they are no void."""
-        return (
-            [f"the label maps hold 0 and 255: 255 is read as '{self.classes[1]}', not as void"] if self._binary else []
-        )
+        """How values of 255 are read where they are no void, and files that are converted."""
+        told = suffix_notes(self.images / name for name in [*self._files.values(), *self._maps.values()])
+        if self._binary:
+            told.append(f"the label maps hold 0 and 255: 255 is read as '{self.classes[1]}', not as void")
+        return told
 
     def _holds_0_and_255(self) -> bool:
         """Whether the first label maps hold 255 and never 1: masks of an image editor, not maps with void."""
         values: set[int] = set()
         for stem in self._stems[:_LOOKED_AT]:
             with contextlib.suppress(BadSampleError):
-                label = decode_label(read_file(self.labels / f"{stem}.png", where=stem, field="label"), where=stem)
+                label = decode_label(self._label(stem), where=stem)
                 values |= set(np.unique(label).tolist())
         return VOID in values and values <= {0, VOID}
+
+    def _label(self, stem: str) -> bytes:
+        return read_label(self.labels / self._maps.get(stem, f"{stem}.png"), where=stem)
 
     def sample(self, index: int) -> RawSample:
         """Read one image and its label map."""
         stem = self._stems[index]
-        picture = read_file(self.images / self._files.get(stem, f"{stem}.jpg"), where=stem, field="source")
-        data = read_file(self.labels / f"{stem}.png", where=stem, field="label")
+        picture = read_picture(self.images / self._files.get(stem, f"{stem}.jpg"), where=stem, field="source")
+        data = self._label(stem)
         label = decode_label(data, where=stem)
         if self._binary:
             data, label = b"", (label == VOID).astype(np.uint8)
@@ -124,20 +137,70 @@ def image_files(images: Path, *, labels: Path) -> dict[str, str]:
     Raises:
         DataError: two images have one stem.
     """
-    found: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(images.iterdir()):
-        if path.suffix.lower() in _PICTURES:
-            found[path.stem].append(path.name)
+    found = _by_stem(images, SUFFIXES)
     if images.resolve() == labels.resolve():
-        found = defaultdict(
-            list, {stem: [name for name in names if name != f"{stem}.png"] for stem, names in found.items()}
-        )
+        found = {stem: [name for name in names if name != f"{stem}.png"] for stem, names in found.items()}
+    found = {stem: _stored_first(names) for stem, names in found.items() if names}
     twice = next((names for names in found.values() if len(names) > 1), None)
     if twice:
         raise DataError(
             f"{images} has several images of one name: {', '.join(twice)}. Keep one, or give --images DIR with images alone."
         )
-    return {stem: names[0] for stem, names in found.items() if names}
+    return {stem: names[0] for stem, names in found.items()}
+
+
+def label_files(labels: Path, stems: Iterable[str]) -> dict[str, str]:
+    """Stem -> file name of each label map of a folder.
+
+    A map goes by the stem of its image where they differ in the case of letters or in how accents are composed.
+    """
+    found = {stem: _stored_first(names)[0] for stem, names in _by_stem(labels, _LABELS).items()}
+    wanted = set(stems)
+    lonely: dict[str, list[str]] = defaultdict(list)
+    for stem in wanted - found.keys():
+        lonely[spelling(stem)].append(stem)
+    called = {stem: lonely.get(spelling(stem), []) if stem not in wanted else [] for stem in found}
+    count = Counter(names[0] for names in called.values() if len(names) == 1)
+    return {
+        names[0] if len(names := called[stem]) == 1 and count[names[0]] == 1 else stem: name
+        for stem, name in found.items()
+    }
+
+
+def check_names(images: Path, files: Mapping[str, str], labels: Path, maps: Mapping[str, str]) -> None:
+    """Refuse folders that share no name, so that this is one sentence and not a bad sample for each.
+
+    Raises:
+        DataError: names what is there instead.
+    """
+    for folder, there, what in ((images, files, "image"), (labels, maps, "label map (PNG)")):
+        if not there:
+            inside = sorted(path.name for path in folder.iterdir())[:_NAMED]
+            holds = f"there are {', '.join(inside)}" if inside else "it is empty"
+            raise DataError(f"{folder} has no {what}: {holds}. Check --root and --split, or give the folder by name.")
+    if not files.keys() & maps.keys():
+        raise DataError(
+            f"no label map is called like its image: {next(iter(files.values()))} in {images}, "
+            f"{next(iter(maps.values()))} in {labels}. Rename them so that both have one name up to the suffix."
+        )
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[str]]:
+    """Stem -> names of the files with these suffixes; of its folders where the folder itself has none."""
+    for paths in (folder.iterdir(), folder.rglob("*")):
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(paths):
+            if path.suffix.lower() in suffixes:
+                name = path.relative_to(folder)
+                found[name.with_suffix("").as_posix()].append(name.as_posix())
+        if found:
+            return dict(found)
+    return {}
+
+
+def _stored_first(names: list[str]) -> list[str]:
+    """The names that need no conversion, where there are such."""
+    return [name for name in names if not name.lower().endswith(CONVERTED)] or names
 
 
 def read_fold(file: Path, names: Mapping[int, str]) -> dict[str, list[int]]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import locate
+from idiff.data.sources.converting import CONVERTED, foreign_format, read_picture, suffix_notes
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import decode_picture, picture_size
 from idiff.utils.seeds import hash64
@@ -20,8 +21,10 @@ from idiff.utils.text import safe_name
 if TYPE_CHECKING:
     from idiff.types import Picture
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""What counts as an image file, in any case of letters."""
+_STORED = (".jpg", ".jpeg", ".jfif", ".png", ".webp")
+SUFFIXES = (*_STORED, *CONVERTED)
+"""What counts as an image file, in any case of letters. Where files differ in their suffix alone, one that needs no conversion is
+taken."""
 
 ASPECT = 0.01
 """Targets whose aspect ratio differs by no more than this share are resized to their source; others are refused."""
@@ -47,12 +50,21 @@ def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
         for path in sorted(_files(folder) if deep else folder.iterdir()):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
                 name = path.relative_to(folder).with_suffix("").as_posix()
+                if name in found and {path.suffix.lower(), found[name].suffix.lower()} & set(CONVERTED):
+                    found[name] = min(path, found[name], key=lambda file: file.suffix.lower() in CONVERTED)
+                    continue
                 if name in found:
                     raise DataError(f"{folder}: {found[name].name} and {path.name} have one name. Remove one of them.")
                 found[name] = path
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
     return found
+
+
+def notes_of_files(files: Iterable[Path], folders: Iterable[str]) -> list[str]:
+    """Which files are converted, and which of their folders are not read. See `suffix_notes`."""
+    others = (path for folder in folders if Path(folder).is_dir() for path in _files(Path(folder)))
+    return suffix_notes(files, others)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -154,6 +166,8 @@ def header_size(path: Path) -> tuple[int, int] | None:
             try:
                 return picture_size(data, where=path.name)
             except BadSampleError:
+                if foreign_format(data):
+                    data = read_picture(path, where=path.name, field="source")
                 return picture_size(data + stream.read(), where=path.name)
     except (OSError, BadSampleError):
         return None

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from idiff.data.sources.base import RawSample, Source, locate, read_file
+from idiff.data.sources.base import RawSample, Source, locate
 from idiff.data.sources.coco_entries import number
+from idiff.data.sources.converting import read_picture
 from idiff.data.sources.outlines import mask_of
 from idiff.data.sources.places import check_pictures, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError, missing, suggest
@@ -122,7 +123,7 @@ class RefCoco(Source):
         identity = self._ids[index]
         picture = self._pictures[identity]
         name = self._files[identity]
-        data = read_file(locate(self.folder, name), where=name, field="source")
+        data = read_picture(locate(self.folder, name), where=name, field="source")
         height, width = picture_size(data, where=name)
         stated = (number(picture.get("width")) or width, number(picture.get("height")) or height)
         if stated != (width, height):

@@ -1,0 +1,111 @@
+"""Image files that shards do not hold: BMP, TIFF and GIF become PNG without loss when a set is built."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from idiff.data.sources.base import read_file
+from idiff.errors import BadSampleError
+from idiff.utils.picture_files import MAX_PIXELS, decode_picture, encode_png
+
+CONVERTED = (".bmp", ".tif", ".tiff", ".gif")
+"""Suffixes of files that are converted, in any case of letters."""
+
+UNREAD = (
+    ".avif", ".cr2", ".dng", ".exr", ".hdr", ".heic", ".heif", ".jp2", ".jxl", ".mat", ".nef", ".npy", ".npz", ".pgm", ".ppm",
+    ".psd", ".raw", ".svg", ".tga",
+)  # fmt: skip
+"""Suffixes of images and arrays that no source reads: they are counted, so that nobody misses them in silence."""
+
+_MAGIC = {b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF"}
+_GRAY = {"L", "P", "1"}
+
+
+def foreign_format(data: bytes) -> str | None:
+    """BMP, TIFF or GIF by the first bytes; None for everything else."""
+    return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), None)
+
+
+def read_picture(path: Path, *, where: str, field: str) -> bytes:
+    """Read an image file; BMP, TIFF and GIF (its first frame) come as PNG, others as they are.
+
+    Raises:
+        BadSampleError: it is missing, unreadable, or cannot be converted.
+    """
+    data = read_file(path, where=where, field=field)
+    form = foreign_format(data)
+    return data if form is None else decode_foreign(data, form, where=where, field=field, gray=False)
+
+
+def read_label(path: Path, *, where: str, field: str = "label") -> bytes:
+    """Read a label map; BMP, TIFF and GIF come as gray PNG with the file's own values, others as they are.
+
+    Raises:
+        BadSampleError: it is missing, unreadable, or holds colors.
+    """
+    data = read_file(path, where=where, field=field)
+    form = foreign_format(data)
+    return data if form is None else decode_foreign(data, form, where=where, field=field, gray=True)
+
+
+def decode_foreign(data: bytes, form: str, *, where: str, field: str, gray: bool) -> bytes:
+    """Convert a BMP, TIFF or GIF file to PNG.
+
+    Args:
+        data: the whole file.
+        form: BMP, TIFF or GIF.
+        where: names the sample in errors.
+        field: names the member in errors.
+        gray: keep values of one channel of 8 bits, as label maps have it; colors are refused.
+
+    Raises:
+        BadSampleError: damaged, too large, or of a kind that cannot be kept without loss.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(form,)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadSampleError(
+                    where, field, f"{image.width}x{image.height} pixels, expected {MAX_PIXELS:,} in all"
+                )
+            if image.mode == "F" or (gray and image.mode not in _GRAY):
+                expected = "one channel of 8 bits, whose values are classes" if gray else "8 or 16 bits"
+                raise BadSampleError(where, field, f"a {form} file of mode {image.mode}, expected {expected}")
+            if gray:
+                return encode_png(np.asarray(image).astype(np.uint8))
+            stream = io.BytesIO()
+            image.convert("RGB" if image.mode in {"CMYK", "LAB", "YCbCr"} else image.mode).save(stream, "PNG")
+            return encode_png(decode_picture(stream.getvalue(), where=where, field=field))
+    except BadSampleError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its decoder meets
+        raise BadSampleError(where, field, f"cannot be decoded as {form}: {str(error)[:200]}") from error
+
+
+def suffix_notes(files: Iterable[Path], others: Iterable[Path] = ()) -> list[str]:
+    """What a person should know of a set's files: how many are converted, and which are not read.
+
+    Args:
+        files: those that are read.
+        others: files of the same folders, of which those with a suffix of `UNREAD` are named.
+    """
+    converted, unread = (
+        Counter(path.suffix.lower() for path in listed if path.suffix.lower() in suffixes)
+        for listed, suffixes in ((files, CONVERTED), (others, UNREAD))
+    )
+    told = []
+    if converted:
+        told.append(f"stored as PNG, without loss: {_counted(converted)}")
+    if unread:
+        told.append(f"not read: {_counted(unread)}. Convert them to PNG or JPEG")
+    return told
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
