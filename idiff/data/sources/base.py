@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from idiff.errors import BadSampleError
-from idiff.utils.seeds import hash64
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +103,8 @@ def safe_key(name: str) -> str:
 
 def safe_keys(names: Sequence[str]) -> list[str]:
     """`safe_key` of each name; keys that several names would share, or that have no letter or digit, get a hash."""
+    from idiff.utils.seeds import hash64  # loads torch
+
     plain = [safe_key(name) for name in names]
     count = Counter(plain)
     return [
