@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from idiff.cli import main
+from idiff.data.build.findings import class_notes
 from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import safe_keys
 from idiff.data.sources.converting import read_label, read_picture
@@ -260,3 +261,20 @@ def test_a_folder_without_label_maps_says_what_is_there(tmp_path):
     (tmp_path / "a.npy").touch()
     with pytest.raises(DataError, match=r"has no label map \(PNG\): there are a\.npy"):
         check_names(tmp_path, {"a": "a.jpg"}, tmp_path, {})
+
+
+def test_the_commonest_reason_stands_in_the_last_sentence(build):
+    code, said, _ = build("bg_unlisted", "coco-stuff")
+    assert code == 2
+    assert "Most often: 2 times, such as a: label: values [0] have no name in labels.txt" in said
+
+
+def test_classes_that_no_label_map_has_are_said(build):
+    _, said, _ = build("beside", "coco-stuff", *(f"--{kind}={CASES}/beside/pets" for kind in ("images", "annotations")))
+    assert "in no label map" not in said
+    assert class_notes(["a", "b", "c"], [1]) == [
+        "classes in no label map: 'a', 'c'",
+        "one class is left, 'b': nothing can be learned or measured. Check the list and the label maps",
+    ]
+    code, said, _ = build("unlabeled_shift", "coco-stuff")
+    assert code == 0 and "class in no label map: 'person'" in said

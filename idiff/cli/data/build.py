@@ -41,11 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
             progress=bar,
         )  # fmt: skip
     contents = report.manifest
-    for note in source.notes():
+    for note in [*source.notes(), *report.notes]:
         say(note)
     say(funnel_text(contents.funnel))
     if report.rejected:
         say(f"{report.rejected:,} left out, named in {Path(arguments.out) / REJECTED}")
+        say(f"most often: {report.reason}")
     if report.resized:
         targets = f"{report.resized:,} target{'s' if report.resized > 1 else ''}"
         say(f"{targets} resized to the source, of the same shape within 1 %: see target_resized_from")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from idiff.data.build import executors
+from idiff.data.build.findings import class_notes, commonest
 from idiff.data.build.slices import Job, read_done
 from idiff.data.shards import index
 from idiff.data.shards import manifest as manifests
@@ -40,12 +41,16 @@ class Report:
         written: slices that this call wrote; 0: all were there.
         rejected: samples left out.
         resized: targets resized to their source.
+        reason: the most frequent one of the samples left out.
+        notes: what a person should know of its classes.
     """
 
     manifest: Manifest
     written: int
     rejected: int
     resized: int = 0
+    reason: str = ""
+    notes: Sequence[str] = ()
 
 
 def build(
@@ -99,7 +104,9 @@ def build(
         rejected = [line for job in jobs for line in results[job].rejected]
         _write_rejected(folder, rejected)
         if not shards:
-            raise DataError(f"none of the {total} samples can be used. {folder / REJECTED} names them.")
+            raise DataError(
+                f"none of the {total} samples can be used. Most often: {commonest(rejected)}. {folder / REJECTED} names all."
+            )
         funnel = source.funnel() | ({"within the limit": total} if total < len(source) else {})
         funnel["usable"] = sum(shard.samples for shard in shards)
         tasks = list(source.tasks)
@@ -107,7 +114,11 @@ def build(
             folder, shards, source=name, split=split, tasks=tasks, unit=source.unit, meta=meta, funnel=funnel
         )
     resized = sum(results[job].resized for job in jobs)
-    return Report(manifest, written=len(todo), rejected=len(rejected), resized=resized)
+    seen = [results[job].classes for job in jobs]
+    notes = class_notes(meta.get("classes", ()), {one for some in seen for one in some or ()}) if any(seen) else []
+    if total < len(source) or None in seen:  # of a part, nothing is known of the rest
+        notes = []
+    return Report(manifest, len(todo), len(rejected), resized, commonest(rejected), notes)
 
 
 def finish(

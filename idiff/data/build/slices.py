@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from idiff.data.build.findings import classes_in
 from idiff.data.shards import index, schema
 from idiff.data.shards.annotation import canonical_json, parse_json
 from idiff.data.shards.folder import check_shard
@@ -48,18 +49,21 @@ class Done:
         shard: what was written; None where no sample was usable.
         rejected: what was left out.
         resized: targets that had another size than their source and were resized to it.
+        classes: label values of its label maps, without void; None: an older build did not note them.
     """
 
     shard: Shard | None
     rejected: list[dict[str, Any]]
     resized: int = 0
+    classes: list[int] | None = None
 
 
 def read_done(path: Path) -> Done | None:
     """Read a slice's mark; None unless its shard and index are there, whole and unchanged."""
     try:
         value = parse_json(path.with_suffix(".done").read_bytes())
-        result = Done(Shard(**value["shard"]) if value["shard"] else None, value["rejected"], value.get("resized", 0))
+        shard = Shard(**value["shard"]) if value["shard"] else None
+        result = Done(shard, value["rejected"], value.get("resized", 0), value.get("classes"))
         if result.shard is not None:
             check_shard(path.parent, result.shard, verify=True)
     except (OSError, ValueError, KeyError, TypeError, DataError):
@@ -75,13 +79,16 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
     """
     rejected: list[dict[str, Any]] = []
     resized = 0
+    classes: set[int] = set()
 
     def usable() -> Iterator[dict[str, Any]]:
         nonlocal resized
         for place in range(job.start, job.stop):
             try:
                 sample = source.sample(place)
-                yield {"__key__": sample.key, **schema.encode(sample, where=sample.key, meta=meta)}
+                members = schema.encode(sample, where=sample.key, meta=meta)
+                classes.update(classes_in(sample))
+                yield {"__key__": sample.key, **members}
                 resized += "target_resized_from" in sample.annotation
             except BadSampleError as error:
                 fault = {"where": error.where, "field": error.field, "reason": error.reason}
@@ -100,9 +107,14 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
         rows = index.build(job.path, meta=meta)
         index.write(job.path.with_name(index.index_name(job.path.name)), rows)
         shard = describe(job.path, len(rows))
-    value = {"shard": dataclasses.asdict(shard) if shard else None, "rejected": rejected, "resized": resized}
+    value: dict[str, Any] = {
+        "shard": dataclasses.asdict(shard) if shard else None,
+        "rejected": rejected,
+        "resized": resized,
+    }
+    value |= {"classes": sorted(classes)} if classes else {}
     write_atomic(job.path.with_suffix(".done"), canonical_json(value) + b"\n")
-    return Done(shard, rejected, resized)
+    return Done(shard, rejected, resized, sorted(classes))
 
 
 def run(source: Source, meta: Mapping[str, Any], jobs: list[Job], *, workers: int) -> Iterator[tuple[Job, Done]]:
