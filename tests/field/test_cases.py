@@ -1,5 +1,6 @@
 """Inputs from the field that were once read wrongly in silence: each ends in the right value or in a sentence."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from idiff.cli import main
 from idiff.data.build.findings import class_notes
 from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import safe_keys
+from idiff.data.sources.captions import CaptionedPictures
 from idiff.data.sources.converting import read_label, read_picture
 from idiff.data.sources.label_maps import check_names
 from idiff.data.sources.pictures import list_pictures, notes_of_files
@@ -278,3 +280,29 @@ def test_classes_that_no_label_map_has_are_said(build):
     ]
     code, said, _ = build("unlabeled_shift", "coco-stuff")
     assert code == 0 and "class in no label map: 'person'" in said
+
+
+def test_a_number_that_json_lacks_costs_no_caption(build):
+    code, said, shards = build("cap_nan", "captioned", split="train")
+    assert code == 0, said
+    assert [shards.read(place).annotation["captions"] for place in range(2)] == [["a red chair"], ["a blue door"]]
+
+
+def test_a_column_of_another_name_is_said(build):
+    code, said, _ = build("cap_prompt", "captioned", split="train")
+    assert code == 2 and "no column caption, text or captions: there are file_name, prompt" in said
+
+
+def test_one_wrong_caption_is_left_out_by_name(tmp_path):
+    value = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": "2", "file_name": "b.jpg"}],
+        "annotations": [
+            {"image_id": 1, "caption": None}, {"image_id": 1, "caption": "a chair"}, {"image_id": 2, "caption": "a door"},
+            {"image_id": 9, "caption": "a lamp"},
+        ],
+    }  # fmt: skip
+    (tmp_path / "captions.json").write_text(json.dumps(value))
+    source = CaptionedPictures(str(tmp_path), "val", annotations=str(tmp_path / "captions.json"), images=str(tmp_path))
+    assert source.captions == {"a.jpg": ["a chair"], "b.jpg": ["a door"]}
+    (note,) = source.notes()
+    assert "annotations[0]: " in note and "annotations[3]: " in note

@@ -15,6 +15,7 @@ from typing import Any
 
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source
+from idiff.data.sources.coco_entries import same_id
 from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
 from idiff.data.sources.places import of_split
@@ -22,6 +23,7 @@ from idiff.errors import DataError, missing
 from idiff.utils.text import normalise_prompt
 
 _FIELDS = ("caption", "text", "captions")
+_NAMED = 3
 _TABLES = ("metadata.jsonl", "metadata.csv")
 
 Captions = dict[str, list[str]]
@@ -51,7 +53,7 @@ class CaptionedPictures(Source):
         if not self.file.is_file():
             raise missing(self.file, what="captions", remedy="Check --annotations.")
         is_coco = self.file.suffix.lower() == ".json"
-        listed = _coco(self.file) if is_coco else _table(self.file)
+        listed, self._faults = _coco(self.file) if is_coco else _table(self.file)
         name = self.file.stem.rpartition("_")[2]
         usual = [Path(root) / base / part for base in ("images", "") for part in (split, name)]
         self.folder = first_folder(
@@ -74,6 +76,11 @@ class CaptionedPictures(Source):
     def funnel(self) -> dict[str, int]:
         """All images, then those with a caption."""
         return {"found": self._found, "with a caption": len(self)}
+
+    def notes(self) -> list[str]:
+        """Entries that are left out."""
+        more = f" (and {len(self._faults) - _NAMED:,} more)" if len(self._faults) > _NAMED else ""
+        return [f"left out of {self.file.name}: {'; '.join(self._faults[:_NAMED])}{more}"] if self._faults else []
 
     def sample(self, index: int) -> RawSample:
         """Read one image."""
@@ -110,32 +117,54 @@ def _find(root: Path, split: str) -> Path:
     return found[0]
 
 
-def _coco(file: Path) -> Captions:
+def _coco(file: Path) -> tuple[Captions, list[str]]:
+    """Captions by file, and a sentence for each entry that is left out."""
     value = load_json(file, what="COCO captions")
     found: Captions = {}
+    faults: list[str] = []
     try:
-        names = {picture["id"]: str(picture["file_name"]) for picture in value["images"]}
-        texts: dict[Any, list[str]] = defaultdict(list)
-        for entry in value["annotations"]:
-            texts[entry["image_id"]].append(str(entry["caption"]))
-        for identity, name in names.items():  # a file may stand under two ids
-            found.setdefault(name, []).extend(texts.get(identity, []))
+        names: dict[str | None, str] = {}
+        for place, picture in enumerate(value["images"]):
+            if isinstance(picture, dict) and same_id(picture["id"]) and isinstance(picture["file_name"], str):
+                names[same_id(picture["id"])] = picture["file_name"]
+                found.setdefault(picture["file_name"], [])
+            else:
+                faults.append(f"images[{place}]: {str(picture)[:80]}, expected id and file_name")
+        texts: dict[str | None, list[str]] = defaultdict(list)
+        for place, entry in enumerate(value["annotations"]):
+            identity = same_id(entry["image_id"]) if isinstance(entry, dict) else None
+            if identity not in names or not isinstance(entry["caption"], str):
+                faults.append(f"annotations[{place}]: {str(entry)[:80]}, expected a caption and a listed image_id")
+                continue
+            texts[identity].append(entry["caption"])
+        for known, name in names.items():  # a file may stand under two ids
+            found[name].extend(texts.get(known, []))
     except (KeyError, TypeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{file} is not a COCO caption file: {reason}.") from error
-    return found
+    return found, faults
 
 
-def _table(file: Path) -> Captions:
+def _table(file: Path) -> tuple[Captions, list[str]]:
+    """Captions by file, and a sentence for each line that is left out."""
     found: Captions = defaultdict(list)
+    faults: list[str] = []
+    columns: set[str] = set()
     for place, row in _rows(file):
         name, field = row.get("file_name"), next((field for field in _FIELDS if row.get(field)), None)
         value = row[field] if field else []
         texts = [value] if isinstance(value, str) else value
+        columns.update(str(column) for column in row)
         if not isinstance(name, str) or not name or not isinstance(texts, list):
-            raise DataError(f"{file}, line {place}: got {str(row)[:100]}, expected file_name and caption or text.")
+            faults.append(f"line {place}: got {str(row)[:100]}, expected file_name and caption or text")
+            continue
         found[name] += [text for text in texts if isinstance(text, str)]
-    return dict(found)
+    if faults and not found:
+        raise DataError(f"{file}, {faults[0]}.")
+    if found and not columns & set(_FIELDS):
+        there = ", ".join(sorted(columns))
+        raise DataError(f"{file} has no column caption, text or captions: there are {there}. Rename one.")
+    return dict(found), faults
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -147,7 +176,10 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             return
         for place, line in enumerate(data.splitlines(), start=1):
             if line.strip():
-                row = parse_json(line)
+                try:
+                    row = parse_json(line, finite=False)
+                except ValueError as error:
+                    raise ValueError(f"line {place}: {error}") from error
                 if not isinstance(row, dict):
                     raise ValueError(f"line {place} is not an object")
                 yield place, row
