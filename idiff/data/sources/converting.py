@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,11 @@ from PIL import Image
 from idiff.data.sources.base import read_file
 from idiff.errors import BadSampleError
 from idiff.utils.picture_files import MAX_PIXELS, decode_picture, encode_png
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from idiff.types import Labels
 
 CONVERTED = (".bmp", ".tif", ".tiff", ".gif")
 """Suffixes of files that are converted, in any case of letters."""
@@ -25,6 +31,7 @@ UNREAD = (
 """Suffixes of images and arrays that no source reads: they are counted, so that nobody misses them in silence."""
 
 _MAGIC = {b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF"}
+_PALETTE = b"\x03"  # the color type in a PNG header
 _GRAY = {"L", "P", "1"}
 
 
@@ -86,6 +93,34 @@ def decode_foreign(data: bytes, form: str, *, where: str, field: str, gray: bool
         raise
     except Exception as error:  # a damaged file raises whatever its decoder meets
         raise BadSampleError(where, field, f"cannot be decoded as {form}: {str(error)[:200]}") from error
+
+
+def gray_levels(data: bytes, label: Labels, named: NDArray[np.bool_]) -> Labels | None:
+    """A label map's gray levels, where a program stored them as a palette of the levels that occur.
+
+    Such programs (PNG optimizers, image editors) number the levels 0, 1, ...; a palette of classes has colors, or gray levels
+    that are no classes.
+
+    Args:
+        data: the PNG file.
+        label: its indices, uint8 (H, W).
+        named: of the 256 values, those that are classes or void.
+
+    Returns:
+        uint8 (H, W); None where the indices are the classes.
+    """
+    if data[25:26] != _PALETTE:
+        return None
+    used = np.unique(label)
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        colors = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if used[-1] != len(used) - 1 or used[-1] >= len(colors):
+        return None
+    levels = colors[: len(used)]
+    own = levels[:, 0]
+    telling = (own != used) & (own != 0) & (own != np.iinfo(np.uint8).max)
+    is_gray = (levels == own[:, None]).all() and len(set(own.tolist())) == len(own)
+    return own[label] if is_gray and telling.any() and named[own].all() else None
 
 
 def suffix_notes(files: Iterable[Path], others: Iterable[Path] = ()) -> list[str]:

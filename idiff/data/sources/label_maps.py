@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from idiff.data.sources.base import RawSample, Source, safe_keys, spelling
-from idiff.data.sources.converting import CONVERTED, read_label, read_picture, suffix_notes
+from idiff.data.sources.converting import CONVERTED, gray_levels, read_label, read_picture, suffix_notes
 from idiff.data.sources.pictures import SUFFIXES
 from idiff.data.sources.places import read_lines
 from idiff.errors import BadSampleError, DataError, suggest
 from idiff.utils.picture_files import decode_label
+
+if TYPE_CHECKING:
+    from idiff.types import Labels
 
 VOID = 255
 _LABELS = (".png", *CONVERTED)
@@ -92,15 +95,24 @@ class LabelMaps(Source):
         told = suffix_notes(self.images / name for name in [*self._files.values(), *self._maps.values()])
         if self._binary:
             told.append(f"the label maps hold 0 and 255: 255 is read as '{self.classes[1]}', not as void")
+        if any(gray_levels(data, label, self.named) is not None for data, label in self._first_maps()):
+            told.append(
+                "label maps have palettes of gray: their gray levels are read as the classes, not their indices"
+            )
         return told
+
+    def _first_maps(self) -> Iterator[tuple[bytes, Labels]]:
+        """Some label maps that can be read, as files and decoded."""
+        for stem in self._stems[:_LOOKED_AT]:
+            with contextlib.suppress(BadSampleError):
+                data = self._label(stem)
+                yield data, decode_label(data, where=stem)
 
     def _holds_0_and_255(self) -> bool:
         """Whether the first label maps hold 255 and never 1: masks of an image editor, not maps with void."""
         values: set[int] = set()
-        for stem in self._stems[:_LOOKED_AT]:
-            with contextlib.suppress(BadSampleError):
-                label = decode_label(self._label(stem), where=stem)
-                values |= set(np.unique(label).tolist())
+        for _, label in self._first_maps():
+            values |= set(np.unique(label).tolist())
         return VOID in values and values <= {0, VOID}
 
     def _label(self, stem: str) -> bytes:
@@ -112,6 +124,9 @@ class LabelMaps(Source):
         picture = read_picture(self.images / self._files.get(stem, f"{stem}.jpg"), where=stem, field="source")
         data = self._label(stem)
         label = decode_label(data, where=stem)
+        levels = gray_levels(data, label, self.named)
+        if levels is not None:
+            data, label = b"", levels
         if self._binary:
             data, label = b"", (label == VOID).astype(np.uint8)
         values = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
