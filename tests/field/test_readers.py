@@ -11,7 +11,7 @@ from idiff.data.sources.base import safe_keys
 from idiff.data.sources.captions import CaptionedPictures
 from idiff.data.sources.converting import gray_levels, read_label, read_picture
 from idiff.data.sources.label_maps import check_names
-from idiff.data.sources.pictures import list_pictures, notes_of_files
+from idiff.data.sources.pictures import list_pictures, notes_of_files, respell
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import decode_label, decode_picture
 
@@ -76,3 +76,10 @@ def test_palettes_whose_indices_are_the_classes_stay(levels):
     image.save(stream, "PNG")
     named = np.isin(np.arange(256), [0, 1, 2, 255])
     assert gray_levels(stream.getvalue(), array, named) is None
+
+
+def test_partners_are_found_in_other_spellings():
+    found = {"caf\u0065\u0301": 1, "A": 2, "b": 3, "C": 4, "c": 5}
+    assert respell(found, ["caf\u00e9", "a", "b", "c"]) == {"caf\u00e9": 1, "a": 2, "b": 3, "C": 4, "c": 5}
+    assert respell({"A": 1, "a": 2}, ["Á"]) == {"A": 1, "a": 2}
+    assert respell({"X": 1, "x": 2}, ["x"]) == {"X": 1, "x": 2}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from idiff.data.sources.base import RawSample
 from idiff.data.sources.converting import read_picture
-from idiff.data.sources.pictures import fitted_target, header_size, make_keys, notes_of_files
+from idiff.data.sources.pictures import fitted_target, header_size, make_keys, notes_of_files, respell
 from idiff.data.sources.tiling import TiledSource, cut, tile_facts
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_picture, picture_size
@@ -51,6 +51,7 @@ class PairedPictures(TiledSource):
     ) -> None:
         self.tasks = (check_task(task),)
         self.places = places
+        targets = respell(targets, sources)
         names = sorted({*sources, *targets})
         if not set(sources) & set(targets):
             raise DataError(

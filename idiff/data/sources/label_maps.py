@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from idiff.data.sources.base import RawSample, Source, safe_keys, spelling
+from idiff.data.sources.base import RawSample, Source, safe_keys
 from idiff.data.sources.converting import CONVERTED, gray_levels, read_label, read_picture, suffix_notes
-from idiff.data.sources.pictures import SUFFIXES
+from idiff.data.sources.pictures import SUFFIXES, respell
 from idiff.data.sources.places import read_lines
 from idiff.errors import BadSampleError, DataError, suggest
 from idiff.utils.picture_files import decode_label
@@ -169,17 +169,7 @@ def label_files(labels: Path, stems: Iterable[str]) -> dict[str, str]:
 
     A map goes by the stem of its image where they differ in the case of letters or in how accents are composed.
     """
-    found = {stem: _stored_first(names)[0] for stem, names in _by_stem(labels, _LABELS).items()}
-    wanted = set(stems)
-    lonely: dict[str, list[str]] = defaultdict(list)
-    for stem in wanted - found.keys():
-        lonely[spelling(stem)].append(stem)
-    called = {stem: lonely.get(spelling(stem), []) if stem not in wanted else [] for stem in found}
-    count = Counter(names[0] for names in called.values() if len(names) == 1)
-    return {
-        names[0] if len(names := called[stem]) == 1 and count[names[0]] == 1 else stem: name
-        for stem, name in found.items()
-    }
+    return respell({stem: _stored_first(names)[0] for stem, names in _by_stem(labels, _LABELS).items()}, stems)
 
 
 def check_names(images: Path, files: Mapping[str, str], labels: Path, maps: Mapping[str, str]) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image
 
 from idiff.data.shards.annotation import parse_json
-from idiff.data.sources.base import locate
+from idiff.data.sources.base import locate, spelling
 from idiff.data.sources.converting import CONVERTED, foreign_format, read_picture, suffix_notes
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import decode_picture, picture_size
@@ -25,6 +25,8 @@ _STORED = (".jpg", ".jpeg", ".jfif", ".png", ".webp")
 SUFFIXES = (*_STORED, *CONVERTED)
 """What counts as an image file, in any case of letters. Where files differ in their suffix alone, one that needs no conversion is
 taken."""
+
+T = TypeVar("T")
 
 ASPECT = 0.01
 """Targets whose aspect ratio differs by no more than this share are resized to their source; others are refused."""
@@ -59,6 +61,26 @@ def list_pictures(folder: Path, *, deep: bool = True) -> dict[str, Path]:
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
     return found
+
+
+def respell(found: Mapping[str, T], wanted: Iterable[str]) -> dict[str, T]:
+    """Names as their partners are written, where they differ in the case of letters or in how accents are composed.
+
+    Args:
+        found: name -> anything.
+        wanted: names of the partners. A name that is among them stays, and so does one that could be several of them.
+    """
+    names = set(wanted)
+    lonely: dict[str, list[str]] = defaultdict(list)
+    for name in names - found.keys():
+        lonely[spelling(name)].append(name)
+    count = Counter(spelling(name) for name in found.keys() - names)
+    return {
+        partners[0]
+        if name not in names and len(partners := lonely[spelling(name)]) == 1 and count[spelling(name)] == 1
+        else name: value
+        for name, value in found.items()
+    }
 
 
 def notes_of_files(files: Iterable[Path], folders: Iterable[str]) -> list[str]:
