@@ -128,7 +128,9 @@ class KeypointDetection(Task):
         """
         who = person(sample, item)
         frame = (
-            frame_person(who.box, who.joints, self.size, rng, names=who.names, padding=self.padding, draw=self.draw)
+            frame_person(
+                who.box, who.joints, self.size, rng, names=who.names, padding=self.padding, draw=who.drawn(self.draw)
+            )
             if train
             else frame_box(who.box, self.size, padding=self.padding)
         )

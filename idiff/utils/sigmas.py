@@ -28,6 +28,9 @@ _SIDED = {
 }  # fmt: skip
 _SINGLE = {"nose", "head", "neck", "root of tail"}
 
+UNPAIRED = 3
+"""So many joints may have no left and right."""
+
 
 def _table(kind: str) -> dict[str, float]:
     """Spell out left and right."""
@@ -66,3 +69,12 @@ def sigmas_for(joints: Sequence[str], kind: str | None = None) -> list[float]:
     if strange:
         raise ConfigError(f"{kind} has no joint '{strange[0]}'. It has: {', '.join(TABLES[kind])}.")
     return [TABLES[kind][joint] for joint in joints]
+
+
+def has_sides(joints: Sequence[str], pairs: Sequence[Sequence[int]]) -> bool:
+    """Whether an image with these joints may be mirrored: left and right are known, or so few joints hardly have any.
+
+    >>> has_sides(["nose", "tail"], []), has_sides(["a", "b", "c", "d"], []), has_sides(["l", "r", "c", "d"], [[0, 1]])
+    (True, False, True)
+    """
+    return bool(pairs) or len(joints) <= UNPAIRED

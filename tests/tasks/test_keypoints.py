@@ -257,3 +257,10 @@ def test_only_joints_that_coco_has_are_scored_where_that_is_asked():
     assert float(metrics["all"].compute()["pck"]) == pytest.approx(11 / 17)
     with pytest.raises(ConfigError, match="unknown set of scored joints 'cooc'; did you mean 'coco'"):
         KeypointDetection(score="cooc")
+
+
+def test_joints_without_sides_are_never_mirrored():
+    data = sample()
+    data.meta = {"skeletons": {"person": SKELETON | {"pairs": []}}}
+    for triplet in draws(data, plain(flip=1.0), 20):
+        assert np.linalg.det(np.array(triplet.query["warp"])[:, :2]) > 0

@@ -16,9 +16,7 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
-
-UNPAIRED = 3
-"""So many joints may have no left and right without a word."""
+from idiff.utils.sigmas import has_sides
 
 SAME_ASPECT = 0.02
 """Sizes whose aspect ratios differ by less than this share are scaled copies of each other."""
@@ -105,7 +103,7 @@ class CocoKeypoints(Source):
             f"category '{name}': no joint has a left and a right by its name, so its images are never mirrored. Name them such as "
             "left_eye and right_eye, or give flip_pairs."
             for name, each in self.skeletons.items()
-            if len(each["joints"]) > UNPAIRED and not each["pairs"]
+            if not has_sides(each["joints"], each["pairs"])
         ]
 
     def funnel(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -16,10 +16,11 @@ from torch import Tensor
 
 from idiff.errors import BadSampleError, ConfigError, unknown
 from idiff.tasks.common.view import ASKED, check_picture, needed_words
+from idiff.transforms.frames import PersonDraw
 from idiff.types import Parts, Picture, Sample
 from idiff.utils.painting import class_color, disc_maps
 from idiff.utils.seeds import hash64
-from idiff.utils.sigmas import TABLES
+from idiff.utils.sigmas import TABLES, has_sides
 from idiff.utils.text import name_words
 
 _OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
@@ -49,6 +50,10 @@ class Person:
     area: float | None
     sigmas: tuple[float, ...]
     category_id: int
+
+    def drawn(self, draw: PersonDraw) -> PersonDraw:
+        """How views of this one vary: never mirrored where no joint is known to be left or right."""
+        return draw if has_sides(self.names, self.pairs) else replace(draw, flip=0.0)
 
 
 def person(sample: Sample, item: int) -> Person:
