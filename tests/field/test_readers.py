@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import safe_keys
 from idiff.data.sources.captions import CaptionedPictures
+from idiff.data.sources.coco_entries import read_entries
+from idiff.data.sources.coco_keypoints import wrong_size
 from idiff.data.sources.converting import gray_levels, read_label, read_picture
 from idiff.data.sources.label_maps import check_names
 from idiff.data.sources.pictures import list_pictures, notes_of_files, respell
@@ -83,3 +86,52 @@ def test_partners_are_found_in_other_spellings():
     assert respell(found, ["caf\u00e9", "a", "b", "c"]) == {"caf\u00e9": 1, "a": 2, "b": 3, "C": 4, "c": 5}
     assert respell({"A": 1, "a": 2}, ["Á"]) == {"A": 1, "a": 2}
     assert respell({"X": 1, "x": 2}, ["x"]) == {"X": 1, "x": 2}
+
+
+def test_a_number_that_json_lacks_is_named_with_its_line():
+    text = b'{"name": "no NaN here",\n"b": [1,\n-Infinity]}'
+    with pytest.raises(ValueError, match="-Infinity is not JSON, in line 3"):
+        parse_json(text)
+    assert parse_json(text, finite=False)["b"] == [1, -np.inf]
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ({"width": 9, "height": 6}, ""),
+        ({"width": "9", "height": None}, ""),
+        ({"width": 11, "height": 6}, ""),
+        ({"width": 6, "height": 9}, "width and height are swapped"),
+        ({"width": 3, "height": 2}, "the image was enlarged"),
+    ],
+)
+def test_the_stated_size_gives_way_where_the_joints_fit(stated, reason):
+    fault = wrong_size(stated, (6, 9), [{"keypoints": [[2, 1, 2], [20, 1, 0]]}])
+    assert reason in fault and bool(fault) == bool(reason)
+    assert "joints lie outside" in wrong_size({"width": 90, "height": 6}, (6, 9), [{"keypoints": [[20, 1, 2]]}])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"keypoints": [10**400, 1, 2]},
+        {"keypoints": "abc"},
+        {"bbox": {"x": 1}},
+        {"bbox": ["a", 1, 2, 3]},
+        {"image_id": [1]},
+        {"image_id": None},
+        {"keypoints": [float("nan"), 1, 2]},
+        {"keypoints": [[1, 1], [2]]},
+    ],
+)
+def test_entries_of_any_form_cost_only_themselves(entry):
+    good = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [1, 1, 2], "bbox": [0, 0, 4, 4]}
+    value = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, None, {"id": 2}, {"id": 3, "file_name": "../b.jpg"}],
+        "annotations": [good, good | {"id": 2} | entry],
+        "categories": [{"id": 1, "name": "x", "keypoints": ["tip"]}],
+    }
+    _, entries = read_entries(value)
+    assert [one["id"] for one in entries.instances[1]] == [1]
+    assert len(entries.faults) == 4 and sum(entries.left_out.values()) == 1
+    assert "annotation 2" in entries.faults[-1]
