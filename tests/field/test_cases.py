@@ -1,5 +1,6 @@
 """Inputs from the field that were once read wrongly in silence: each ends in the right value or in a sentence."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +254,11 @@ def test_a_palette_of_gray_is_read_by_its_levels(build):
     code, said, shards = build("palette_grey", "coco-stuff")
     assert code == 0 and "gray levels are read as the classes" in said
     assert set(np.unique(shards.read(0).label).tolist()) == {0, 7, 11}
+
+
+def test_facts_with_a_byte_order_mark_are_read(tmp_path, capsys):
+    shutil.copy(CASES / "foreign_bommeta" / "a.tar", tmp_path)
+    (tmp_path / "meta.json").write_text('{"classes": ["background", "cat", "dog"]}', "utf-8-sig")
+    code = main(["data", "index", str(tmp_path), "--meta", str(tmp_path / "meta.json"), "--split", "val"])
+    assert code == 0, capsys.readouterr()
+    assert ShardSet.open(tmp_path).manifest.meta["classes"] == ["background", "cat", "dog"]
