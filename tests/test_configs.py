@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from idiff.chains.experiment import read_experiment
-from idiff.cli import COMMANDS, lightning, main
+from idiff.cli import COMMANDS, lightning_commands, main
 from idiff.config.compose import compose
 from idiff.data.loading.training import TaskEntry
 from idiff.data.sentence_datamodule import SentenceDataModule
@@ -60,9 +60,9 @@ def parse(monkeypatch, tmp_path, capsys):
         parsed = parser.parse_object({"data": cli.config.fit.data.as_dict()})
         seen["data"] = parser.instantiate_classes(parsed).data
 
-    monkeypatch.setattr(lightning.StageCLI, "instantiate_classes", keep)
-    monkeypatch.setattr(lightning.StageCLI, "_run_subcommand", lambda self, subcommand: None)
-    monkeypatch.setattr(lightning.StageCLI, "_set_seed", lambda self: None)
+    monkeypatch.setattr(lightning_commands.StageCLI, "instantiate_classes", keep)
+    monkeypatch.setattr(lightning_commands.StageCLI, "_run_subcommand", lambda self, subcommand: None)
+    monkeypatch.setattr(lightning_commands.StageCLI, "_set_seed", lambda self: None)
     monkeypatch.chdir(tmp_path)
 
     def parse(*words):

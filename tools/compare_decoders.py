@@ -24,7 +24,7 @@ from idiff.data.datamodule import TaskDataModule
 from idiff.decoders.queries import asked_paint, visible
 from idiff.errors import IdiffError
 from idiff.metrics import oks
-from idiff.metrics.calibration import CalibrationError
+from idiff.metrics.calibration_error import CalibrationError
 from idiff.models.io.checkpoint import load
 from idiff.tasks.saved import restore_task
 

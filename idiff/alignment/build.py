@@ -11,7 +11,7 @@ from idiff.alignment.candidates import CandidateFolder, CandidateSample
 from idiff.data.sources.base import RawSample, Source
 from idiff.errors import BadSampleError, DataError, unknown
 from idiff.utils.seeds import hash64
-from idiff.utils.text import safe_name
+from idiff.utils.strings import safe_name
 
 RULES = ("union", "majority")
 """`union`: chosen by anyone. `majority`: chosen by more than half of those who decided about the sample."""

@@ -14,7 +14,7 @@ from idiff.config.resume import NOT_SET, config_changes, listed, without
 from idiff.errors import ConfigError
 from idiff.models.io.pretrained import located
 from idiff.utils.files import sha256_file, write_atomic
-from idiff.utils.text import names_in
+from idiff.utils.strings import names_in
 
 RECORDS = "chain"
 """Folder of a chain's records, in its folder."""

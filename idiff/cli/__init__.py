@@ -11,10 +11,16 @@ from idiff._version import __version__
 from idiff.errors import IdiffError, unknown
 
 COMMANDS = {
-    "fit": ("idiff.cli.lightning", "train a stage: idiff fit --config YAML [--ckpt_path last|FILE] [overrides]"),
-    "validate": ("idiff.cli.lightning", "score a checkpoint on the validation sets of a configuration"),
-    "test": ("idiff.cli.lightning", "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)"),
-    "predict": ("idiff.cli.lightning", "write masks, keypoints and painted images"),
+    "fit": (
+        "idiff.cli.lightning_commands",
+        "train a stage: idiff fit --config YAML [--ckpt_path last|FILE] [overrides]",
+    ),
+    "validate": ("idiff.cli.lightning_commands", "score a checkpoint on the validation sets of a configuration"),
+    "test": (
+        "idiff.cli.lightning_commands",
+        "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)",
+    ),
+    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and painted images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
     "tune": ("idiff.cli.tune", "the fewest sampling steps that are good enough, found on validation shards"),
@@ -58,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], COMMANDS)
         part = importlib.import_module(COMMANDS[words[0]][0])
         # the parts that serve several commands need the word itself
-        code: int = part.run(words if COMMANDS[words[0]][0].endswith(("lightning", "answer")) else words[1:])
+        code: int = part.run(words if COMMANDS[words[0]][0].endswith(("lightning_commands", "answer")) else words[1:])
         return code
     except IdiffError as error:
         print(f"idiff: {error}", file=sys.stderr)  # noqa: T201

@@ -21,7 +21,7 @@ from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
-from idiff.utils.text import names_in
+from idiff.utils.strings import names_in
 
 
 class StageCLI(LightningCLI):

@@ -1,7 +1,7 @@
 """How answers are scored: thin torchmetrics classes over pure functions. They know tensors, not tasks."""
 
 from idiff.metrics.average_precision import oks
-from idiff.metrics.calibration import CalibrationError
+from idiff.metrics.calibration_error import CalibrationError
 from idiff.metrics.classification import BalancedAccuracy, Top1Accuracy, balanced_accuracy, top1
 from idiff.metrics.detection import BoxAP, box_average_precision, coco_detection_results
 from idiff.metrics.editing import MSERatio, PSNRInside, PSNROutside, region_error, region_psnr

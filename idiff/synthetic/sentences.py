@@ -21,7 +21,7 @@ from idiff.tasks.instructions import InstructionBank
 from idiff.utils import painting
 from idiff.utils.seeds import numpy_rng
 from idiff.utils.silhouettes import KINDS
-from idiff.utils.text import name_words, normalise_prompt
+from idiff.utils.strings import name_words, normalise_prompt
 
 T = TypeVar("T")
 

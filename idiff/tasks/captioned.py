@@ -25,7 +25,7 @@ from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng
-from idiff.utils.text import join_words, name_words, normalise_prompt
+from idiff.utils.strings import join_words, name_words, normalise_prompt
 from idiff.utils.tokens import fits
 
 _SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)

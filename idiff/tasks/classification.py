@@ -27,7 +27,7 @@ from idiff.transforms.frames import frame_whole
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 
 class ImageClassification(ClassRegionTask):

@@ -37,7 +37,7 @@ from idiff.transforms.geometry import chain, warp_labels
 from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 
 class ObjectDetection(ClassRegionTask):

@@ -26,7 +26,7 @@ from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.settings import READING
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 
 class InstructEditing(Task):

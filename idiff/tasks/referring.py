@@ -17,7 +17,7 @@ from idiff.predictions import MaskPrediction, MaskTruth, expect
 from idiff.tasks.common.baselines import everything
 from idiff.tasks.common.examples import named_shapes
 from idiff.tasks.common.objects import named_objects
-from idiff.tasks.common.phrases import referred, speaks_of_place
+from idiff.tasks.common.referring_phrases import referred, speaks_of_place
 from idiff.tasks.common.region_masks import mask_prediction, original_scores, sure_regions, tint
 from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
 from idiff.tasks.instructions import Template
@@ -38,8 +38,8 @@ class ReferringSegmentation(RegionTask):
     Phrases speak of left and right, of the largest and of the one beside another, so that a mirror or a crop would make
     them false. Evaluation sees the whole image, padded to a square. Training crops images that are not square along
     their longer side, but only where the words stay true: the phrase names something, speaks of no place, order or
-    comparison (`idiff.tasks.common.phrases`), and all that it names lies whole inside of the crop. Nothing is ever mirrored.
-    Nor may an augmentation change colors, which phrases name, or places: there is none unless it is asked for.
+    comparison (`idiff.tasks.common.referring_phrases`), and all that it names lies whole inside of the crop. Nothing is
+    ever mirrored. Nor may an augmentation change colors, which phrases name, or places: there is none unless it is asked for.
 
     Args:
         min_pixels: how many of the model's pixels must be painted for anything to count as named; fewer are specks, and

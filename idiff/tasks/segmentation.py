@@ -33,7 +33,7 @@ from idiff.tasks.region import ClassRegionTask
 from idiff.transforms.frames import frame_whole
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 
 class SemanticSegmentation(ClassRegionTask):

@@ -14,7 +14,7 @@ from torch import Tensor
 from idiff.errors import ConfigError
 from idiff.types import Picture
 from idiff.utils.files import atomic
-from idiff.utils.text import safe_name
+from idiff.utils.strings import safe_name
 
 WRITABLE = "Choose a folder that can be written."
 
@@ -42,7 +42,7 @@ def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str,
     Args:
         pixels: uint8 (H, W, 3) colors, uint8 (H, W) gray values or labels, or bool (H, W) written as 0 and 255.
         folder: made where missing.
-        name: any text, such as a key or a prompt; see `idiff.utils.text.safe_name`.
+        name: any text, such as a key or a prompt; see `idiff.utils.strings.safe_name`.
 
     Returns:
         the path of the file.

@@ -9,6 +9,7 @@ MOVED = {
     "idiff.data.captioned": "idiff.tasks.captioned",
     "idiff.data.quality.features": "idiff.curation.quality.features",
     "idiff.data.training": "idiff.data.loading.training",
+    "idiff.metrics.calibration": "idiff.metrics.calibration_error",
     "idiff.models.goal": "idiff.models.objective",
     "idiff.stages.text": "idiff.stages.text_encoder",
 }

@@ -123,7 +123,7 @@ def experiment(path, *, shards, autoencoder, **over):
 
 def fit_with(monkeypatch, words, *callbacks):
     """Run the command with more callbacks than the configuration names."""
-    from idiff.cli import lightning as command
+    from idiff.cli import lightning_commands as command
 
     built = command.StageCLI.instantiate_trainer
 

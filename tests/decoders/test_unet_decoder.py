@@ -16,7 +16,7 @@ from idiff.decoders.decoder_unet import FAR, PLANES, ReadoutNet, planes
 from idiff.decoders.queries import asked_paint, visible
 from idiff.decoders.weights import load, pretrained, save
 from idiff.errors import CheckpointError, ConfigError
-from idiff.metrics.calibration import calibration_error
+from idiff.metrics.calibration_error import calibration_error
 from idiff.utils.painting import PALETTES, blend, disc_maps, discs, rgb_values
 
 COLORS = list(PALETTES["saturated"].values())

@@ -1,6 +1,6 @@
 import pytest
 
-from idiff.tasks.common.phrases import speaks_of_place
+from idiff.tasks.common.referring_phrases import speaks_of_place
 
 
 @pytest.mark.parametrize(

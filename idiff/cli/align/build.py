@@ -7,7 +7,7 @@ from pathlib import Path
 
 from idiff.cli.arguments import WordParser, at_least_one
 from idiff.cli.bar import progress
-from idiff.utils.text import names_in
+from idiff.utils.strings import names_in
 
 
 def parser() -> WordParser:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from idiff.cli.arguments import say
 from idiff.cli.data.options import add_build_options, progress
-from idiff.utils.text import names_in
+from idiff.utils.strings import names_in
 
 
 def add_arguments(child: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from idiff.data.shards.schema import decode_annotation
 from idiff.errors import BadSampleError
 from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.picture_files import decode_label, picture_size
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 VOID = 255
 _BACKGROUND = "background"

@@ -20,7 +20,7 @@ from idiff.data.sources.pictures import make_keys
 from idiff.errors import BadSampleError, ConfigError, unknown
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 if TYPE_CHECKING:
     from idiff.types import Sample

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from idiff.synthetic.scenes.edits import templates
 from idiff.tasks.common.scene_captions import place_at
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 WAYS = 4
 """Sentences for each pair: training draws one of them, evaluation asks the first."""

@@ -20,7 +20,7 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
 from idiff.data.sources.places import of_split
 from idiff.errors import DataError, missing
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 _FIELDS = ("caption", "text", "captions")
 _NAMED = 3

@@ -13,7 +13,7 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, fitted_target, inside, load_json, make_keys
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import picture_size
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

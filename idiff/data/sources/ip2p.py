@@ -16,7 +16,7 @@ from idiff.data.sources.pictures import fitted_target
 from idiff.data.sources.zips import ZipReader
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import picture_size
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 _PROMPT = "prompt.json"
 

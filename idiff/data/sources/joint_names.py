@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from idiff.utils.sigmas import sigmas_for
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
 _SIDE_AND_NAME = re.compile(r"^([LR])(?=[A-Z][a-z])")

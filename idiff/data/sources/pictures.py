@@ -16,7 +16,7 @@ from idiff.data.sources.converting import CONVERTED, foreign_format, read_pictur
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import decode_picture, picture_size
 from idiff.utils.seeds import hash64
-from idiff.utils.text import safe_name
+from idiff.utils.strings import safe_name
 
 if TYPE_CHECKING:
     from idiff.types import Picture

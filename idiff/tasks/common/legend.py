@@ -14,7 +14,7 @@ from idiff.tasks.common.region_masks import mask_prediction
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.types import VOID, Labels
 from idiff.utils import painting
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 
 @dataclass(frozen=True, slots=True)

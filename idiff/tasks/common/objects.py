@@ -17,7 +17,7 @@ from idiff.transforms.geometry import Matrix, warp_labels
 from idiff.types import VOID, Labels, Parts, Sample
 from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.seeds import hash64
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 Box = tuple[float, float, float, float]
 """x, y, w, h in pixels, as COCO has it."""

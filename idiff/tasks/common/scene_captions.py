@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from idiff.utils.text import join_words
+from idiff.utils.strings import join_words
 
 PLACES: Mapping[str, tuple[float, float]] = {
     f"{row} {column}" if (row, column) != ("middle", "middle") else "centre": (x, y)

@@ -21,7 +21,7 @@ from idiff.types import Parts, Picture, Sample
 from idiff.utils.painting import class_color, disc_maps
 from idiff.utils.seeds import hash64
 from idiff.utils.sigmas import TABLES, has_sides
-from idiff.utils.text import name_words
+from idiff.utils.strings import name_words
 
 _OTHER_NAMES = {"hand": "wrist", "hands": "wrists", "foot": "ankle", "feet": "ankles"}
 """What people say, and the joint that stands for it."""

@@ -18,7 +18,7 @@ from idiff.transforms.augment import DEFAULT, Augment
 from idiff.transforms.geometry import Matrix, chain, inside, unwarp, warp_labels, warp_picture
 from idiff.types import Labels, Picture, Sample
 from idiff.utils.images import to_picture, to_tensor
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 Ask = Literal["auto", "all", "present"]
 """Which classes evaluation asks for."""

@@ -20,7 +20,7 @@ import numpy as np
 from idiff.checks import check_choice
 from idiff.errors import ConfigError, missing, unknown
 from idiff.utils.seeds import hash64
-from idiff.utils.text import join_words, normalise_prompt
+from idiff.utils.strings import join_words, normalise_prompt
 
 SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "segmentation": (frozenset({"object", "color"}), frozenset()),

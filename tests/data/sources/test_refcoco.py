@@ -10,7 +10,7 @@ from set_making import build, save_picture, trains_and_keeps_promises
 from idiff.data.sources import create
 from idiff.errors import BadSampleError, DataError
 from idiff.tasks import ReferringSegmentation
-from idiff.tasks.common.phrases import referred
+from idiff.tasks.common.referring_phrases import referred
 
 WIDTH, HEIGHT = 64, 48
 BOXES = {11: [4, 4, 20, 30], 12: [34, 10, 24, 28], 13: [6, 6, 30, 36]}

@@ -12,7 +12,7 @@ from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
 from idiff.types import Sample
 from idiff.utils.masks import decode_mask, mask_size
-from idiff.utils.text import normalise_prompt
+from idiff.utils.strings import normalise_prompt
 
 _WORD = re.compile(r"[a-z0-9]+")
 _PLACE = re.compile(

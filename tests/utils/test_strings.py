@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idiff.utils.text import join_words, name_words, normalise_prompt, safe_name
+from idiff.utils.strings import join_words, name_words, normalise_prompt, safe_name
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from torchmetrics.classification import BinaryCalibrationError
 
 from idiff.errors import ConfigError
-from idiff.metrics.calibration import CalibrationError, calibration_counts, calibration_error, error_from_counts
+from idiff.metrics.calibration_error import CalibrationError, calibration_counts, calibration_error, error_from_counts
 from idiff.predictions import MaskPrediction, MaskTruth
 from idiff.types import Truth
 
