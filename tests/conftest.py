@@ -1,4 +1,4 @@
-"""Fixtures for every test: one torch thread, small models, and where real data lies."""
+"""Fixtures for every test: one torch thread, small models, synthetic shards, and where real data lies."""
 
 import os
 import warnings
@@ -75,3 +75,33 @@ def batch():
         position=torch.arange(4),
         task=["toy"] * 4,
     )
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory):
+    """24 training and 4 validation scenes of segmentation and keypoints."""
+    from fit_runs import build_shards
+
+    return build_shards(tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture(scope="session")
+def uncut(tmp_path_factory, shards, autoencoder_folder):
+    """Run folder of the experiment, trained without interruption."""
+    from fit_runs import experiment
+
+    from idiff.cli import main
+
+    folder = tmp_path_factory.mktemp("uncut")
+    config = experiment(folder / "tiny.yaml", shards=shards, autoencoder=autoencoder_folder)
+    assert main(["fit", "--config", config, "--trainer.default_root_dir", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch, shards, autoencoder_folder):
+    """The experiment's YAML in a fresh working folder; its run folder is `run`."""
+    from fit_runs import experiment
+
+    monkeypatch.chdir(tmp_path)
+    return experiment(tmp_path / "tiny.yaml", shards=shards, autoencoder=autoencoder_folder)

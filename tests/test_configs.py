@@ -9,6 +9,7 @@ import pytest
 import yaml
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
+from small_models import ROOT
 
 from idiff.chains.experiment import read_experiment
 from idiff.cli import COMMANDS, lightning_commands, main
@@ -16,7 +17,6 @@ from idiff.config.compose import compose
 from idiff.data.loading.training import TaskEntry
 from idiff.data.sentence_datamodule import SentenceDataModule
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from small_models import ROOT
 
 from idiff.callbacks.records import FIELDS
 from idiff.cli import main
@@ -19,7 +20,7 @@ from idiff.sampling import Sampling
 from idiff.synthetic.source import SyntheticSource
 from idiff.tasks import SemanticSegmentation
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 CODE = re.search(r"^```python\n(# own\.py\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
 
 

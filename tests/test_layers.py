@@ -4,11 +4,10 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from small_models import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "idiff").rglob("*.py"))
 EVERYWHERE = {"checks", "errors", "predictions", "sampling", "types", "utils", "_version"}
 """What every part may import, besides itself. A part is a package or a module directly under idiff/."""

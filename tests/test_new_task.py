@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import yaml
 from contract import PROMISES
-from small_models import TEXT, UNET
+from small_models import ROOT, TEXT, UNET
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from idiff.cli import console
 from idiff.data.shards.reader import ShardSet
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "new-task.md").read_text(encoding="utf-8")
 BLOCKS = {name: text for text, name in re.findall(r"^```\w+\n(# (\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)}
 COMMANDS = [

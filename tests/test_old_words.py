@@ -1,9 +1,10 @@
 """The field's words are used, and the old ones stay only where files, keys and old configurations need them."""
 
 import runpy
-from pathlib import Path
 
-TOOL = runpy.run_path(str(Path(__file__).resolve().parents[1] / "tools" / "old_words.py"))
+from small_models import ROOT
+
+TOOL = runpy.run_path(str(ROOT / "tools" / "old_words.py"))
 
 
 def test_no_old_word_is_left():

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from fit_runs import state
+from small_models import ROOT
 
 from idiff.cli import main
 from idiff.models.autoencoder import Autoencoder
@@ -21,7 +22,7 @@ from idiff.models.text import TextEncoder
 def text_to_image(config, autoencoder_folder, tmp_path):
     """A text-to-image model of the experiment's shape, exported: what stage 1 leaves behind."""
     arguments = yaml.safe_load(Path(config).read_text())["model"]["init_args"]["backbone"]["init_args"]
-    shape = yaml.safe_load((Path(__file__).parents[2] / "configs/model/tiny_new.yaml").read_text())
+    shape = yaml.safe_load((ROOT / "configs/model/tiny_new.yaml").read_text())
     unet = shape["model"]["backbone"]["unet"] | arguments["unet"]
     torch.manual_seed(0)
     text = TextEncoder(config=arguments["text"]["init_args"]["config"])

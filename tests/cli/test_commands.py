@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from small_models import ROOT
 
 from idiff import __version__, cli
 from idiff.cli import COMMANDS, main
@@ -126,7 +127,6 @@ def test_the_console_script_looks_in_the_working_folder_first(stand_in, monkeypa
 
 # --- the documentation
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINES = sorted(
     {

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from fit_runs import assert_same_state, state
+from small_models import HELPERS
 
 from idiff.cli import main
-
-HERE = Path(__file__).resolve().parent
 
 KILL_AT_STEP = """
 import os, signal, sys
@@ -60,7 +59,7 @@ with own_run(sys.argv[1]):
 
 
 def python(script, *words, **options):
-    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-c", script, *words], env=environment, text=True, **options)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
+from small_models import ROOT
 from torchmetrics import MetricCollection
 
 from idiff.errors import ConfigError
@@ -21,7 +21,7 @@ from idiff.metrics.result_formats import ABSENT, coco_keypoint_results
 from idiff.predictions import KeypointPrediction, KeypointTruth
 from idiff.types import Prediction
 
-COCO_FILE = Path(__file__).resolve().parents[2] / "../shared/data/formats/coco/test_coco.json"
+COCO_FILE = ROOT / "../shared/data/formats/coco/test_coco.json"
 CROWDPOSE_FILE = COCO_FILE.parents[1] / "crowdpose/test_crowdpose.json"
 COCO_SIGMAS = tuple(Params("keypoints").kpt_oks_sigmas.tolist())
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,11 +1,12 @@
 """The benchmark of many queries an image runs, and counts what it should."""
 
 import importlib.util
-from pathlib import Path
+
+from small_models import ROOT
 
 from idiff.models.io.checkpoint import load
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks/queries.py"
+FILE = ROOT / "benchmarks/queries.py"
 
 
 def test_asking_together_encodes_the_picture_once():

@@ -1,14 +1,14 @@
 """What every task promises, checked for each YAML under configs/task without naming one."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 from contract import PROMISES
+from small_models import ROOT
 
 from idiff.config.compose import compose
 
-CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "task").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs" / "task").glob("*.yaml"))
 OPTIONS = {
     "segmentation": [{"classes_per_prompt": 3}, {"classes_per_prompt": 10, "palette": "paper", "decoder_args": {}}]
 }

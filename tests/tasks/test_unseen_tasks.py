@@ -1,14 +1,13 @@
 """A task that a model was never trained on is named by its YAML."""
 
-from pathlib import Path
-
 import pytest
+from small_models import ROOT
 
 from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.tasks import ImageClassification, ObjectDetection
 from idiff.tasks.saved import restore_task
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "task"
+CONFIGS = ROOT / "configs" / "task"
 TRAINED = {"data": {"init_args": {"tasks": {"masks": {"task": {"class_path": "idiff.tasks.SemanticSegmentation"}}}}}}
 
 

@@ -4,20 +4,20 @@ import copy
 import inspect
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import ROOT
 
 from idiff.predictions import ImageTruth
 from idiff.types import VOID, Prediction, Sample
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import numpy_rng
 
-TOKENIZER = Path(__file__).resolve().parents[1] / "idiff" / "assets" / "tokenizer"
+TOKENIZER = ROOT / "idiff" / "assets" / "tokenizer"
 EXAMPLES = 4
 
 

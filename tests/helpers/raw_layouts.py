@@ -2,11 +2,10 @@
 
 import importlib
 import sys
-from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-for folder in ("data", "data/sources"):
-    sys.path.insert(0, str(TESTS / folder))
+from small_models import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "data" / "sources"))
 
 editing = importlib.import_module("test_editing_sources")
 keypoints = importlib.import_module("test_keypoint_sets")

@@ -18,9 +18,10 @@ from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from raw_layouts import TESTS, editing, keypoints, label_sets, refcoco, restoration
+from raw_layouts import editing, keypoints, label_sets, refcoco, restoration
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_clip import write_clip, write_head
+from small_models import ROOT
 
 from idiff.cli import main
 from idiff.curation.quality.aesthetic import load_head
@@ -29,7 +30,7 @@ from idiff.stages import TaskTraining
 from idiff.types import Painted
 from idiff.utils.sigmas import TABLES
 
-PAGE = (TESTS.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 BLOCKS = [block.strip().splitlines() for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
 COMMANDS = {Path(lines[1].split()[-1]).stem: lines for lines in BLOCKS}
 

@@ -1,16 +1,15 @@
 """The marks of settings in whole configurations: what may change on resume, what a training starts from, known words."""
 
-from pathlib import Path
-
 import pytest
 import yaml
+from small_models import ROOT
 
 from idiff.chains.experiment import Entry
 from idiff.config.compose import compose
 from idiff.config.resume import config_changes
 from idiff.config.sections import known_words, settings_in
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 TASK = {"class_path": "idiff.tasks.ObjectDetection", "init_args": {"min_pixels": 8, "min_score": 0.0, "gap": 2}}
 CONFIG = {
     "model": {"class_path": "idiff.stages.Adaptation", "init_args": {

@@ -1,14 +1,14 @@
 """The mixture of all sets: its rows and shares are those that its head states, by the published sizes and weights."""
 
 import re
-from pathlib import Path
 
 import pytest
+from small_models import ROOT
 
 from idiff.config.compose import compose
 from idiff.data.loading.mixture import Stream
 
-FILE = Path(__file__).resolve().parents[2] / "configs/experiment/full.yaml"
+FILE = ROOT / "configs/experiment/full.yaml"
 
 PUBLISHED = {
     "coco": (149_000, 1), "crowdpose": (35_000, 1), "mpii": (22_000, 1), "aic": (378_000, 0.1),

@@ -2,11 +2,11 @@
 
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from shard_making import file_bytes, picture
+from small_models import ROOT
 
 from idiff.data.build.builder import build
 from idiff.data.shards.reader import ShardSet
@@ -18,7 +18,7 @@ from idiff.data.sources.label_maps import read_fold
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.picture_files import decode_label, encode_png
 
-DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+DATA = ROOT / "../shared/data"
 
 
 def real(name):
@@ -48,7 +48,7 @@ def test_every_source_has_a_layout():
 
 
 def test_every_source_is_in_the_docs():
-    page = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text("utf-8")
+    page = (ROOT / "docs/data.md").read_text("utf-8")
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     assert set(SOURCES) <= {name.strip(" `") for row in rows for name in row.split(",")}
 

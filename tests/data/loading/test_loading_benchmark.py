@@ -1,14 +1,14 @@
 """The benchmark of reading runs, and reading keeps up with decoding where that binds."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
+from small_models import ROOT
 
 from idiff.data.build.builder import build
 from idiff.data.shards.reader import ShardSet
 
-FILE = Path(__file__).resolve().parents[2] / "benchmarks/loading.py"
+FILE = ROOT / "benchmarks/loading.py"
 
 
 @pytest.fixture(scope="module")

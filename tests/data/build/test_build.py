@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from shard_making import ToySource
+from small_models import HELPERS, ROOT
 
 from idiff.data.build.builder import build
 from idiff.data.shards.reader import ShardSet
@@ -83,10 +83,13 @@ def test_a_killed_build_goes_on(tmp_path):
     file = tmp_path / "script.py"
     file.write_text(script)
     out = tmp_path / "cut"
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": str(here.parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, str(file), str(out), str(here)], env=environment, check=False, timeout=120, capture_output=True
+        [sys.executable, str(file), str(out), str(HELPERS)],
+        env=environment,
+        check=False,
+        timeout=120,
+        capture_output=True,
     )
     assert done.returncode == -signal.SIGKILL
     toy(out, ToySource(9))

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
+from small_models import ROOT
 
 from idiff.callbacks.checkpoint_io import newest
 from idiff.cli import main
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 class CutError(Exception):

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from candidate_making import build_scenes, make_folder
+from small_models import ROOT
 
 from idiff.alignment.candidates import CandidateFolder
 from idiff.alignment.picks import PickJournal
 from idiff.callbacks.checkpoint_io import newest
 from idiff.cli import main
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 @pytest.fixture(scope="module")
