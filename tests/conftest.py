@@ -57,6 +57,15 @@ def backbone(autoencoder_folder: str):
 
 
 @pytest.fixture
+def lively(backbone):
+    """The small backbone with noise on its weights, so that the untrained U-Net does say something; in evaluation mode."""
+    torch.manual_seed(2)
+    for parameter in backbone.unet.parameters():
+        parameter.data.add_(0.05 * torch.randn_like(parameter))
+    return backbone.eval()
+
+
+@pytest.fixture
 def batch():
     """Four rows of random images; the target differs from the source in one corner."""
     from idiff.types import Batch

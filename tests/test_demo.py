@@ -1,11 +1,10 @@
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
-from small_models import ROOT
+from scripts import load_script
 
 from idiff.callbacks.records import append_results
 from idiff.callbacks.scoring import Score
@@ -14,10 +13,7 @@ from idiff.callbacks.scoring import Score
 @pytest.fixture
 def demo(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("demo", ROOT / "tools" / "demo.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/demo.py")
 
 
 def test_the_card_shows_every_stage_beside_tiny(demo, tmp_path, monkeypatch, capsys):

@@ -1,9 +1,8 @@
-import importlib.util
 import json
 
 import pytest
 from PIL import Image
-from small_models import ROOT
+from scripts import load_script
 
 from idiff.cli import main
 from idiff.evaluation.measured_points import Point
@@ -22,10 +21,7 @@ PRESET = Preset(
 @pytest.fixture
 def tool(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("steps_curve", ROOT / "tools" / "steps_curve.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/steps_curve.py")
 
 
 def test_curves_of_two_tasks_at_the_guidance_of_their_presets(tool, tmp_path, monkeypatch, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from idiff.data.build.builder import build
 from idiff.data.shards.annotation import canonical_json
 from idiff.data.sources.base import RawSample, Source
 from idiff.errors import BadSampleError
@@ -70,3 +71,14 @@ def write_tar(path: Path, members: list[tuple[str, bytes]]) -> Path:
 
 def members(key: str, seed: int = 0, **facts) -> list[tuple[str, bytes]]:
     return [(f"{key}.annotation.json", canonical_json(facts)), (f"{key}.source.png", encode_png(picture(seed)))]
+
+
+def build_toy(folder, source=None, **options):
+    """Build a source, or nine samples of which one is bad, into shards of two samples."""
+    source = ToySource(9, bad=(4,)) if source is None else source
+    return build(source, folder, name="toy", split="val", shard_size=2, **options)
+
+
+def bytes_of(folder):
+    """File name -> content, of every file of a folder."""
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}

@@ -1,18 +1,12 @@
 """The benchmark of many queries an image runs, and counts what it should."""
 
-import importlib.util
-
-from small_models import ROOT
+from scripts import load_script
 
 from idiff.models.io.checkpoint import load
 
-FILE = ROOT / "benchmarks/queries.py"
-
 
 def test_asking_together_encodes_the_picture_once():
-    spec = importlib.util.spec_from_file_location("queries_benchmark", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("benchmarks/queries.py")
     backbone = load("tiny").backbone.eval()
     found = module.measure(backbone, classes=5, steps=2, stop=1e6, most=3, rounds=1)
     assert {name: row["encoded"] for name, row in found.items()} == {

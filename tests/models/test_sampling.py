@@ -15,15 +15,6 @@ from idiff.types import Sampling
 SAMPLERS = ("ddim", "euler", "euler_ancestral", "dpmpp_2m")
 
 
-@pytest.fixture
-def lively(backbone):
-    """An untrained network that does say something."""
-    torch.manual_seed(2)
-    for parameter in backbone.unet.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))
-    return backbone.eval()
-
-
 def edit(backbone, batch, **settings):
     return backbone.edit_counted(
         batch.source, batch.instruction, sampling=Sampling(**{"steps": 3, **settings}), seeds=range(4)

@@ -13,14 +13,6 @@ from idiff.stages import TaskTraining
 from idiff.types import Sampling
 
 
-def lively(backbone, seed=2):
-    """An untrained network that does say something."""
-    torch.manual_seed(seed)
-    for parameter in backbone.unet.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))
-    return backbone.eval()
-
-
 def counted(module, calls):
     """Rows of each call of a module."""
     module.register_forward_hook(lambda _, args, __: calls.append(len(args[0])))
@@ -54,23 +46,23 @@ def test_only_the_first_of_equal_rows_is_encoded(batch):
 
 
 @pytest.mark.parametrize("max_rows", [64, 2])
-def test_a_picture_is_encoded_once_and_answers_are_those_of_single_queries(backbone, queries, max_rows):
-    stage = TaskTraining(backbone=lively(backbone), sampling=Sampling(steps=2), max_rows=max_rows).eval()
+def test_a_picture_is_encoded_once_and_answers_are_those_of_single_queries(lively, queries, max_rows):
+    stage = TaskTraining(backbone=lively, sampling=Sampling(steps=2), max_rows=max_rows).eval()
     alone = [
-        backbone.edit(
+        lively.edit(
             queries.source[row : row + 1], [queries.instruction[row]], sampling=stage.sampling,
             seeds=[int(queries.position[row])],
         )
         for row in range(4)
     ]  # fmt: skip
     encoded = []
-    counted(backbone.autoencoder.net.encoder, encoded)
+    counted(lively.autoencoder.net.encoder, encoded)
     painted = stage.paint(queries)
     rendered, painted = painted.sources, painted.images
     assert sum(encoded) == 2
     torch.testing.assert_close(painted, torch.cat(alone), atol=1e-5, rtol=0)
     assert (painted[0] - painted[1]).abs().max() > 1e-3
-    torch.testing.assert_close(rendered, backbone.autoencoder.render(queries.source), atol=1e-5, rtol=0)
+    torch.testing.assert_close(rendered, lively.autoencoder.render(queries.source), atol=1e-5, rtol=0)
 
 
 def frozen(tmp_path):

@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from idiff.models.guidance_grid import paint_variants
@@ -13,15 +12,6 @@ SETTINGS = [
     Sampling(steps=3, guidance_text=3.0, guidance_image=1.5, sampler="euler_ancestral"),
     Sampling(steps=2, guidance_text=2.0, guidance_image=1.5, rule="instructpix2pix"),
 ]
-
-
-@pytest.fixture
-def lively(backbone):
-    """A backbone whose untrained U-Net does say something."""
-    torch.manual_seed(2)
-    for parameter in backbone.unet.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))
-    return backbone.eval()
 
 
 def test_each_variant_is_what_edit_paints_under_its_setting(lively, batch):

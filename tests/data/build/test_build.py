@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from shard_making import ToySource
+from shard_making import ToySource, build_toy, bytes_of
 from small_models import HELPERS, ROOT
 
 from idiff.data.build.builder import build
@@ -16,57 +16,47 @@ from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, DataError
 
 
-def made(folder):
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-
-
-def toy(folder, source=None, **options):
-    return build(
-        ToySource(9, bad=(4,)) if source is None else source, folder, name="toy", split="val", shard_size=2, **options
-    )
-
-
 def test_two_workers_write_the_bytes_of_one(tmp_path):
-    toy(tmp_path / "one")
-    toy(tmp_path / "two", workers=2)
-    assert made(tmp_path / "one") == made(tmp_path / "two")
+    build_toy(tmp_path / "one")
+    build_toy(tmp_path / "two", workers=2)
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
 
 
 @pytest.mark.parametrize("lost", ["val-000001.done", "val-000002.tar", "val-000003.index.npy", "manifest.json"])
 def test_a_build_goes_on_where_it_was_cut(tmp_path, lost):
-    toy(tmp_path)
-    whole = made(tmp_path)
+    build_toy(tmp_path)
+    whole = bytes_of(tmp_path)
     (tmp_path / lost).unlink()
     (tmp_path / ".val-000001.tar.123.tmp").write_bytes(b"half a shard")
     kept = tmp_path / "val-000000.tar"
     before = kept.stat().st_mtime_ns
-    assert toy(tmp_path).written == (lost != "manifest.json")
-    assert made(tmp_path) == whole
+    assert build_toy(tmp_path).written == (lost != "manifest.json")
+    assert bytes_of(tmp_path) == whole
     assert kept.stat().st_mtime_ns == before
 
 
 def test_a_cut_or_changed_shard_is_built_again(tmp_path):
-    toy(tmp_path)
-    whole = made(tmp_path)
+    build_toy(tmp_path)
+    whole = bytes_of(tmp_path)
     path = tmp_path / "val-000002.tar"
     path.write_bytes(path.read_bytes()[:700])
     changed = bytearray((tmp_path / "val-000000.tar").read_bytes())
     changed[600] ^= 1
     (tmp_path / "val-000000.tar").write_bytes(changed)
-    assert toy(tmp_path).written == 2
-    assert made(tmp_path) == whole
+    assert build_toy(tmp_path).written == 2
+    assert bytes_of(tmp_path) == whole
 
 
 def test_an_interrupted_build_keeps_its_shards(tmp_path):
-    toy(tmp_path / "whole", ToySource(9))
+    build_toy(tmp_path / "whole", ToySource(9))
     with pytest.raises(KeyboardInterrupt):
-        toy(tmp_path / "cut", ToySource(9, fail_at=5))
+        build_toy(tmp_path / "cut", ToySource(9, fail_at=5))
     assert not (tmp_path / "cut/manifest.json").exists()
     assert sorted(file.name for file in (tmp_path / "cut").glob("*.tar")) == ["val-000000.tar", "val-000001.tar"]
     with pytest.raises(DataError, match=r"manifest\.json is missing"):
         ShardSet.open(tmp_path / "cut")
-    assert toy(tmp_path / "cut", ToySource(9)).written == 3
-    assert made(tmp_path / "cut") == made(tmp_path / "whole")
+    assert build_toy(tmp_path / "cut", ToySource(9)).written == 3
+    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
 
 
 @pytest.mark.faults
@@ -74,11 +64,11 @@ def test_a_killed_build_goes_on(tmp_path):
     """SIGKILL between two shards; the workers end too, or the wait for their output would not."""
     script = (
         "import os, signal, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from test_build import toy, ToySource\n"
+        "from shard_making import build_toy, ToySource\n"
         "from pathlib import Path\n"
         "stop = lambda done, total: os.kill(os.getpid(), signal.SIGKILL) if done >= 4 else None\n"
         "if __name__ == '__main__':\n"
-        "    toy(Path(sys.argv[1]), ToySource(9), workers=2, progress=stop)\n"
+        "    build_toy(Path(sys.argv[1]), ToySource(9), workers=2, progress=stop)\n"
     )
     file = tmp_path / "script.py"
     file.write_text(script)
@@ -92,39 +82,39 @@ def test_a_killed_build_goes_on(tmp_path):
         capture_output=True,
     )
     assert done.returncode == -signal.SIGKILL
-    toy(out, ToySource(9))
-    toy(tmp_path / "whole", ToySource(9))
-    assert made(out) == made(tmp_path / "whole")
+    build_toy(out, ToySource(9))
+    build_toy(tmp_path / "whole", ToySource(9))
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
 
 
 def test_a_finished_build_is_not_done_again(tmp_path):
-    assert toy(tmp_path).written == 5
-    assert toy(tmp_path).written == 0
+    assert build_toy(tmp_path).written == 5
+    assert build_toy(tmp_path).written == 0
 
 
 def test_another_configuration_is_refused(tmp_path):
-    toy(tmp_path, options={"root": "/a"})
+    build_toy(tmp_path, options={"root": "/a"})
     with pytest.raises(ConfigError, match=r"root was '/a', now '/b'.*Give another --out"):
-        toy(tmp_path, options={"root": "/b"})
+        build_toy(tmp_path, options={"root": "/b"})
     with pytest.raises(ConfigError, match="samples was 9, now 3"):
-        toy(tmp_path, options={"root": "/a"}, limit=3)
+        build_toy(tmp_path, options={"root": "/a"}, limit=3)
 
 
 def test_a_folder_with_other_shards_is_refused(tmp_path):
     (tmp_path / "mine.tar").write_bytes(b"")
     with pytest.raises(ConfigError, match="holds shards that this command did not build"):
-        toy(tmp_path)
+        build_toy(tmp_path)
 
 
 def test_two_builds_in_one_folder_are_refused(tmp_path):
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigError, match="another process is writing"):
-            toy(tmp_path)
+            build_toy(tmp_path)
 
 
 def test_bad_inputs_are_counted_and_named(tmp_path):
-    report = toy(tmp_path, ToySource(9, bad=(0, 1, 4)))
+    report = build_toy(tmp_path, ToySource(9, bad=(0, 1, 4)))
     assert report.rejected == 3
     assert report.manifest.funnel == {"found": 9, "usable": 6}
     lines = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
@@ -136,7 +126,7 @@ def test_bad_inputs_are_counted_and_named(tmp_path):
 
 
 def test_limit_takes_the_first_samples(tmp_path):
-    report = toy(tmp_path, ToySource(9), limit=5)
+    report = build_toy(tmp_path, ToySource(9), limit=5)
     assert report.manifest.funnel == {"found": 9, "within the limit": 5, "usable": 5}
 
 
@@ -152,7 +142,7 @@ def test_limit_takes_the_first_samples(tmp_path):
 )
 def test_sets_that_cannot_be_used_have_no_manifest(tmp_path, source, reason):
     with pytest.raises(DataError, match=reason):
-        toy(tmp_path, source)
+        build_toy(tmp_path, source)
     assert not (tmp_path / "manifest.json").exists()
 
 
@@ -164,7 +154,7 @@ def test_a_key_in_two_shards_is_refused(tmp_path):
 @pytest.mark.parametrize("options", [{"workers": 0}, {"limit": 0}])
 def test_numbers_out_of_range_are_refused(tmp_path, options):
     with pytest.raises(ConfigError, match="expected 1 or more"):
-        toy(tmp_path, **options)
+        build_toy(tmp_path, **options)
     with pytest.raises(ConfigError, match="names the shards"):
         build(ToySource(), tmp_path, name="toy", split="../val")
 
@@ -172,10 +162,10 @@ def test_numbers_out_of_range_are_refused(tmp_path, options):
 def test_an_output_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="file cannot be written: it is a file"):
-        toy(tmp_path / "file")
+        build_toy(tmp_path / "file")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "deep")
     with pytest.raises(DataError, match="link cannot be written"):
-        toy(tmp_path / "link")
+        build_toy(tmp_path / "link")
 
 
 @pytest.mark.faults
@@ -190,8 +180,8 @@ def test_a_full_disk_names_the_file(tmp_path):
 
         files.os.fsync = full
         try:
-            toy(tmp_path)
+            build_toy(tmp_path)
         finally:
             files.os.fsync = real
     assert not list(tmp_path.glob("*.tar")) and not list(tmp_path.glob(".*.tmp"))
-    assert toy(tmp_path).written == 5
+    assert build_toy(tmp_path).written == 5

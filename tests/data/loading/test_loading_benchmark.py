@@ -1,22 +1,15 @@
 """The benchmark of reading runs, and reading keeps up with decoding where that binds."""
 
-import importlib.util
-
 import pytest
-from small_models import ROOT
+from scripts import load_script
 
 from idiff.data.build.builder import build
 from idiff.data.shards.reader import ShardSet
 
-FILE = ROOT / "benchmarks/loading.py"
-
 
 @pytest.fixture(scope="module")
 def loading():
-    spec = importlib.util.spec_from_file_location("loading_benchmark", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/loading.py")
 
 
 def test_reading_keeps_up_with_decoding(loading, tmp_path):
