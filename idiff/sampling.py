@@ -28,9 +28,9 @@ def check_sampler(name: str) -> None:
 class Sampling:
     """How an image is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
 
-    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion. With `stop_unchanged`, a row whose first step changes
-    the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where the asked
-    class is absent; it takes two steps or more and a source. None: every row takes every step.
+    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion. With `stop_unchanged`, an example whose first step
+    changes the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where
+    the asked class is absent; it takes two steps or more and a source. None: every example takes every step.
 
     `sampler` may be the path of a function of one's own, `module.function`; see `idiff.diffusion.sample`.
 

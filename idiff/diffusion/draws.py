@@ -1,6 +1,6 @@
 """Random draws of one training or sampling step. One generator a sample.
 
-So a row's draws do not depend on the batch it is in. Each function takes the same amount of randomness from every
+So an example's draws do not depend on the batch it is in. Each function takes the same amount of randomness from every
 generator, whatever its settings.
 """
 
@@ -21,11 +21,11 @@ def per_sample_noise(
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Standard normal noise, each row from its own generator.
+    """Standard normal noise, each example from its own generator.
 
     Args:
         rngs: B generators.
-        shape: of one row, such as (C, h, w).
+        shape: of one example, such as (C, h, w).
         device: where to put the result. Drawing happens on the generator's device, so a CPU generator gives the same
             noise for every device.
         dtype: of the draw and the result.
@@ -43,7 +43,7 @@ def draw_timesteps(rngs: Sequence[torch.Generator], num_train_timesteps: int, *,
     Args:
         rngs: B generators.
         num_train_timesteps: T.
-        terminal_share: probability in [0, 1] that a row takes T - 1 instead of the uniform draw.
+        terminal_share: probability in [0, 1] that an example takes T - 1 instead of the uniform draw.
 
     Returns:
         int64 (B,) on the CPU. T - 1 has probability terminal_share + (1 - terminal_share) / T.
@@ -62,7 +62,7 @@ def draw_timesteps(rngs: Sequence[torch.Generator], num_train_timesteps: int, *,
 def draw_dropout(
     rngs: Sequence[torch.Generator], *, text: float, image: float, both: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Which rows lose their text, their image or both, for classifier-free guidance.
+    """Which examples lose their text, their image or both, for classifier-free guidance.
 
     The three events exclude each other. InstructDiffusion: text 7.5 %, image 7.5 %, never both. InstructPix2Pix
     (arXiv 2211.09800, section 3.2.1): 5 % each.

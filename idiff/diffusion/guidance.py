@@ -72,7 +72,7 @@ def combine(predictions: Tensor, weights: Sequence[float | Tensor]) -> Tensor:
 
     Args:
         predictions: (N*B, ...): the batch of the first branch, then of the second, and so on.
-        weights: of the N branches: numbers, or one number a row, (B, 1, ...).
+        weights: of the N branches: numbers, or one number per example, (B, 1, ...).
 
     Returns:
         (B, ...).

@@ -40,7 +40,7 @@ def training_target(
     Args:
         clean: x_0 (B, ...).
         noise: eps (B, ...).
-        t: int64 (B,), or one timestep for all rows.
+        t: int64 (B,), or one timestep for all examples.
         schedule: the forward process.
         prediction_type: one of `PREDICTION_TYPES`.
 
@@ -64,7 +64,7 @@ def to_clean_and_noise(
     Args:
         prediction: the network's output (B, ...).
         noisy: x_t (B, ...).
-        t: int64 (B,), or one timestep for all rows.
+        t: int64 (B,), or one timestep for all examples.
         schedule: the forward process.
         prediction_type: one of `PREDICTION_TYPES`.
 
@@ -152,11 +152,11 @@ def cell_weights(changed: Tensor, *, weight: float) -> Tensor:
 def weighted_mse(
     prediction: Tensor, target: Tensor, *, weight_map: Tensor | None = None, sample_weight: Tensor | None = None
 ) -> Tensor:
-    """Mean squared error with weights on cells and on rows, in float32.
+    """Mean squared error with weights on cells and on examples, in float32.
 
-    A row's error is the weighted mean over its cells, sum(w d^2) / sum(w): a constant map changes nothing, and any map
-    keeps the loss' scale. Row weights are factors (as min-SNR is defined), not normalised over the batch, so a row's
-    share does not depend on the rows it is batched with. Without weights this is the plain mean squared error.
+    An example's error is the weighted mean over its cells, sum(w d^2) / sum(w): a constant map changes nothing, and any map
+    keeps the loss' scale. Row weights are factors (as min-SNR is defined), not normalised over the batch, so an example's
+    share does not depend on the examples it is batched with. Without weights this is the plain mean squared error.
 
     Args:
         prediction: (B, C, h, w).

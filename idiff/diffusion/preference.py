@@ -12,7 +12,7 @@ def implicit_reward(error: Tensor, reference: Tensor, *, beta: float) -> Tensor:
     Up to a constant of the prompt, this is the reward that preference training maximises without a reward model.
 
     Args:
-        error: (B,), the model's squared error of each row.
+        error: (B,), the model's squared error of each example.
         reference: (B,), the reference's, under the same noise and timestep.
         beta: larger than 0; stands for beta T omega(lambda_t) of equation 14 in units of these errors. Where they are means over
             the elements of a latent, the authors' published setting of 5000, which their code halves, is 2500.
@@ -37,6 +37,6 @@ def preference_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
 
 
 def preference_accuracy(chosen: Tensor, rejected: Tensor) -> Tensor:
-    """Share of rows, in [0, 1], whose chosen image has the larger reward; a tie counts half. Arguments as `preference_loss`."""
+    """Share of examples, in [0, 1], whose chosen image has the larger reward; a tie counts half. Arguments as `preference_loss`."""
     margin = chosen - rejected
     return ((margin > 0).float() + 0.5 * (margin == 0).float()).mean()

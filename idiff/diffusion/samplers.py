@@ -60,7 +60,7 @@ def sample(
         noise: standard normal (B, ...), float32.
         schedule: the forward process.
         timesteps: strictly falling, as `NoiseSchedule.timesteps` gives them.
-        rngs: B generators, one a row; only samplers that add noise use them (`euler_ancestral`).
+        rngs: B generators, one per example; only samplers that add noise use them (`euler_ancestral`).
 
     Returns:
         x_0 (B, ...).
@@ -123,13 +123,15 @@ def euler_ancestral(
     """Euler steps that go too far down and add fresh noise: `sample_euler_ancestral` of k-diffusion.
 
     From noise level s to s' (both sigma_t / alpha_t): down to s'^2 / s = s' r, then up by s' sqrt(1 - r^2); r = s' / s.
-    The start is that of `euler`. Arguments as `sample`; each row's noise comes from its own generator.
+    The start is that of `euler`. Arguments as `sample`; each example's noise comes from its own generator.
 
     Raises:
-        ValueError: not one generator a row.
+        ValueError: not one generator per example.
     """
     if len(rngs) != len(noise):
-        raise ValueError(f"euler_ancestral got {len(rngs)} generators for {len(noise)} rows: expected one a row.")
+        raise ValueError(
+            f"euler_ancestral got {len(rngs)} generators for {len(noise)} examples: expected one per example."
+        )
     x = _start(noise, schedule, timesteps)
     levels = _finite_levels(schedule, timesteps)
     for t, ((alpha, sigma), (next_alpha, next_sigma)) in zip(timesteps, pairwise(levels), strict=True):

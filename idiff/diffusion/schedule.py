@@ -67,7 +67,7 @@ class NoiseSchedule:
         """Signal and noise amplitudes alpha_t and sigma_t, shaped to multiply `like`.
 
         Args:
-            t: int64 (B,) or one timestep for all rows, in [0, T).
+            t: int64 (B,) or one timestep for all examples, in [0, T).
             like: (B, ...), gives number of dimensions, device and dtype.
 
         Returns:
@@ -83,7 +83,7 @@ class NoiseSchedule:
         Args:
             clean: (B, ...).
             noise: standard normal (B, ...).
-            t: int64 (B,), or one timestep for all rows.
+            t: int64 (B,), or one timestep for all examples.
         """
         alpha, sigma = self.coefficients(t, clean)
         return alpha * clean + sigma * noise

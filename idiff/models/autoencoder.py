@@ -76,13 +76,13 @@ class Autoencoder(nn.Module):
 
         Args:
             pixels: (B, 3, H, W) in [-1, 1].
-            rngs: one CPU generator a row; None takes the mode.
+            rngs: one CPU generator per example; None takes the mode.
         """
         mean, std = self.moments(pixels)
         return self.scale * mean if rngs is None else self.posterior_sample(mean, std, rngs)
 
     def posterior_sample(self, mean: Tensor, std: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
-        """Scaled sample of posteriors (B, C, h, w), each row with the noise of its own CPU generator."""
+        """Scaled sample of posteriors (B, C, h, w), each example with the noise of its own CPU generator."""
         noise = per_sample_noise(rngs, mean.shape[1:]).to(mean)
         return self.scale * (mean + std * noise)
 

@@ -47,14 +47,14 @@ class AuxiliaryLoss(nn.Module):
             self.seen = [output]
 
     def loss(self, parts: Sequence[Parts | None], encode: Callable[[list[str]], Tensor]) -> Tensor:
-        """Cross-entropy of the names of cells, of the rows that the U-Net saw last.
+        """Cross-entropy of the names of cells, of the examples that the U-Net saw last.
 
         Args:
-            parts: what each of the B rows shows; None where nobody knows.
+            parts: what each of the B examples shows; None where nobody knows.
             encode: names to vectors (N, width).
 
         Returns:
-            scalar; 0 where no row knows its parts.
+            scalar; 0 where no example knows its parts.
         """
         features = self.warp_sample(self.seen.pop())
         total: Tensor = 0.0 * (

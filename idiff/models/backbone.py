@@ -255,18 +255,18 @@ class LatentDiffusion(nn.Module):
     ) -> Sampled:
         """Sample the images that the prompts ask for, and say what that cost.
 
-        Many queries of one image share its encoding where their rows follow one another; a frozen text encoder keeps prompts.
+        Many queries of one image share its encoding where their examples follow one another; a frozen text encoder keeps prompts.
 
         Args:
             source: (B, 3, H, W) in [-1, 1]; None for text-to-image.
             instruction: B prompts.
             sampling: steps, guidance, sampler. All branches of guidance run in one U-Net batch.
-            seeds: B numbers; a row's image depends on its own number alone.
+            seeds: B numbers; an example's image depends on its own number alone.
             side: side of the image in pixels where there is no source.
             latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known: it takes their place.
 
         Returns:
-            images (B, 3, H, W) in [-1, 1], evaluations of each row, and how much the first step changed.
+            images (B, 3, H, W) in [-1, 1], evaluations of each example, and how much the first step changed.
         """
         parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
         if latent is None and source is not None:

@@ -1,4 +1,4 @@
-"""Sample latents under guidance: all rows and all branches in one U-Net batch; rows that change nothing may end early."""
+"""Sample latents under guidance: all examples and all branches in one U-Net batch; examples that change nothing may end early."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sampled:
 
     Attributes:
         pictures: (B, C, h, w) scaled latents, or (B, 3, H, W) in [-1, 1] once decoded.
-        evaluations: U-Net samples that each of the B rows took.
+        evaluations: U-Net samples that each of the B examples took.
         change: (B,) how much the first step wanted to change, see `changes`; None without a source.
     """
 
@@ -49,22 +49,23 @@ def changes(clean: Tensor, source: Tensor) -> Tensor:
 
 
 class Denoiser:
-    """The guided network as samplers call it. Counts what every row costs, and ends rows that change nothing.
+    """The guided network as samplers call it. Counts what every example costs, and ends examples that change nothing.
 
-    Where `stop` is given, the first call decides: a row whose predicted latent differs from the source's by less (`changes`) is
-    finished, the network does not see it again, and its answer is that first prediction: what one step alone would have painted.
+    Where `stop` is given, the first call decides: an example whose predicted latent differs from the source's by less
+    (`changes`) is finished, the network does not see it again, and its answer is that first prediction: what one step alone
+    would have painted.
 
     Args:
         predict: the network.
-        states: (B, L, D), text states of the rows.
+        states: (B, L, D), text states of the examples.
         empty: (1, L, D), those of the empty prompt.
         source: (B, C, h, w), unscaled latents of the source images; None for text-to-image.
         scale: factor from them to the latents that are sampled.
         parts: the branches of guidance.
-        weights: of the branches: numbers, or one number a row, (B, 1, 1, 1).
+        weights: of the branches: numbers, or one number per example, (B, 1, 1, 1).
         schedule: the forward process.
         prediction: what the network predicts.
-        stop: threshold, in units of the scaled latent; None: every row takes every step.
+        stop: threshold, in units of the scaled latent; None: every example takes every step.
 
     Raises:
         ConfigError: the threshold is not a positive number.
@@ -90,7 +91,7 @@ class Denoiser:
         self.evaluations = [0] * len(states)
         self.change: Tensor | None = None
         self._first: tuple[Tensor, Tensor] | None = None
-        self._active: Tensor | None = None  # places of the rows that go on; None: all
+        self._active: Tensor | None = None  # places of the examples that go on; None: all
         self._context, self._condition = self._conditions(states, source)
 
     def __call__(self, noisy: Tensor, t: int) -> tuple[Tensor, Tensor]:
@@ -119,7 +120,7 @@ class Denoiser:
         return to_clean_and_noise(guided, noisy, t=t, schedule=self.schedule, prediction_type=self.prediction)
 
     def _finish(self, clean: Tensor, eps: Tensor) -> None:
-        """Choose the rows that go on."""
+        """Choose the examples that go on."""
         if self.stop is None or self.source is None or self.change is None:
             return
         active = (self.change >= self.stop).nonzero()[:, 0]
@@ -128,7 +129,7 @@ class Denoiser:
             self._context, self._condition = self._conditions(self.states[active], self.source[active])
 
     def _conditions(self, states: Tensor, source: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Text states and source latents of all branches of some rows."""
+        """Text states and source latents of all branches of some examples."""
         empty = self.empty.expand(len(states), -1, -1)
         context = torch.cat([states if part.use_text else empty for part in self.parts])
         if source is None:
@@ -148,8 +149,8 @@ def sample_rows(
     timesteps: Sequence[int],
     rngs: Sequence[torch.Generator],
 ) -> Sampled:
-    """Run a sampler over rows; arguments as `idiff.diffusion.sample`. Returns scaled latents."""
+    """Run a sampler over examples; arguments as `idiff.diffusion.sample`. Returns scaled latents."""
     latents = sample(
         sampler, denoiser, noise=noise, schedule=denoiser.schedule, timesteps=timesteps, rngs=rngs
-    )  # each sampler ends at the last predicted x_0, which is the first one where a row ended early
+    )  # each sampler ends at the last predicted x_0, which is the first one where an example ended early
     return Sampled(latents, denoiser.evaluations, denoiser.change)

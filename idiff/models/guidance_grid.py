@@ -26,8 +26,8 @@ def paint_variants(
 ) -> Tensor:
     """What `LatentDiffusion.edit` paints, once for each setting; source and prompt are encoded once.
 
-    Settings that need the same branches of guidance share U-Net batches. Which rows share one depends on the arguments alone, so
-    the same call gives the same bits on the same machine.
+    Settings that need the same branches of guidance share U-Net batches. Which examples share one depends on the arguments
+    alone, so the same call gives the same bits on the same machine.
 
     Args:
         backbone: a model that takes a source.
@@ -35,7 +35,7 @@ def paint_variants(
         instruction: the prompt.
         settings: N settings, in any mixture.
         seeds: N numbers, of the images' noise.
-        max_rows: U-Net rows (images times branches) at a time, to bound memory.
+        max_rows: U-Net examples (images times branches) at a time, to bound memory.
 
     Returns:
         (N, 3, H, W) in [-1, 1], in the order of the settings.
@@ -70,7 +70,7 @@ def _paint(
     parts: Sequence[Sequence[Branch]],
     seeds: Sequence[int],
 ) -> Tensor:
-    """Rows that share steps, sampler and branches; only the branches' weights and the seeds differ."""
+    """Examples that share steps, sampler and branches; only the branches' weights and the seeds differ."""
     shared, first = parts[0], settings[0]
     weights = [
         torch.tensor([own[place].weight for own in parts]).to(latent)[:, None, None, None]

@@ -17,10 +17,10 @@ class Objective:
         prediction: what the U-Net predicts: `epsilon`, `v_prediction` or `sample`.
         zero_terminal_snr: no signal is left at the last timestep (arXiv 2305.08891); needs `v_prediction` or `sample`.
         spacing: inference timesteps: `trailing`, `leading` or `linspace`.
-        terminal_share: share of training rows drawn at the last timestep; the rest is uniform.
+        terminal_share: share of training examples drawn at the last timestep; the rest is uniform.
         changed_weight: weight of latent cells where the target differs from the source; 1 weighs all alike.
         min_snr_gamma: min-SNR weighting (arXiv 2303.09556); None weighs all timesteps alike.
-        dropout_text, dropout_image, dropout_both: shares of rows whose condition is dropped: text alone, source alone, both.
+        dropout_text, dropout_image, dropout_both: shares of examples whose condition is dropped: text alone, source alone, both.
         residual: the U-Net's output is added to the scaled source latent, so that what stays as it is need not be learnt; a new
             U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
         auxiliary_loss_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `AuxiliaryLoss`.
@@ -56,8 +56,8 @@ class Objective:
         check_number("min_snr_gamma", self.min_snr_gamma, above=0, optional=True)
         if sum(getattr(self, name) for name in dropped) > 1 + 1e-9:
             raise ConfigError(
-                f"{' + '.join(dropped)} is {' + '.join(f'{getattr(self, name):g}' for name in dropped)}: expected at most 1, a row "
-                "drops one of them."
+                f"{' + '.join(dropped)} is {' + '.join(f'{getattr(self, name):g}' for name in dropped)}: expected at most 1, an "
+                "example drops one of them."
             )
         if self.residual and self.prediction != "sample":
             raise ConfigError(

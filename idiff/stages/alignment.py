@@ -30,7 +30,7 @@ class PreferenceTraining(TaskTraining):
     """Diffusion-DPO (Wallace et al., arXiv 2311.12908): learn from pairs of a chosen and a rejected image.
 
     A frozen copy of the weights that training starts from is the reference. It is not a part of a checkpoint: a run that goes on
-    makes it again from `init_from`, and its SHA-256 has to be the same. Chosen and rejected image of a row share noise,
+    makes it again from `init_from`, and its SHA-256 has to be the same. Chosen and rejected image of an example share noise,
     timestep and the noise of the posterior. No condition is dropped. A validation set without rejected images logs the usual
     loss.
 
@@ -125,7 +125,7 @@ class PreferenceTraining(TaskTraining):
         if batch.rejected is None or batch.source is None:
             lacks = "no rejected images" if batch.rejected is None else "no source images"
             raise ConfigError(
-                f"rows of {', '.join(sorted(set(batch.task)))} have {lacks}: preference training needs pairs, as "
+                f"examples of {', '.join(sorted(set(batch.task)))} have {lacks}: preference training needs pairs, as "
                 "`idiff align build` writes them."
             )
         model, rows = self.backbone, len(batch)

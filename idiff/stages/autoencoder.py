@@ -64,7 +64,7 @@ class AutoencoderTraining(Stage):
         self.spread = list(checkpoint.get("spread", []))
 
     def loss(self, batch: Batch, *, train: bool) -> Tensor:
-        """Reconstruction and KL loss of the batch's images, each fourth row's source and the others' target."""
+        """Reconstruction and KL loss of the batch's images, each fourth example's source and the others' target."""
         pictures, weight = batch.target, torch.ones(())
         if batch.source is not None:
             plain = (batch.position % 4 == 0)[:, None, None, None]

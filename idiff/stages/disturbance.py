@@ -1,4 +1,4 @@
-"""What can go wrong with paint: images that a decoder should still read. Drawn row by row from the row's own generator."""
+"""What can go wrong with paint: images that a decoder should still read. Drawn per example from its own generator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from idiff.checks import check_number
 class Disturbance:
     """How painted truth is disturbed before a decoder learns to read it.
 
-    Each kind comes over a row with chance `share`, at a strength drawn evenly up to the most stated here. Images lie in [-1, 1].
+    Each kind comes over an example with chance `share`, at a strength drawn evenly up to the most stated here. Images lie in
+    [-1, 1].
 
     Attributes:
         share: chance of each kind, in [0, 1]; 0 disturbs nothing.
@@ -50,7 +51,7 @@ class Disturbance:
             painted: float32 (3, H, W) in [-1, 1], the truth as the autoencoder renders it.
             rendered: float32 (3, H, W) in [-1, 1], the source as it renders it: what shows where paint is missing.
             transparency: of the paint, in [0, 1).
-            rng: CPU generator of this row; the same state gives the same image.
+            rng: CPU generator of this example; the same state gives the same image.
 
         Returns:
             float32 (3, H, W) in [-1, 1].

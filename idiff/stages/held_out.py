@@ -31,7 +31,7 @@ class HeldOut:
         """Keep some pixels of a map.
 
         Args:
-            key: of the row; what stands before a `/` names the image.
+            key: of the example; what stands before a `/` names the image.
             transparency: of the paint.
             logits: float (H, W).
             truth: float (H, W) in [0, 1].

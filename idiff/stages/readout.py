@@ -31,23 +31,23 @@ from idiff.utils.settings import WEIGHTS
 class ReadoutTraining(Stage):
     """Train the lightweight U-Net that turns painted images into masks and discs (InstructDiffusion, section 3.1).
 
-    A row is painted in one of two ways, chosen by its position. Either its target goes through the autoencoder and is disturbed
-    (`Disturbance`); or a frozen model paints it from source and instruction, mistakes included. The truth is the batch's `answer`
-    either way, so that the net learns what the model's mistakes look like. The loss is cross-entropy a pixel, plus `overlap_weight`
-    times one minus the soft overlap (Dice) of each map that is not empty.
+    An example is painted in one of two ways, chosen by its position. Either its target goes through the autoencoder and is
+    disturbed (`Disturbance`); or a frozen model paints it from source and instruction, mistakes included. The truth is the
+    batch's `answer` either way, so that the net learns what the model's mistakes look like. The loss is cross-entropy a pixel,
+    plus `overlap_weight` times one minus the soft overlap (Dice) of each map that is not empty.
 
-    Validation paints held-out rows in the same ways. One half of the images fits temperature and bias (`HeldOut`), the other half
-    tells the expected calibration error before and after: `val/ece_raw`, `val/ece`. What the net reads is painted anew over the
-    source, as strongly as it is sure; so the evaluate callback scores the net's reading with the usual metrics.
+    Validation paints held-out examples in the same ways. One half of the images fits temperature and bias (`HeldOut`), the
+    other half tells the expected calibration error before and after: `val/ece_raw`, `val/ece`. What the net reads is painted
+    anew over the source, as strongly as it is sure; so the evaluate callback scores the net's reading with the usual metrics.
 
     At the end of `fit` the decoder lies in `<run folder>/decoder`, see `idiff.decoders.weights`.
 
     Args:
         autoencoder: with weights; left out where there is a generator, which brings its own.
-        generator: a checkpoint that paints rows: a `.ckpt` file, an exported folder, or a pretrained model's name.
-        generated_share: share of rows that the generator paints, in [0, 1]. A score is the chance that the answer is there: the
+        generator: a checkpoint that paints examples: a `.ckpt` file, an exported folder, or a pretrained model's name.
+        generated_share: share of examples that the generator paints, in [0, 1]. A score is the chance that the answer is there: the
             more a poor generator paints, the less the net trusts paint.
-        steps: sampling steps of the generator; each row takes one of them.
+        steps: sampling steps of the generator; each example takes one of them.
         widths: channels of the net's levels.
         overlap_weight: weight of the overlap in the loss. It rewards finding what is there and is blind to what is not.
         disturbance: of painted truth.
@@ -148,7 +148,7 @@ class ReadoutTraining(Stage):
 
     @torch.no_grad()
     def paint(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Images to read: painted, and the sources as rendered, each (B, 3, H, W); a row depends on its position alone.
+        """Images to read: painted, and the sources as rendered, each (B, 3, H, W); an example depends on its position alone.
 
         Raises:
             ConfigError: the batch has no source.
@@ -187,7 +187,7 @@ class ReadoutTraining(Stage):
         """
         colors, transparency = asked_paint(batch.query, batch.target)
         if batch.answer is None or batch.answer.shape[1] < colors.shape[1]:
-            have = "none" if batch.answer is None else f"{batch.answer.shape[1]} maps a row"
+            have = "none" if batch.answer is None else f"{batch.answer.shape[1]} maps per example"
             raise ConfigError(
                 f"the batch's answer has {have}, its queries ask for {colors.shape[1]}: give `Triplet.answer` one map a color."
             )
@@ -221,7 +221,7 @@ class ReadoutTraining(Stage):
         return Painted(repaint(rendered, blends, scores), rendered)
 
     def on_validation_epoch_end(self) -> None:
-        """Fit the calibration on one half of the held-out rows, and log its error on the other half."""
+        """Fit the calibration on one half of the held-out examples, and log its error on the other half."""
         held, self.held_out = self.held_out, HeldOut()
         found, errors = held.fit(bias=self.calibrate_bias)
         self.calibrations |= found

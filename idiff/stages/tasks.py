@@ -33,7 +33,7 @@ class TaskTraining(Stage):
         lora: train low-rank adapters of what was loaded, and what is new in full, instead of every weight. A checkpoint then
             holds these alone, and names what they were trained on by path and SHA-256.
         sampling: how images are sampled where a task does not say.
-        max_rows: rows sampled at a time in validation and prediction, to bound memory.
+        max_rows: examples sampled at a time in validation and prediction, to bound memory.
         **optim: see `Stage`.
     """
 

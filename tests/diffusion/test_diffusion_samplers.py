@@ -271,7 +271,7 @@ def test_a_schedule_with_many_timesteps_stays_finite(name):
 
 def test_ancestral_needs_one_generator_a_row():
     schedule = NoiseSchedule()
-    with pytest.raises(ValueError, match="2 generators for 3 rows"):
+    with pytest.raises(ValueError, match="2 generators for 3 examples"):
         sample(
             "euler_ancestral", lambda x, t: (x, x), noise=torch.zeros(3, *SHAPE), schedule=schedule, timesteps=[999],
             rngs=rngs(2),

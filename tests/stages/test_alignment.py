@@ -188,7 +188,7 @@ def test_another_reference_is_refused(make, start, tmp_path):
 def test_rows_without_a_rejected_picture_are_refused_in_training_and_validated_as_usual(make, start):
     stage = PreferenceTraining(backbone=make(), init_from=start)
     batch = rows(range(2))
-    with pytest.raises(ConfigError, match="rows of toy have no rejected images: preference training needs pairs"):
+    with pytest.raises(ConfigError, match="examples of toy have no rejected images: preference training needs pairs"):
         stage.loss(batch, train=True)
     expected = stage.backbone.loss(batch, seed=stage.seed, dropout=False)
     torch.testing.assert_close(stage.loss(batch, train=False), expected)

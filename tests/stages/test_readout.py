@@ -209,7 +209,7 @@ def test_batches_that_cannot_be_read_are_refused():
     with pytest.raises(ConfigError, match="answer has none"):
         model.loss(batch, train=True)
     batch.answer = torch.zeros(1, 1, 32, 32)
-    with pytest.raises(ConfigError, match="1 maps a row, its queries ask for 2"):
+    with pytest.raises(ConfigError, match="1 maps per example, its queries ask for 2"):
         model.loss(batch, train=True)
     with pytest.raises(ConfigError, match="expected 'rgb'"):
         model.loss(PLAIN([1]), train=True)

@@ -29,7 +29,7 @@ PLAN = "plan.json"
 
 STATES = "states.npy"
 ROWS = 4096
-"""Rows of a part: what a killed build loses at most."""
+"""Examples of a part: what a killed build loses at most."""
 
 
 @dataclass(slots=True)

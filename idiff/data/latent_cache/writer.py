@@ -187,7 +187,7 @@ def _bad(text: str) -> BadSampleError:
 
 
 def _encoded(stack: _Stack, encoder: Encoder) -> dict[str, NDArray[Any]]:
-    """Arrays of a batch, by name. Rows that say nothing of their parts have void labels."""
+    """Arrays of a batch, by name. Examples that say nothing of their parts have void labels."""
     mean, std = encoder.moments(stack.target)
     found = {"mean": mean.half().numpy(), "std": std.half().numpy()}
     if stack.source is not None:
@@ -231,7 +231,7 @@ def _finish(folder: Path, plan: dict[str, Any], *, parts: int, encoder: Encoder)
         np.save(place / "prompt.npy", np.array(numbers, dtype=np.int32))
         counts.append(len(texts))
     if not sum(counts):
-        raise DataError(f"{folder}: no row could be drawn: look at the shards with `idiff data check`.")
+        raise DataError(f"{folder}: no example could be drawn: look at the shards with `idiff data check`.")
     listed = list(prompts)
     states = [encoder.states(listed[at : at + _PROMPTS]).half().numpy() for at in range(0, len(listed), _PROMPTS)]
     np.save(folder / STATES, np.concatenate(states))
