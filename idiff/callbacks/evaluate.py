@@ -154,10 +154,11 @@ class Evaluate(pl.Callback):
 
     def _record(self, trainer: pl.Trainer, figures: dict[str, float], split: str) -> None:
         step = trainer.global_step
-        if trainer.logger is not None:
-            trainer.logger.log_metrics(figures, step=step)
-        if trainer.logger is not None and not getattr(trainer, "fast_dev_run", False):
-            if trainer.state.fn == TrainerFn.FITTING:
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, step=step)
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        if (fitting or trainer.loggers) and not getattr(trainer, "fast_dev_run", False):
+            if fitting:
                 append_results(trainer.default_root_dir, self.results, step=step)
             drawn = draw_grids(trainer.default_root_dir, self._grids, step=step)
             for logger in trainer.loggers:

@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningCLI
 
-from idiff.cli.stage_cli import StageCLI
+from idiff.cli.stage_cli import SaveConfig, StageCLI
 from idiff.cli.trainer import quiet
 from idiff.config.compose import compose, notice
 from idiff.config.messages import said_by_us, short
@@ -50,8 +50,8 @@ def run(words: list[str]) -> int:
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 seed_everything_default=0,
-                save_config_callback=SaveConfigCallback if method == "fit" else None,
-                save_config_kwargs={"overwrite": True},
+                save_config_callback=SaveConfig if method == "fit" else None,
+                save_config_kwargs={"save_to_log_dir": False},
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
                 parser_kwargs={"exit_on_error": False},

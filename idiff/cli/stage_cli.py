@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
@@ -22,6 +22,16 @@ from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.strings import names_in
+
+
+class SaveConfig(SaveConfigCallback):
+    """`config.yaml` in the run folder, whatever the logger."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it over the one that is there."""
+        path = Path(trainer.default_root_dir) / self.config_filename
+        if not getattr(trainer, "fast_dev_run", False):
+            self.parser.save(self.config, str(path), skip_none=False, overwrite=True, multifile=self.multifile)
 
 
 class StageCLI(LightningCLI):
@@ -55,16 +65,21 @@ class StageCLI(LightningCLI):
         prepare_folder(root, make=not settings.get("fast_dev_run"))
         self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say)
         self._resumed = read(self._start) if fit and self._start is not None else {}
-        if settings.get("logger") in {None, True}:
-            # of a run that goes on, steps after the checkpoint are drawn once
-            step = self._resumed.get("global_step")
-            kwargs["logger"] = fit and TensorBoardLogger(save_dir=str(root), name="", version="", purge_step=step)
-        plugins = settings.get("plugins") or []
+        logger = settings.get("logger")
+        if logger is None or logger is True:
+            kwargs["logger"] = fit and TensorBoardLogger(str(root), name="", version="", purge_step=self._redrawn(settings))
         if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
             kwargs["enable_progress_bar"] = False
-            kwargs["callbacks"] = [*(settings.get("callbacks") or []), ProgressLines()]
-        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
+            kwargs["callbacks"] = [*_listed(settings.get("callbacks")), ProgressLines()]
+        kwargs["plugins"] = [*_listed(settings.get("plugins")), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
+
+    def _redrawn(self, settings: Any) -> int | None:
+        """The first step that this run draws again: TensorBoard leaves out what was drawn from there on. None: nothing is."""
+        step, epochs = self._resumed.get("global_step", 0), self._resumed.get("epoch", 0)
+        most_steps, most_epochs = settings.get("max_steps") or -1, settings.get("max_epochs") or -1
+        finished = 0 <= most_steps <= step or 0 <= most_epochs <= epochs
+        return None if finished else step
 
     def before_fit(self) -> None:
         """Let the checkpoint carry the configuration as plain values, so that it can be used alone; compare it on resume."""
@@ -106,6 +121,11 @@ class StageCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return super()._prepare_subcommand_kwargs(subcommand) | {"ckpt_path": self._start, "weights_only": True}
+
+
+def _listed(setting: Any) -> list[Any]:
+    """A setting that may be a list, one object, or nothing."""
+    return list(setting) if isinstance(setting, list | tuple) else [] if setting is None else [setting]
 
 
 def _say(text: str) -> None:
