@@ -18,7 +18,7 @@ SCORE = "val/score"
 class BestCheckpoint(ModelCheckpoint):
     """`best.ckpt`: the checkpoint with the highest `val/score`, with averaged weights. None where the stage is not scored.
 
-    It lies in `checkpoints/` of the run folder, whatever the logger. A run that goes on reads the score to beat from the `best.ckpt`
+    It lies in `checkpoints/` of the run folder, whatever the logger. A run that goes on reads the score to beat from the one
     that is there, so a folder may be moved or named another way in between; one that cannot be read is replaced.
 
     Args:
@@ -55,6 +55,6 @@ class BestCheckpoint(ModelCheckpoint):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             score = content["callbacks"][self.state_key]["best_model_score"]
-        except Exception:  # noqa: BLE001 a damaged or foreign file raises errors of any kind
+        except Exception:  # a damaged or foreign file raises errors of any kind
             return None
         return score if isinstance(score, torch.Tensor) else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
+from idiff.callbacks.ending import early_end
 from idiff.checks import check_number
 from idiff.utils.signals import TERMINATED, StopRequest
 
@@ -16,7 +18,7 @@ class KeepLast(pl.Callback):
     """Save `checkpoints/last.ckpt` under the run folder.
 
     On SIGTERM and on Ctrl-C the optimizer step under way is finished and saved, and the process exits with 143 or 130; a second
-    signal ends it at once.
+    signal ends it at once. A training that ends early for another reason says which.
 
     Args:
         every_n_steps: optimizer steps between two saves.
@@ -51,6 +53,13 @@ class KeepLast(pl.Callback):
         if trainer.global_step != self.saved:
             self._save(trainer)
         self.stop_request.stop()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say why the training ended, where it was early."""
+        why = early_end(trainer)
+        if why is not None and getattr(trainer, "is_global_zero", True):
+            of = f" of {trainer.max_steps:,}" if trainer.max_steps > 0 else ""
+            sys.stderr.write(f"idiff: training ends at step {trainer.global_step:,}{of}: {why}\n")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Stop listening. What was saved last stays the last: an exception may come from half a step."""

@@ -67,7 +67,9 @@ class StageCLI(LightningCLI):
         self._resumed = read(self._start) if fit and self._start is not None else {}
         logger = settings.get("logger")
         if logger is None or logger is True:
-            kwargs["logger"] = fit and TensorBoardLogger(str(root), name="", version="", purge_step=self._redrawn(settings))
+            kwargs["logger"] = fit and TensorBoardLogger(
+                str(root), name="", version="", purge_step=self._redrawn(settings)
+            )
         if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
             kwargs["enable_progress_bar"] = False
             kwargs["callbacks"] = [*_listed(settings.get("callbacks")), ProgressLines()]
