@@ -65,9 +65,6 @@ def check_number(
         if high and (most is None or number <= most) and (below is None or number < below):
             return
     ends = {"{:g} or more": least, "more than {:g}": above, "at most {:g}": most, "less than {:g}": below}
-    wanted = [
-        " and ".join(words.format(end) for words, end in ends.items() if end is not None),
-        "a whole number" if whole else "",
-        "or null" if optional else "",
-    ]
-    raise ConfigError(f"{setting} is {value!r}: expected {', '.join(filter(None, wanted)) or 'a finite number'}.")
+    ranges = [" and ".join(words.format(end) for words, end in ends.items() if end is not None)]
+    wanted = [*filter(None, [*ranges, "a whole number" if whole else ""])] or ["a finite number"]
+    raise ConfigError(f"{setting} is {value!r}: expected {', '.join([*wanted, *(['or null'] if optional else [])])}.")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from idiff.checks import check_choice, check_number, is_path
+from idiff.errors import ConfigError
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
 RuleName = Literal["instructdiffusion", "instructpix2pix"]
 SpacingName = Literal["trailing", "leading", "linspace"]
 PredictionName = Literal["epsilon", "v_prediction", "sample"]
 """Names that settings may have; `idiff.diffusion` holds what each of them stands for."""
+
+OFF: dict[RuleName, float] = {"instructdiffusion": 0.5, "instructpix2pix": 1.0}
+"""Rule -> the scale of text and image at which guidance is off; see `idiff.diffusion.branches`."""
 
 
 def check_sampler(name: str) -> None:
@@ -26,11 +30,12 @@ def check_sampler(name: str) -> None:
 
 @dataclass
 class Sampling:
-    """How an image is sampled. `guidance_text` s_T and `guidance_image` s_I as in the rule named by `rule`.
+    """How an image is sampled. `guidance_text` s_T and `guidance_image` s_I as in the model's rule, `objective.rule`; None: off.
 
-    The default (0.5, 0.5) is guidance off in the rule of InstructDiffusion. With `stop_unchanged`, an example whose first step
-    changes the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where
-    the asked class is absent; it takes two steps or more and a source. None: every example takes every step.
+    The model alone says which rule holds. `rule` is what the scales were meant for, as older configurations, presets and points
+    name it: where it differs from the model's, the settings are refused. With `stop_unchanged`, an example whose first step changes
+    the source's latent nowhere by this much (`idiff.models.denoising.changes`) is finished after that step, as where the asked
+    class is absent; it takes two steps or more and a source. None: every example takes every step.
 
     `sampler` may be the path of a function of one's own, `module.function`; see `idiff.diffusion.sample`.
 
@@ -39,16 +44,39 @@ class Sampling:
     """
 
     steps: int = 4
-    guidance_text: float = 0.5
-    guidance_image: float = 0.5
+    guidance_text: float | None = None
+    guidance_image: float | None = None
     sampler: SamplerName | str = "ddim"
-    rule: RuleName = "instructdiffusion"
+    rule: RuleName | None = None
     stop_unchanged: float | None = None
 
     def __post_init__(self) -> None:
         check_number("steps", self.steps, least=1, whole=True)
         for name in ("guidance_text", "guidance_image"):
-            check_number(name, getattr(self, name))
+            check_number(name, getattr(self, name), optional=True)
         check_sampler(self.sampler)
-        check_choice("rule", self.rule, RuleName)
+        if self.rule is not None:
+            check_choice("rule", self.rule, RuleName)
         check_number("stop_unchanged", self.stop_unchanged, above=0, optional=True)
+
+    def scales(self, rule: RuleName) -> tuple[float, float]:
+        """Guidance of text and image under a model's rule.
+
+        Raises:
+            ConfigError: the scales are meant for another rule.
+        """
+        if self.rule not in {None, rule}:
+            raise ConfigError(
+                f"sampling.rule is '{self.rule}', and the model's objective.rule is '{rule}': leave sampling.rule out, and give "
+                f"guidance_text and guidance_image for '{rule}', where {OFF[rule]:g} is off."
+            )
+        off = OFF[rule]
+        return (
+            off if self.guidance_text is None else self.guidance_text,
+            off if self.guidance_image is None else self.guidance_image,
+        )
+
+    def under(self, rule: RuleName) -> Self:
+        """A copy with its scales under a model's rule, and the rule's name, written out; see `scales`."""
+        text, image = self.scales(rule)
+        return replace(self, guidance_text=text, guidance_image=image, rule=rule)

@@ -37,7 +37,7 @@ LOWEST = {
     "errors": set(),
     "_version": set(),
     "checks": {"errors"},
-    "sampling": {"checks"},
+    "sampling": {"checks", "errors"},
     "types": {"sampling"},
     "predictions": {"errors", "types"},
     "utils": {"checks", "errors", "sampling", "types"},

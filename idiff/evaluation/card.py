@@ -50,7 +50,7 @@ def card_of(
         fingerprint: of the shards.
         minutes: that the measurement took.
     """
-    sampling, settings = choice.sampling, choice.settings
+    sampling, settings = choice.sampling.under(loaded.backbone.objective.rule), choice.settings
     metrics = without_nan(score.metrics) | dict.fromkeys(absent)
     return {
         "task": choice.name,

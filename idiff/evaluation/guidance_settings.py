@@ -7,10 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from idiff.errors import ConfigError, unknown
-from idiff.sampling import RuleName, Sampling
-
-OFF = {"instructdiffusion": 0.5, "instructpix2pix": 1.0}
-"""Rule -> the scale of text and image at which guidance is off; see `idiff.diffusion.branches`."""
+from idiff.sampling import OFF, RuleName, Sampling
 
 TEXT_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0)
 IMAGE_FACTORS = (0.0, 0.5, 1.0, 1.5)
@@ -51,7 +48,7 @@ def guidance_grid(
     if rule not in OFF:
         raise unknown("guidance rule", rule, OFF)
     off = OFF[rule]
-    near = (preset.guidance_text, preset.guidance_image) if preset.rule == rule else (off, off)
+    near = preset.scales(rule) if preset.rule in {None, rule} else (off, off)
     units = [part - off or unit for part, unit in zip(near, (TEXT_UNIT, IMAGE_UNIT), strict=True)]
     texts = [round(off + factor * units[0], 6) for factor in TEXT_FACTORS] if text is None else list(text)
     images = [round(off + factor * units[1], 6) for factor in IMAGE_FACTORS] if image is None else list(image)

@@ -42,9 +42,11 @@ class Point:
 
     def preset(self, metric: str, *, data: str) -> Preset:
         """The point as a preset that was chosen by a metric on shards of this fingerprint."""
+        own = self.sampling
+        assert own.rule is not None  # `TaskSlice.score` writes it out
+        text, image = own.scales(own.rule)
         return Preset(
-            steps=self.sampling.steps, guidance_text=self.sampling.guidance_text,
-            guidance_image=self.sampling.guidance_image, sampler=self.sampling.sampler, rule=self.sampling.rule,
+            steps=own.steps, guidance_text=text, guidance_image=image, sampler=own.sampler, rule=own.rule,
             metric=metric, score=self.metrics.get(metric), evaluations=self.evaluations_per_query,
             samples=self.samples, data=data,
         )  # fmt: skip

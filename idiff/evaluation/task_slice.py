@@ -75,6 +75,7 @@ class TaskSlice:
         Raises:
             IdiffError: the data cannot be used, nothing was scored, or the file cannot be written.
         """
+        sampling = sampling.under(self.painting.backbone.objective.rule)
         known = self.file.measured(sampling)
         if known is not None:
             return known

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from idiff.diffusion import (
     NoiseSchedule,
-    branches,
     cell_weights,
     changed_cells,
     check_prediction_type,
@@ -268,7 +267,7 @@ class LatentDiffusion(nn.Module):
         Returns:
             images (B, 3, H, W) in [-1, 1], evaluations of each example, and how much the first step changed.
         """
-        parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
+        parts = self.objective.branches(sampling)
         if latent is None and source is not None:
             latent = once_each(self.autoencoder.encode_source, source)
         states = self.text.states([*instruction, ""])
@@ -295,5 +294,4 @@ class LatentDiffusion(nn.Module):
 
     def evaluations(self, sampling: Sampling) -> int:
         """U-Net samples a query costs where it takes every step: steps times branches of guidance."""
-        parts = branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image)
-        return sampling.steps * len(parts)
+        return sampling.steps * len(self.objective.branches(sampling))

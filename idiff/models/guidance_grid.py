@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from idiff.diffusion import Branch, branches, per_sample_noise
+from idiff.diffusion import Branch, per_sample_noise
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.denoising import Denoiser, sample_rows
 from idiff.sampling import Sampling
@@ -44,7 +44,7 @@ def paint_variants(
     latent = backbone.autoencoder.encode_source(source[None].to(device))
     states = backbone.text.states([instruction, ""])
     groups: dict[tuple[object, ...], list[int]] = {}
-    parts = [branches(one.rule, text=one.guidance_text, image=one.guidance_image) for one in settings]
+    parts = [backbone.objective.branches(one) for one in settings]
     for number, (one, needed) in enumerate(zip(settings, parts, strict=True)):
         shape = tuple((branch.use_image, branch.use_text) for branch in needed)
         groups.setdefault((one.steps, one.sampler, one.stop_unchanged, shape), []).append(number)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from idiff.checks import check_choice, check_number
+from idiff.diffusion import Branch, branches
 from idiff.errors import ConfigError
-from idiff.sampling import PredictionName, RuleName, SpacingName
+from idiff.sampling import PredictionName, RuleName, Sampling, SpacingName
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Objective:
         residual: the U-Net's output is added to the scaled source latent, so that what stays as it is need not be learnt; a new
             U-Net starts as a copy of its source. Needs `sample`. Where the source is missing or dropped, zeros are added.
         auxiliary_loss_weight: weight of the loss that teaches the U-Net what is where, where the data says so; see `AuxiliaryLoss`.
-        rule: guidance formula the dropout prepares for: `instructdiffusion` or `instructpix2pix`.
+        rule: guidance formula the dropout prepares for and that images are sampled by: `instructdiffusion` or `instructpix2pix`.
 
     Raises:
         ConfigError: a name that is unknown, a number out of its range, dropped shares that sum to more than 1, or a residual model
@@ -63,3 +64,12 @@ class Objective:
             raise ConfigError(
                 f"objective.residual needs the prediction 'sample', got '{self.prediction}': the source is added to a clean latent"
             )
+
+    def branches(self, sampling: Sampling) -> list[Branch]:
+        """The U-Net evaluations of a step of sampling, by the rule.
+
+        Raises:
+            ConfigError: the settings are meant for another rule.
+        """
+        text, image = sampling.scales(self.rule)
+        return branches(self.rule, text=text, image=image)

@@ -53,6 +53,7 @@ class TaskTraining(Stage):
         check_number("max_rows", max_rows, least=1, whole=True)
         self.backbone = backbone
         self.sampling = sampling or Sampling()
+        self.sampling.scales(backbone.objective.rule)
         self.max_rows = max_rows
         if init_from is not None:
             source = load(init_from)
@@ -115,7 +116,12 @@ class TaskTraining(Stage):
         """Say what was loaded and what is new, and write the list of all weights to `handover.json` in the run folder.
 
         A run that goes on has its weights from its checkpoint: there is nothing to say.
+
+        Raises:
+            ConfigError: a task samples by another rule than the model's.
         """
+        for entry in getattr(getattr(self.trainer, "datamodule", None), "entries", {}).values():
+            entry.sampling.scales(self.backbone.objective.rule)
         if self._resumed:
             return
         for line in self.backbone.report:

@@ -21,6 +21,8 @@ RENAMED = {
 }
 """Old setting -> new setting, of names that mean nothing else anywhere."""
 
+RULE = "the setting sampling.rule is no longer needed: the model's objective.rule holds, and one that differs from it is refused"
+
 
 def current(class_path: str) -> str:
     """The class path that holds today."""
@@ -36,6 +38,8 @@ def modernised(value: Any, notice: Callable[[str], None] = lambda text: None) ->
         notice: called with a sentence for each setting that has another name today.
     """
     if isinstance(value, dict):
+        if isinstance(value.get("sampling"), dict) and value["sampling"].get("rule"):
+            notice(RULE)
         return {
             modern_name(key, notice): current(item)
             if key == "class_path" and isinstance(item, str)
@@ -50,6 +54,8 @@ def modernised(value: Any, notice: Callable[[str], None] = lambda text: None) ->
 def modern_name(setting: str, notice: Callable[[str], None] = lambda text: None) -> str:
     """What a setting is called today, also behind dots: `data.classes_a_prompt`."""
     before, dot, name = str(setting).rpartition(".")
+    if name == "rule" and before.rpartition(".")[2] == "sampling":
+        notice(RULE)
     if name not in RENAMED:
         return setting
     notice(f"the setting {name} is called {RENAMED[name]} now; this version still reads the old name")

@@ -20,7 +20,7 @@ def test_the_default_is_5_by_4_around_the_preset_from_guidance_off_on():
     assert image == pytest.approx([0.5, 0.875, 1.25, 1.625])
     assert {(one.steps, one.sampler, one.rule) for one in grid} == {(100, "euler_ancestral", "instructdiffusion")}
     assert len(branches(grid[0].rule, text=grid[0].guidance_text, image=grid[0].guidance_image)) == 1
-    assert EDITING in grid
+    assert EDITING.under("instructdiffusion") in grid
 
 
 @pytest.mark.parametrize(("rule", "off"), [("instructdiffusion", 0.5), ("instructpix2pix", 1.0)])
@@ -57,6 +57,7 @@ def test_fewer_candidates_than_settings_are_spread_and_more_go_round():
 
 
 def test_settings_are_written_without_what_is_not_set():
-    assert facts(Sampling(steps=2)) == {
+    assert facts(Sampling(steps=2)) == {"steps": 2, "sampler": "ddim"}
+    assert facts(Sampling(steps=2).under("instructdiffusion")) == {
         "steps": 2, "guidance_text": 0.5, "guidance_image": 0.5, "sampler": "ddim", "rule": "instructdiffusion",
     }  # fmt: skip

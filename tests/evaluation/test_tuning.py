@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from idiff.cli.arguments import counts, number_from
-from idiff.diffusion import branches
 from idiff.errors import ConfigError
 from idiff.evaluation.measured_points import Point, PointFile
 from idiff.evaluation.tuning import choose, search
 from idiff.evaluation.tuning_plots import draw_front, table
+from idiff.models.objective import Objective
 from idiff.types import Sampling
 
 IDENTITY = {
@@ -22,7 +22,7 @@ IDENTITY = {
 
 
 def cost(sampling):
-    return sampling.steps * len(branches(sampling.rule, text=sampling.guidance_text, image=sampling.guidance_image))
+    return sampling.steps * len(Objective().branches(sampling))
 
 
 def point(sampling, score):
@@ -40,7 +40,7 @@ class World:
         return point(sampling, self.rule(sampling))
 
 
-GRID = [Sampling(steps=4, guidance_text=text) for text in (0.5, 1.0, 2.0)]
+GRID = [Sampling(steps=4, guidance_text=text).under("instructdiffusion") for text in (0.5, 1.0, 2.0)]
 
 
 def test_guidance_comes_first_then_steps_and_samplers_at_the_best():
@@ -70,7 +70,7 @@ def test_settings_that_cost_too_much_are_not_measured():
         tolerance=0.01,
         affordable=lambda one: cost(one) <= 4,
     )
-    assert world.asked == [GRID[0], Sampling(steps=1), Sampling(steps=4)]
+    assert world.asked == [GRID[0], *(Sampling(steps=steps).under("instructdiffusion") for steps in (1, 4))]
 
 
 def test_without_a_score_nothing_more_is_measured():
@@ -80,7 +80,10 @@ def test_without_a_score_nothing_more_is_measured():
 
 
 def test_the_choice_obeys_tolerance_and_budget():
-    points = [point(Sampling(steps=steps), score) for steps, score in ((1, 0.5), (4, 0.6), (8, 0.605), (16, None))]
+    points = [
+        point(Sampling(steps=steps).under("instructdiffusion"), score)
+        for steps, score in ((1, 0.5), (4, 0.6), (8, 0.605), (16, None))
+    ]
     assert choose(points, "miou", tolerance=0.01) == 1
     assert choose(points, "miou", tolerance=0.0) == 2
     assert choose(points, "miou", tolerance=0.0, budget=3) == 0
@@ -149,7 +152,10 @@ def test_tolerances_are_finite(word):
 
 
 def test_picture_and_table_are_drawn_with_points_that_have_no_score(tmp_path):
-    points = [point(Sampling(steps=steps), score) for steps, score in ((1, 0.5), (4, 0.6), (8, math.nan), (16, None))]
+    points = [
+        point(Sampling(steps=steps).under("instructdiffusion"), score)
+        for steps, score in ((1, 0.5), (4, 0.6), (8, math.nan), (16, None))
+    ]
     draw_front(points, tmp_path / "t.png", metric="miou", front=[0, 1], preset=1, title="t")
     with Image.open(tmp_path / "t.png") as picture:
         assert picture.size[0] > 300 and len(set(picture.convert("L").getdata())) > 10

@@ -101,7 +101,8 @@ def test_any_number_of_steps(backbone, batch, steps):
 def test_branches_run_in_one_batch(backbone, batch, text, image, rule, count):
     sizes = []
     backbone.unet.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    sampling = Sampling(steps=2, guidance_text=text, guidance_image=image, rule=rule)
+    backbone.objective.rule = rule
+    sampling = Sampling(steps=2, guidance_text=text, guidance_image=image)
     backbone.edit(batch.source, batch.instruction, sampling=sampling, seeds=range(4))
     assert sizes == [4 * count] * 2
     assert backbone.evaluations(sampling) == 2 * count

@@ -10,7 +10,7 @@ SETTINGS = [
     Sampling(steps=2, guidance_text=3.0, guidance_image=1.5),
     Sampling(steps=2, guidance_text=5.0, guidance_image=1.25),
     Sampling(steps=3, guidance_text=3.0, guidance_image=1.5, sampler="euler_ancestral"),
-    Sampling(steps=2, guidance_text=2.0, guidance_image=1.5, rule="instructpix2pix"),
+    Sampling(steps=2, guidance_text=2.0, guidance_image=1.5, rule="instructdiffusion"),
 ]
 
 
