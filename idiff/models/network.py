@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor
+
 from idiff.errors import CheckpointError, ConfigError, unknown
 
 Network = TypeVar("Network")
@@ -76,7 +78,22 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
             f"the {part} in {folder} does not fit its config.json: weights are {'; '.join(said)}. Get the whole folder again, or "
             "the config.json that belongs to these weights."
         )
+    refuse_not_finite(net.state_dict(), origin=f"the {part} in {folder}")
     return net
+
+
+def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:
+    """Refuse weights with NaN or infinity, as a training that diverged leaves them.
+
+    Raises:
+        CheckpointError: names the first of them.
+    """
+    wrong = [name for name, value in state.items() if not bool(value.isfinite().all())]
+    if wrong:
+        raise CheckpointError(
+            f"{origin} holds NaN or infinity in {len(wrong)} weights ({', '.join(wrong[:3])}): its training diverged, or the file "
+            "is damaged. Use an earlier checkpoint or get the file again."
+        )
 
 
 def _keys(keys: Any) -> list[str]:

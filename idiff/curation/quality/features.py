@@ -89,12 +89,19 @@ class ClipFeatures(Features):
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
         try:
-            model = CLIPModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True)
+            model, found = CLIPModel.from_pretrained(
+                self.folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
             self._process = CLIPImageProcessorPil.from_pretrained(self.folder, local_files_only=True)
             self._model = model.to(device, torch.float32).eval().requires_grad_(False)
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             text = str(error).splitlines()[0]
             raise CheckpointError(f"{self.folder} cannot be used as a CLIP model on {device}: {text}.") from error
+        lost = sorted(str(key) for key in found["missing_keys"])
+        if lost:
+            raise CheckpointError(
+                f"{self.folder} lacks {len(lost)} weights of a CLIP model ({', '.join(lost[:3])}): get the whole folder again."
+            )
 
     @torch.inference_mode()
     def __call__(self, pictures: Sequence[Picture]) -> Tensor:

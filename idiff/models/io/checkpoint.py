@@ -20,7 +20,7 @@ from idiff.models.io.folders import DESCRIPTION, folder_sha256, subfolder
 from idiff.models.io.preset_files import presets_beside, presets_of
 from idiff.models.io.pretrained import located, names
 from idiff.models.lora import ADAPTER, Lora, put
-from idiff.models.network import load_network
+from idiff.models.network import load_network, refuse_not_finite
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import UNET
@@ -110,7 +110,7 @@ def load(path: str | Path) -> Loaded:
 
     Raises:
         CheckpointError: as `read`, `build` and `read_folder`; or the checkpoint is of a stage without a backbone, or weights are
-            missing.
+            missing or not finite.
     """
     place = located(path)
     if place.is_dir():
@@ -135,6 +135,7 @@ def load(path: str | Path) -> Loaded:
         _adapted(backbone, state, adapter=content["lora"], origin=str(path))
     else:
         assign(backbone, state, origin=str(path))
+    refuse_not_finite(backbone.state_dict(), origin=str(path))
     sha256 = sha256_file(Path(path))
     return Loaded(
         backbone=backbone.eval(),
