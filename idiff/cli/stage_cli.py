@@ -15,12 +15,13 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from idiff.callbacks import AtomicCheckpointIO, ProgressLines
 from idiff.config.resume import PARTS, refuse_changes
-from idiff.config.run_folder import prepare_folder, refuse_overwriting, start_of
+from idiff.config.run_folder import prepare_folder, redrawn_from, refuse_overwriting, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
+from idiff.utils.settings import as_list
 from idiff.utils.strings import names_in
 
 
@@ -68,20 +69,13 @@ class StageCLI(LightningCLI):
         logger = settings.get("logger")
         if logger is None or logger is True:
             kwargs["logger"] = fit and TensorBoardLogger(
-                str(root), name="", version="", purge_step=self._redrawn(settings)
+                str(root), name="", version="", purge_step=redrawn_from(self._resumed, settings)
             )
         if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
             kwargs["enable_progress_bar"] = False
-            kwargs["callbacks"] = [*_listed(settings.get("callbacks")), ProgressLines()]
-        kwargs["plugins"] = [*_listed(settings.get("plugins")), AtomicCheckpointIO()]
+            kwargs["callbacks"] = [*as_list(settings.get("callbacks")), ProgressLines()]
+        kwargs["plugins"] = [*as_list(settings.get("plugins")), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
-
-    def _redrawn(self, settings: Any) -> int | None:
-        """The first step that this run draws again: TensorBoard leaves out what was drawn from there on. None: nothing is."""
-        step, epochs = self._resumed.get("global_step", 0), self._resumed.get("epoch", 0)
-        most_steps, most_epochs = settings.get("max_steps") or -1, settings.get("max_epochs") or -1
-        finished = 0 <= most_steps <= step or 0 <= most_epochs <= epochs
-        return None if finished else step
 
     def before_fit(self) -> None:
         """Let the checkpoint carry the configuration as plain values, so that it can be used alone; compare it on resume."""
@@ -92,15 +86,12 @@ class StageCLI(LightningCLI):
             allow = names_in(self._get(self.config, RESUME_ALLOW))
             refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
         if self._resumed:
-            steps = self.trainer.max_steps
-            of = f" of {steps:,}" if steps > 0 else ""
+            of = f" of {self.trainer.max_steps:,}" if self.trainer.max_steps > 0 else ""
             _say(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
         self._resumed = {}
         on_cpu = self.trainer.strategy.root_device.type == "cpu"
         if on_cpu and "bf16" in str(self.trainer.precision) and not fast_bfloat16():
-            _say(
-                "this processor has no bfloat16 of its own: steps will be many times slower than with trainer.precision 32-true"
-            )
+            _say("this processor has no bfloat16 of its own: use trainer.precision 32-true, which is many times faster")
 
     def before_validate(self) -> None:
         """Refuse a stage that has nothing to validate.
@@ -123,11 +114,6 @@ class StageCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return super()._prepare_subcommand_kwargs(subcommand) | {"ckpt_path": self._start, "weights_only": True}
-
-
-def _listed(setting: Any) -> list[Any]:
-    """A setting that may be a list, one object, or nothing."""
-    return list(setting) if isinstance(setting, list | tuple) else [] if setting is None else [setting]
 
 
 def _say(text: str) -> None:

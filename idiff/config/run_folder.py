@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from idiff.callbacks.checkpoint_io import newest
 from idiff.errors import CheckpointError, ConfigError
@@ -88,3 +89,19 @@ def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str
     if wanted is None and not fit:
         raise ConfigError("no weights were named: add --ckpt_path last, best or FILE")
     return wanted
+
+
+def redrawn_from(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+    """The first step that a run draws again: TensorBoard leaves out what was drawn from there on.
+
+    Args:
+        checkpoint: what the run goes on from; empty for a new one.
+        settings: the trainer's, with `max_steps` and `max_epochs`.
+
+    Returns:
+        A step; None where the run is finished and nothing is drawn again.
+    """
+    step, epochs = checkpoint.get("global_step", 0), checkpoint.get("epoch", 0)
+    most_steps, most_epochs = settings.get("max_steps") or -1, settings.get("max_epochs") or -1
+    finished = 0 <= most_steps <= step or 0 <= most_epochs <= epochs
+    return None if finished else step

@@ -168,3 +168,8 @@ def _package(kind: type) -> str:
 
 def _join(path: str, key: Any) -> str:
     return f"{path}.{key}" if path else str(key)
+
+
+def as_list(setting: Any) -> list[Any]:
+    """The objects of a setting that may be a list, one object, or None."""
+    return list(setting) if isinstance(setting, list | tuple) else [] if setting is None else [setting]
