@@ -227,12 +227,9 @@ def renamed(weights, key):
 
 def moved(weights, key):
     """Under a name that another model might have."""
-    number = (
-        next(part for part in key.split(".") if part.isdigit())
-        if any(part.isdigit() for part in key.split("."))
-        else ""
-    )
-    other = key.replace(f".{number}.", ".77.", 1) if number else key.replace("embedding", "embeddings", 1)
+    number = next((part for part in key.split(".") if part.isdigit()), None)
+    old, new = ("embedding", "embeddings") if number is None else (f".{number}.", ".77.")
+    other = key.replace(*("attn_1", "attn_2") if "attn_1" in key else (old, new), 1)
     weights[other] = weights.pop(key)
     return other
 
