@@ -13,8 +13,8 @@ import yaml
 
 from idiff.errors import ConfigError
 from idiff.models.objective import Objective
-from idiff.sampling import Sampling
-from idiff.utils.presets import Preset
+from idiff.sampling import named_preset
+from idiff.utils.presets import SETTINGS, Preset
 
 AUTO = "auto"
 METRIC = "published"
@@ -61,20 +61,12 @@ def _read(file: Path) -> Family:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     objective = Objective(**content["objective"])
     tasks, presets = {}, {}
-    for name, entry in content["tasks"].items():
-        text, image = entry["guidance"]
-        sampling = Sampling(**content["sampling"], guidance_text=text, guidance_image=image, rule=objective.rule)
-        tasks[name] = {
-            "task": {"class_path": entry["class_path"], "init_args": entry["init_args"]},
-            "sampling": {
-                "steps": sampling.steps, "sampler": sampling.sampler, "guidance_text": text, "guidance_image": image,
-                "rule": objective.rule,
-            },
-            "weight": 1.0,
-        }  # fmt: skip
-        presets[name] = Preset(
-            steps=sampling.steps, guidance_text=text, guidance_image=image, sampler=sampling.sampler, rule=objective.rule,
-            metric=METRIC, score=None, evaluations=float(sampling.steps * len(objective.branches(sampling))), samples=0,
+    for kind, task in content["tasks"].items():
+        sampling = named_preset(content["preset"], kind, rule=objective.rule)
+        settings = {name: getattr(sampling, name) for name in SETTINGS}
+        tasks[kind] = {"task": task, "sampling": settings, "weight": 1.0}
+        presets[kind] = Preset(
+            **settings, metric=METRIC, score=None, evaluations=float(sampling.steps * len(objective.branches(sampling))), samples=0,
             data=content["source"],
         )  # fmt: skip
     return Family(

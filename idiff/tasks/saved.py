@@ -37,6 +37,15 @@ class TaskChoice:
     preset: Preset | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a training says of one of its tasks: its kind, how it is sampled, and the side of its images in pixels."""
+
+    kind: str
+    sampling: Sampling
+    size: int | None
+
+
 def restore_task(
     config: dict[str, Any],
     wanted: str | None,
@@ -76,6 +85,29 @@ def restore_task(
             "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
     return _preset(_build(kinds[names[0]], entries[names[0]], changes, saved=True), names[0], presets)
+
+
+def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | None = None) -> dict[str, Described]:
+    """How each task of a training is sampled, with nothing of it made again; empty where the training had no task.
+
+    Args:
+        config: as `restore_task`.
+        presets: by the task's name in the training.
+    """
+    try:
+        entries = _entries(config)
+    except CheckpointError:
+        return {}
+    found = {}
+    for name, entry in entries.items():
+        task = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
+        sampling, preset = Sampling(**(entry.get("sampling") or {})), (presets or {}).get(name)
+        size = modernised(task).get("init_args", {}).get("size")
+        kind = _class(task).kind
+        found[name] = Described(
+            kind, sampling if preset is None else preset.over(sampling), None if size is None else int(size)
+        )
+    return found
 
 
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:

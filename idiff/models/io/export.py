@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ def write_folder(
     shared: dict[str, str] | None = None,
     ood_score: dict[str, Any] | None = None,
     presets: Mapping[str, Preset] | None = None,
+    card: str | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write a model. The folder appears whole or not at all.
 
@@ -54,6 +56,8 @@ def write_folder(
         ood_score: what `OODScore.describe` wrote of the training images.
         shared: part -> folder it lies in already, relative to this one; such parts are not written.
         presets: how each task is sampled.
+        card: text of README.md.
+        beside: writes what else is to be there into the folder.
 
     Returns:
         the folder.
@@ -77,6 +81,10 @@ def write_folder(
             staged, target, objective=backbone.objective, with_source=backbone.with_source, config=config, step=step,
             shared=shared, ood_score=ood_score, presets=presets,
         )  # fmt: skip
+        if card is not None:
+            (staged / "README.md").write_text(card, encoding="utf-8")
+        if beside is not None:
+            beside(staged)
     return target
 
 
@@ -128,46 +136,6 @@ def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, 
         for file in sorted(Path(os.path.normpath(target / place)).glob("*.safetensors")):
             own[f"{place}/{file.name}"] = sha256_file(file)
     return own
-
-
-def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
-    """Write a model as a pipeline that diffusers' `from_pretrained` loads. The folder appears whole or not at all.
-
-    Guidance there is InstructPix2Pix's; the scheduler is Euler-ancestral, as InstructDiffusion samples.
-
-    Raises:
-        CheckpointError: the folder cannot be written, or the model adds its source to what the U-Net says, which no such
-            pipeline does.
-    """
-    if backbone.objective.residual:
-        raise CheckpointError(
-            "this model adds its source to what the U-Net says (objective.residual): no pipeline of diffusers does. "
-            "Export it with --format safetensors."
-        )
-    from diffusers import (
-        EulerAncestralDiscreteScheduler,
-        StableDiffusionInstructPix2PixPipeline,
-        StableDiffusionPipeline,
-    )
-
-    target, objective = Path(folder), backbone.objective
-    scheduler = EulerAncestralDiscreteScheduler(
-        beta_start=backbone.schedule.beta_start,
-        beta_end=backbone.schedule.beta_end,
-        beta_schedule="scaled_linear",
-        prediction_type=objective.prediction,
-        rescale_betas_zero_snr=objective.zero_terminal_snr,
-        timestep_spacing=objective.spacing,
-    )
-    pipeline = StableDiffusionInstructPix2PixPipeline if backbone.with_source else StableDiffusionPipeline
-    made = pipeline(
-        vae=backbone.autoencoder.net, text_encoder=backbone.text.net, tokenizer=backbone.text.tokenizer,
-        unet=merged_copy(backbone.unet), scheduler=scheduler, safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
-    with whole_folder(target, error=CheckpointError) as staged:
-        made.save_pretrained(staged)
-    return target
 
 
 def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
