@@ -19,6 +19,7 @@ from idiff.config.run_folder import prepare_folder, redrawn_from, refuse_overwri
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
+from idiff.models.io.provenance import trained_before
 from idiff.utils.files import own_run
 from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.settings import as_list
@@ -64,7 +65,7 @@ class StageCLI(LightningCLI):
         if fit and wanted is None and not settings.get("fast_dev_run"):
             refuse_overwriting(root, fresh=self.fresh, said=_say)
         prepare_folder(root, make=not settings.get("fast_dev_run"))
-        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say)
+        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say, own=trained_before(self.model))
         self._resumed = read(self._start) if fit and self._start is not None else {}
         logger = settings.get("logger")
         if logger is None or logger is True:

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
-from idiff.models.io.folders import DESCRIPTION, subfolder
+from idiff.models.io.folders import INDEX, subfolder
 from idiff.models.io.importing.keys import KeyReport
 from idiff.models.network import load_network
 from idiff.models.unet import widen
@@ -21,12 +21,6 @@ PARTS: dict[str, tuple[Any, str]] = {
     "vae": (AutoencoderKL, "autoencoder"),
     "text_encoder": (CLIPTextModel, "text encoder"),
 }
-INDEX = "model_index.json"
-
-
-def is_folder_of_parts(folder: Path) -> bool:
-    """Whether a folder holds a whole model in diffusers' layout, or one of this project's."""
-    return (folder / INDEX).is_file() or (folder / DESCRIPTION).is_file() or (folder / "unet").is_dir()
 
 
 def pipeline_class(folder: Path) -> str:
@@ -50,6 +44,19 @@ def input_channels(folder: Path) -> tuple[int, int]:
         return int(config.get("in_channels", 4)), int(config.get("out_channels", 4))
     except (OSError, ValueError, TypeError, AttributeError):
         raise CheckpointError(f"{file} cannot be read as a U-Net's configuration. Get the folder again.") from None
+
+
+def side_by_side(takes: int, latent: int, origin: Path) -> int:
+    """Latents that the U-Net takes side by side.
+
+    Raises:
+        CheckpointError: no whole number of them, or more than two.
+    """
+    if takes not in {latent, 2 * latent}:
+        raise CheckpointError(
+            f"the U-Net in {origin} takes {takes} channels: expected {latent} (text-to-image) or {2 * latent} (with a source)."
+        )
+    return takes // latent
 
 
 def copy_parts(folder: Path, staged: Path, *, widened_by: int, tokenizer: CLIPTokenizer, report: KeyReport) -> None:
