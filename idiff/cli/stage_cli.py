@@ -60,8 +60,7 @@ class StageCLI(LightningCLI):
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
         root = Path(settings["default_root_dir"])
-        fit = self.subcommand == "fit"
-        wanted = self._get(self.config_init, "ckpt_path")
+        fit, wanted = self.subcommand == "fit", self._get(self.config_init, "ckpt_path")
         if fit and wanted is None and not settings.get("fast_dev_run"):
             refuse_overwriting(root, fresh=self.fresh, said=_say)
         prepare_folder(root, make=not settings.get("fast_dev_run"))

@@ -76,10 +76,10 @@ def copy_parts(folder: Path, staged: Path, *, widened_by: int, tokenizer: CLIPTo
         place = subfolder(folder, part)
         options = {} if part == "text_encoder" else {"low_cpu_mem_usage": False}
         net = load_network(kind, place, part=words, **options)
-        if part == "text_encoder" and net.config.vocab_size != len(tokenizer):
+        if part == "text_encoder" and net.config.vocab_size < len(tokenizer):
             raise CheckpointError(
                 f"the tokenizer of {folder} has {len(tokenizer):,} tokens, its text encoder {net.config.vocab_size:,}: expected "
-                "the one it was trained with. Give it as --tokenizer."
+                "no more, the one it was trained with. Give it as --tokenizer."
             )
         if all(torch.equal(value.half().to(value.dtype), value) for value in net.state_dict().values()):
             torch.nn.Module.half(net)  # as it was stored; diffusers' own warns

@@ -127,7 +127,7 @@ def _import_file(file: Path, target: Path, *, family: FamilyChoice, tokenizer: s
     with whole_folder(target, error=CheckpointError) as staged:
         words, origin = find_tokenizer(tokenizer, file=file, tokens=tokens, into=staged / "tokenizer")
         settings = settings_beside(file)
-        configs = part_configs(held, parts, settings, words)
+        configs = part_configs(held, parts, settings, words, tokenizer or file.parent)
         write_parts(held, parts, configs, staged, widened_by=widened_by, averaged=averaged, report=report)
         words.save_pretrained(staged / "tokenizer")
         report.said = [
