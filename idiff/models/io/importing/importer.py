@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import CLIPTokenizer
 
 from idiff.errors import CheckpointError
 from idiff.models.families import AUTO, find_family
@@ -25,7 +24,7 @@ from idiff.models.io.importing.held import WEIGHTS, read_held
 from idiff.models.io.importing.keys import KeyReport, sort_keys
 from idiff.models.io.importing.ldm_config import settings_beside
 from idiff.models.io.importing.single import latent_channels, part_configs, shapes_of, write_parts
-from idiff.models.io.importing.vocabulary import find_tokenizer
+from idiff.models.io.importing.vocabulary import find_tokenizer, open_tokenizer
 from idiff.models.io.preset_files import presets_of
 from idiff.models.objective import Objective
 from idiff.utils.files import sha256_file, whole_folder
@@ -170,7 +169,7 @@ def _import_folder(folder: Path, target: Path, *, family: FamilyChoice, tokenize
         report.said = [f"{DESCRIPTION} says what the model is: it is kept"]
     widened_by = latent if meaning.with_source and takes == latent else 0
     place = subfolder(tokenizer or folder, "tokenizer")
-    words = CLIPTokenizer.from_pretrained(place, local_files_only=True)
+    words = open_tokenizer(place)
     with whole_folder(target, error=CheckpointError) as staged:
         copy_parts(folder, staged, widened_by=widened_by, tokenizer=words, report=report)
         words.save_pretrained(staged / "tokenizer")
