@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-
 from idiff.errors import CheckpointError
 from idiff.models.families import AUTO, find_family
 from idiff.models.io.export import read_description, write_description
