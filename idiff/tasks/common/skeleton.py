@@ -41,6 +41,7 @@ class Person:
         area: pixels squared, where given.
         category_id: the category's number in the set's own files; 1 (COCO's person) where none is given.
         sigmas: K OKS sigmas.
+        entry: what all this was read from.
     """
 
     category: str
@@ -51,6 +52,7 @@ class Person:
     area: float | None
     sigmas: tuple[float, ...]
     category_id: int
+    entry: Mapping[str, Any]
 
     def facts(self) -> dict[str, Any]:
         """What joints are scored by, as an annotation holds it."""
@@ -100,6 +102,7 @@ def person(sample: Sample, item: int) -> Person:
         area=None if area is None else float(area),
         sigmas=sigmas,
         category_id=int(entry.get("category_id", 1)),
+        entry=entry,
     )
 
 
