@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from idiff.utils.hardware import usable_device
+from idiff.utils.hardware import fast_bfloat16, usable_device
 
 UNHELPFUL = (
     ".*LightningCLI's args parameter is intended.*",
@@ -63,3 +63,9 @@ def _placed(device: str | None) -> dict[str, Any]:
     if place.type == "cpu":
         return {"accelerator": "cpu", "devices": 1}
     return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}
+
+
+def slow_bfloat16(trainer: Trainer) -> bool:
+    """Whether a trainer computes in bfloat16 on a processor that has none of its own."""
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    return on_cpu and "bf16" in str(trainer.precision) and not fast_bfloat16()
