@@ -66,7 +66,7 @@ def restore_task(
     if wanted is not None and Path(wanted).suffix in {".yaml", ".yml"}:
         return _untrained(Path(wanted), changes)
     entries = _entries(config)
-    kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
+    kinds = saved_kinds(config)
     if wanted in entries:
         return _preset(_build(str(wanted), entries[str(wanted)], changes, saved=True), str(wanted), presets)
     asked = [wanted] if wanted is not None else _kinds_of(data)
@@ -78,6 +78,11 @@ def restore_task(
             "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
     return _preset(_build(kinds[names[0]], entries[names[0]], changes, saved=True), names[0], presets)
+
+
+def saved_kinds(config: dict[str, Any]) -> dict[str, str]:
+    """The tasks of a training by their names, with their kinds; see `restore_task`."""
+    return {name: _class(entry["task"]).kind for name, entry in _entries(config).items()}
 
 
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
