@@ -25,11 +25,8 @@ def parser() -> WordParser:
         choices=("seen", "unseen"),
         help="ask as in training (default), or in sentences kept apart from it",
     )
-    add(
-        "--joints",
-        choices=("all", "coco"),
-        help="keypoints: score all joints, or those that COCO's people have (AP-10K)",
-    )
+    joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
+    add("--joints", choices=("all", "coco"), help=joints)
     add(
         "--whole",
         action="store_true",
