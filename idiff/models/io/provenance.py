@@ -17,12 +17,6 @@ CONV_OUT = ("unet.conv_out.weight", "unet.conv_out.bias")
 COPY = "zeros: the model starts as a copy of its source"
 
 
-def trained_before(stage: Any) -> list[str]:
-    """Paths of the weights that a stage's model starts from; empty where its network is new or not known."""
-    record = getattr(getattr(stage, "backbone", None), "provenance", None)
-    return [str(source["path"]) for source in record.sources] if isinstance(record, Provenance) else []
-
-
 @dataclass(slots=True)
 class Provenance:
     """What a model got from other weights. Keys are those of `LatentDiffusion.state_dict`.
