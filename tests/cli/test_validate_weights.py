@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fit_runs import CONFIGS
 
 from idiff.cli import main
 
