@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, asked
 from idiff.errors import ConfigError
 
@@ -36,7 +36,7 @@ def parser(command: str) -> WordParser:
         "--checkpoint",
         default="tiny",
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
+        help=WEIGHTS_HELP + "; default: tiny",
     )
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one, not_negative, writable
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, not_negative, writable
 from idiff.cli.asking import add_asking_options, asked
 from idiff.errors import ConfigError
 
@@ -16,7 +16,7 @@ def parser() -> WordParser:
     """Options of `idiff evaluate`."""
     options = WordParser(prog="idiff evaluate", description=__doc__)
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes asked an image: those present and one absent, or all")
