@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 
 from idiff.errors import ConfigError
 
-WEIGHTS_HELP = "a .ckpt file of a training, an exported or imported folder, a folder of diffusers, a single CompVis file, or a pretrained model's name"
+WEIGHTS_HELP = (
+    "a .ckpt file, a folder (exported, imported or of diffusers), a single CompVis file, or a pretrained model's name"
+)
 """What `--checkpoint` takes; see docs/weights.md."""
 
 
