@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, meant
 
-WEIGHTS_HELP = (
-    "a .ckpt file, a folder (exported, imported or of diffusers), a single CompVis file, or a pretrained model's name"
-)
+WEIGHTS_HELP = "a .ckpt file, a folder (exported, imported, of diffusers), a CompVis file, or a model's name"
 """What `--checkpoint` takes; see docs/weights.md."""
 
 
@@ -40,7 +38,9 @@ class WordParser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
-        raise ConfigError(f"{self.prog}: {message}. `{self.prog} --help` lists what there is.")
+        raise ConfigError(
+            f"{self.prog}: {message}{meant(message, self._option_string_actions)}. `{self.prog} --help` lists what there is."
+        )
 
 
 def at_least_one(word: str) -> int:

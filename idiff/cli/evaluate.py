@@ -19,11 +19,11 @@ def parser() -> WordParser:
     add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
-    add("--queries", choices=("present", "all"), help="classes asked an image: those present and one absent, or all")
+    add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
     add(
         "--phrasings",
         choices=("seen", "unseen"),
-        help="ask as in training (default), or in sentences kept apart from it",
+        help="instructions as in training (default), or held-out ones",
     )
     joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
     add("--joints", choices=("all", "coco"), help=joints)
@@ -33,7 +33,7 @@ def parser() -> WordParser:
         default=None,
         help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
     )
-    add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
+    add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
