@@ -28,6 +28,10 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
+    "import": (
+        "idiff.cli.importing",
+        "weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion as a folder",
+    ),
     "export": (
         "idiff.cli.export",
         "a checkpoint as a folder of safetensors, a pipeline of diffusers, or a CompVis file",

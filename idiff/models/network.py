@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,12 @@ Network = TypeVar("Network")
 
 BUFFERS = ("position_ids",)
 """Endings of keys that older files hold and newer classes compute."""
+
+
+_STEM = r"(?:diffusion_pytorch_model|pytorch_model|model)"
+PLAIN = re.compile(_STEM + r"\.(safetensors|bin)(?:\.index\.json)?")
+VARIANT = re.compile(_STEM + r"(?:\.(?P<a>\w+)\.(safetensors|bin)|\.(safetensors|bin)\.index\.(?P<b>\w+)\.json)")
+"""Names of weight files, and those of a variant such as `diffusion_pytorch_model.fp16.safetensors`."""
 
 
 def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, part: str) -> Network:
@@ -62,6 +69,7 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     Raises:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
+    options |= {"variant": variant_in(folder), "use_safetensors": _safe(folder)}
     try:
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -80,6 +88,22 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
         )
     refuse_not_finite(net.state_dict(), origin=f"the {part} in {folder}")
     return net
+
+
+def variant_in(folder: Path) -> str | None:
+    """The variant that a folder's weights are there in, such as `fp16`; None where they are there as they are."""
+    names = [file.name for file in sorted(folder.iterdir())] if folder.is_dir() else []
+    if any(PLAIN.fullmatch(name) for name in names):
+        return None
+    found = next((match for name in names if (match := VARIANT.fullmatch(name))), None)
+    return None if found is None else found["a"] or found["b"]
+
+
+def _safe(folder: Path) -> bool | None:
+    """False where a folder has weights as .bin alone, which both libraries read without running anything; None: as they choose."""
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    binary = any(name.endswith(".bin") for name in names)
+    return False if binary and not any(name.endswith(".safetensors") for name in names) else None
 
 
 def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:

@@ -75,7 +75,7 @@ def restore_task(
     entries = _entries(config)
     kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
     if wanted in entries:
-        return _preset(_build(str(wanted), entries[str(wanted)], changes), str(wanted), presets)
+        return _preset(_build(str(wanted), entries[str(wanted)], changes, saved=True), str(wanted), presets)
     asked = [wanted] if wanted is not None else _kinds_of(data)
     names = [name for name, kind in kinds.items() if kind in asked]
     if not names:
@@ -84,7 +84,7 @@ def restore_task(
             f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Ask for one of these, or "
             "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
-    return _preset(_build(kinds[names[0]], entries[names[0]], changes), names[0], presets)
+    return _preset(_build(kinds[names[0]], entries[names[0]], changes, saved=True), names[0], presets)
 
 
 def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | None = None) -> dict[str, Described]:
@@ -186,7 +186,8 @@ def _imported(path: str) -> Any:
     return getattr(importlib.import_module(module) if module else idiff.tasks, name)
 
 
-def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskChoice:
+def _build(name: str, entry: dict[str, Any], changes: dict[str, Any], *, saved: bool = False) -> TaskChoice:
+    """Make a task of its description; a saved one that lacks an argument has the default of the version that wrote it."""
     description: dict[str, Any] = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
     kind = _class(description)
     known, description = parameters(kind), modernised(description)
@@ -201,9 +202,10 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskCho
             f"the task '{name}' was made with {', '.join(f'{key} (a {value})' for key, value in lost.items())}, which a checkpoint "
             "cannot carry. Give the task as a YAML instead of its name."
         )
-    task = kind(**_arguments(name, kind, description.get("init_args") or {}) | changes)
+    former = dict(kind.former) if saved else {}
+    task = kind(**former | _arguments(name, kind, description.get("init_args") or {}) | changes)
     task.more_metrics = dict(entry.get("metrics") or {})
-    return TaskChoice(name, task, Sampling(**(entry.get("sampling") or {})), dict(task.settings))
+    return TaskChoice(name, task, Sampling(**(entry.get("sampling") or {})).resolved(kind.kind), dict(task.settings))
 
 
 def _arguments(name: str, kind: type[Task], saved: dict[str, Any]) -> dict[str, Any]:

@@ -77,24 +77,56 @@ def write_folder(
                 )  # diffusers' own `to` warns of nothing
         if "tokenizer" not in shared:
             backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
-        description = {
-            "format": FORMAT,
-            "objective": asdict(backbone.objective) | {"auxiliary_loss_weight": 0.0},  # for training alone
-            "with_source": backbone.with_source,
-            "step": step,
-            "parts": shared,
-            "config": config,
-            "familiarity": ood_score,
-            "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
-            "sha256": _checksums(staged, target, shared),
-        }
-        text = json.dumps(description, indent=1, sort_keys=True) + "\n"
-        (staged / DESCRIPTION).write_text(text, encoding="utf-8")
+        write_description(
+            staged, target, objective=backbone.objective, with_source=backbone.with_source, config=config, step=step,
+            shared=shared, ood_score=ood_score, presets=presets,
+        )  # fmt: skip
         if card is not None:
             (staged / "README.md").write_text(card, encoding="utf-8")
         if beside is not None:
             beside(staged)
     return target
+
+
+def write_description(
+    staged: Path,
+    target: Path,
+    *,
+    objective: Objective,
+    with_source: bool,
+    config: dict[str, Any],
+    step: int,
+    shared: dict[str, str] | None = None,
+    ood_score: dict[str, Any] | None = None,
+    presets: Mapping[str, Preset] | None = None,
+) -> None:
+    """Write idiff.json beside the parts of a model.
+
+    Args:
+        staged: the folder with the parts.
+        target: what it becomes.
+        objective: see `LatentDiffusion`.
+        with_source: see `LatentDiffusion`.
+        config: see `write_folder`, also for what follows.
+        step: optimizer steps taken.
+        shared: part -> folder it lies in already.
+        ood_score: of the training images.
+        presets: how each task is sampled.
+    """
+    shared = shared or {}
+    description = {
+        "format": FORMAT,
+        "objective": asdict(objective) | {"auxiliary_loss_weight": 0.0},  # for training alone
+        "with_source": with_source,
+        "step": step,
+        "parts": shared,
+        "config": config,
+        "familiarity": ood_score,
+        "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
+        "sha256": _checksums(staged, target, shared),
+    }
+    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+    (staged / DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, str]:
