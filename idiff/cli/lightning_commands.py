@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningCLI
 
+from idiff.cli.check import CheckCLI, take_check
 from idiff.cli.stage_cli import SaveConfig, StageCLI
 from idiff.cli.trainer import quiet
 from idiff.config.compose import compose, notice
@@ -34,14 +35,15 @@ def run(words: list[str]) -> int:
     method, rest = words[0], words[1:]
     quiet()
     files, rest = _take_configs(rest)
+    checked, rest = take_check(rest) if method == "fit" else ({}, rest)
     staged: list[str] = []
     with tempfile.TemporaryDirectory(prefix="idiff-") as folder:
         if files:
             path = Path(folder) / "config.yaml"
             path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
-        settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest}
-        only = type("StageCLI", (StageCLI,), settings)
+        settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest} | checked
+        only = type("StageCLI", (CheckCLI if checked else StageCLI,), settings)
         rest = [word for word in rest if word != FRESH]
         try:
             only(
