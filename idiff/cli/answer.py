@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.arguments import WordParser
+from idiff.cli.asking import add_asking_options, asked
 from idiff.errors import ConfigError
 
 ASKS = {
@@ -37,7 +38,7 @@ def parser(command: str) -> WordParser:
         metavar="CKPT",
         help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
     )
-    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     if command == "edit":
         add("--paste-back", action="store_true", help="what the edit left alone is taken from the image, to the bit")
@@ -79,7 +80,7 @@ def run(words: list[str]) -> int:
     from idiff.utils.images import write_png
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
-    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed)
+    pipe = Pipeline(options.checkpoint, seed=options.seed, device=options.device, dtype=options.dtype, **asked(options))
     answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import yaml
 
 from idiff.cli.arguments import say
 from idiff.cli.stage_cli import StageCLI
+from idiff.config.opened_data import opened_data
 from idiff.errors import ConfigError
 from idiff.models.outline import emptied, weights_left_out
 from idiff.planning.data import plan_sets, write_examples
@@ -63,13 +64,13 @@ class CheckCLI(StageCLI):
     limit: float | None = None
 
     def instantiate_classes(self) -> None:
-        """Build stage and data module; networks have shapes alone."""
+        """Open the data, then build the stage, whose networks have shapes alone. There is no trainer: no device has to be here."""
+        config = self.config.clone()
+        self.datamodule = opened_data(self._get(config, "data"), str(self.subcommand), said=_say)
+        config[self.subcommand].data = self.datamodule
         with weights_left_out():
-            super().instantiate_classes()
-
-    def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """None: no device that the settings ask for has to be here."""
-        return None
+            self.config_init = self.parser.instantiate_classes(config)
+        self.model = self._get(self.config_init, "model")
 
     def _run_subcommand(self, subcommand: str) -> None:
         stage, data, trainer = self.model, self.datamodule, self._get(self.config_init, "trainer")
@@ -81,27 +82,17 @@ class CheckCLI(StageCLI):
             settings = settings_of(stage, data, trainer, average=average)
             emptied(stage.backbone)
             add_memory(plan, stage.backbone, settings, limit=self.limit)
-            count = sum(plan.trained.values())
             states = 0 if plan.memory is None else plan.memory.states
-            plan.kept, plan.file = 2, 4 * count * (1 + average) + states
-        sheet = None
-        try:
-            if hasattr(data, "entries"):
-                data.setup("fit")
-                if data.epoch_samples is None:
-                    plan.sets = plan_sets(data.entries, seed=data.seed)
-                    write_examples(data.entries, folder / "examples.png", seed=data.seed)
-                    sheet = folder / "examples.png"
-                    self._time(plan, data, trainer)
-        finally:  # what is known is said also where the data is missing
-            say("\n".join(lines(plan)))
-        if sheet is not None:
-            say(f"examples {sheet}")
-            values = {name: getattr(plan, name) for name in ("trained", "frozen", "steps", "seconds", "flops", "limit")}
-            known = {} if plan.memory is None else {"memory": asdict(plan.memory) | {"total": plan.memory.total}}
-            content = values | known | {"sets": [asdict(each) for each in plan.sets]}
-            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-            write_atomic(folder / "check.yaml", text, error=ConfigError)
+            plan.kept, plan.file = 2, 4 * sum(plan.trained.values()) * (1 + average) + states
+        if hasattr(data, "entries") and data.epoch_samples is None:
+            plan.sets = plan_sets(data.entries, seed=data.seed)
+            write_examples(data.entries, folder / "examples.png", seed=data.seed)
+            self._time(plan, data, trainer)
+            content = plan.describe()
+            write_atomic(folder / "check.yaml", yaml.safe_dump(content, sort_keys=False), error=ConfigError)
+        say("\n".join(lines(plan)))
+        if plan.sets:
+            say(f"examples {folder / 'examples.png'}")
         refuse_too_large(plan)
 
     def _time(self, plan: Plan, data: Any, trainer: Any) -> None:
@@ -118,3 +109,7 @@ class CheckCLI(StageCLI):
 
 def _positive(steps: Any) -> int | None:
     return steps if isinstance(steps, int) and steps > 0 else None
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"idiff: {text}\n")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from idiff.errors import ConfigError
+from idiff.utils.hardware import AUTO, fast_bfloat16, usable_device
 
 UNHELPFUL = (
     ".*LightningCLI's args parameter is intended.*",
@@ -38,7 +38,7 @@ def scoring_trainer(device: str | None = None, *, bar: bool = True) -> Trainer:
     """A trainer for `measure`, which writes nothing.
 
     Args:
-        device: where the network runs, such as `cpu` or `cuda:1`; None: accelerators where there are some.
+        device: where the network runs, such as `cpu` or `cuda:1`; None and `auto`: accelerators where there are some.
         bar: show how far it is.
 
     Raises:
@@ -57,13 +57,15 @@ def one_device(device: str | None) -> str:
 
 def _placed(device: str | None) -> dict[str, Any]:
     """A device as arguments of Lightning's trainer."""
-    if device is None:
+    if device in {None, AUTO}:
         return {}
-    try:
-        place = torch.device(device)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from None
+    place = usable_device(device, setting="--device")
     if place.type == "cpu":
         return {"accelerator": "cpu", "devices": 1}
     return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}
+
+
+def slow_bfloat16(trainer: Trainer) -> bool:
+    """Whether a trainer computes in bfloat16 on a processor that has none of its own."""
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    return on_cpu and "bf16" in str(trainer.precision) and not fast_bfloat16()

@@ -16,7 +16,7 @@ from idiff.models.objective import Objective
 from idiff.sampling import named_preset
 from idiff.utils.presets import SETTINGS, Preset
 
-AUTO = "auto"
+AUTO, ANY = "auto", "any"
 METRIC = "published"
 """What the presets of a family were chosen by."""
 
@@ -80,7 +80,7 @@ def find_family(wanted: str, *, channels: int, name: str, hints: Iterable[str], 
     """Tell the family of a model.
 
     Args:
-        wanted: its name, or `auto`.
+        wanted: its name; `auto`; or `any`: the first that fits where nothing tells which it is.
         channels: latents the U-Net takes side by side.
         name: of the file or folder.
         hints: layouts and pipeline classes that are known of it.
@@ -93,7 +93,7 @@ def find_family(wanted: str, *, channels: int, name: str, hints: Iterable[str], 
         ConfigError: the U-Net has other channels, or nothing tells which family of two it is.
     """
     known = families()
-    if wanted != AUTO:
+    if wanted not in {AUTO, ANY}:
         family = known[wanted]
         if family.channels != channels:
             raise ConfigError(
@@ -111,6 +111,8 @@ def find_family(wanted: str, *, channels: int, name: str, hints: Iterable[str], 
     by_hint = [family for family in fit if said & {*family.layouts, *family.classes}]
     if len(by_hint) == 1:
         return by_hint[0], ", ".join(sorted(said & {*by_hint[0].layouts, *by_hint[0].classes}))
+    if wanted == ANY and fit:
+        return fit[0], "nothing tells: its weights alone are asked for"
     raise ConfigError(
         f"{origin} does not say of which family it is, and guidance is another in each: give --family "
         f"{' or '.join(family.name for family in fit)}."

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
 from idiff.models.outline import left_out, outline, outline_mode
+from idiff.models.weight_files import variant_of
 
 Network = TypeVar("Network")
 
 BUFFERS = ("position_ids",)
 """Endings of keys that older files hold and newer classes compute."""
-
-
-_STEM = r"(?:diffusion_pytorch_model|pytorch_model|model)"
-PLAIN = re.compile(_STEM + r"\.(safetensors|bin)(?:\.index\.json)?")
-VARIANT = re.compile(_STEM + r"(?:\.(?P<a>\w+)\.(safetensors|bin)|\.(safetensors|bin)\.index\.(?P<b>\w+)\.json)")
-"""Names of weight files, and those of a variant such as `diffusion_pytorch_model.fp16.safetensors`."""
 
 
 def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, part: str) -> Network:
@@ -44,6 +39,16 @@ def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, pa
     except Exception as error:  # the libraries raise many kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(f"the {part}'s config cannot be built: {reason}. Correct its values.") from error
+
+
+def in_type_of(net: Any, values: Tensor) -> Tensor:
+    """Values in the type of a network's weights where these are of half precision; as they are for float32, under autocast too."""
+    return values if net.dtype == torch.float32 else values.to(net.dtype)
+
+
+def in_float(net: Any, values: Tensor) -> Tensor:
+    """What a network gave, in float32 where its weights are of half precision; see `in_type_of`."""
+    return values if net.dtype == torch.float32 else values.float()
 
 
 def check_arguments(kind: Callable[..., Any], config: Mapping[str, Any], *, part: str) -> None:
@@ -74,11 +79,14 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     """
     if left_out():
         return outline(kind, folder, part=part)
-    options |= {"variant": variant_in(folder), "use_safetensors": _safe(folder)}
+    variant = variant_of(Path(folder), part=part)
+    if variant:
+        options["variant"] = variant
+    options["use_safetensors"] = _safe(folder)
     try:
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200].rstrip(".")
         raise CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.") from error
     wrong = {
         "missing": _keys(found.get("missing_keys")),
@@ -93,15 +101,6 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
         )
     refuse_not_finite(net.state_dict(), origin=f"the {part} in {folder}")
     return net
-
-
-def variant_in(folder: Path) -> str | None:
-    """The variant that a folder's weights are there in, such as `fp16`; None where they are there as they are."""
-    names = [file.name for file in sorted(folder.iterdir())] if folder.is_dir() else []
-    if any(PLAIN.fullmatch(name) for name in names):
-        return None
-    found = next((match for name in names if (match := VARIANT.fullmatch(name))), None)
-    return None if found is None else found["a"] or found["b"]
 
 
 def _safe(folder: Path) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.models.backbone import LatentDiffusion
+from idiff.models.memory import spare_memory
 from idiff.predictions import ImagePrediction, expect
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Picture
@@ -26,6 +28,10 @@ MOST_NATIVE = 1 << 20
 
 ROWS = 32
 """Images painted in one batch."""
+
+
+JUDGED = 16
+"""Most tiles of an image that tell how familiar it is."""
 
 
 @dataclass(slots=True)
@@ -79,6 +85,13 @@ def seen_through(pixels: Picture, window: Window, *, replicate: bool = False) ->
     return shown
 
 
+def sample_tiles(pixels: Picture, side: int) -> Tensor:
+    """At most `JUDGED` tiles of an image, spread evenly over it: float32 (N, 3, side, side) in [-1, 1]."""
+    windows = tiles((pixels.shape[0], pixels.shape[1]), side, overlap=0)
+    some = windows[:: math.ceil(len(windows) / JUDGED)]
+    return torch.stack([seen_through(pixels, window, replicate=True) for window in some])
+
+
 @torch.no_grad()
 def paint_pieces(
     backbone: LatentDiffusion,
@@ -89,7 +102,7 @@ def paint_pieces(
     windows: Sequence[Window],
     overlap: int,
     threshold: float,
-    device: str,
+    device: torch.device,
     native: bool,
 ) -> Painted:
     """Paint an image window by window and put it together. Every window is sampled from the same noise.
@@ -106,6 +119,7 @@ def paint_pieces(
         native: the border around the image repeats its outermost pixels; otherwise it is gray, as in training.
     """
     size = (pixels.shape[0], pixels.shape[1])
+    spare_memory(backbone, (windows[0].height, windows[0].width))
 
     def answers() -> Iterator[tuple[Window, Tensor]]:
         for start in range(0, len(windows), ROWS):

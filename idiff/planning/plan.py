@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from idiff.errors import ConfigError
@@ -51,6 +51,14 @@ class Plan:
     def fits(self) -> bool:
         """Whether the memory is enough, where one is given."""
         return self.limit is None or self.memory is None or self.memory.total <= self.limit
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values."""
+        kept = ("trained", "frozen", "steps", "seconds", "device", "flops", "limit")
+        found: dict[str, Any] = {name: getattr(self, name) for name in kept}
+        if self.memory is not None and self.settings is not None:
+            found |= {"step": asdict(self.settings), "memory": asdict(self.memory) | {"total": self.memory.total}}
+        return found | {"sets": [asdict(each) for each in self.sets]}
 
 
 def parameters_of(stage: Any) -> tuple[dict[str, int], dict[str, int]]:

@@ -83,6 +83,11 @@ class Stage(pl.LightningModule):
         self.skipped_in_a_row = 0
         self.strict_loading = False  # frozen parts are not stored; on_load_checkpoint checks every other key
 
+    @property
+    def bases(self) -> list[str]:
+        """Weights that the stage starts from by itself, and can be scored with as it is; none: it has to be trained first."""
+        return []
+
     @abstractmethod
     def loss(self, batch: Any, *, train: bool) -> Tensor:
         """Loss of a batch, which is of one of the classes in `takes`: a scalar."""

@@ -76,6 +76,11 @@ class TaskTraining(Stage):
         base["sha256"] = base["sha256"] or folder_sha256(subfolder(base["path"], "unet"))
         return base
 
+    @property
+    def bases(self) -> list[str]:
+        """Paths of the weights that the model starts from; none where its U-Net is new."""
+        return [str(source["path"]) for source in self.backbone.provenance.sources]
+
     def describe(self) -> dict[str, Any]:
         """The backbone's description, and that of the adapters."""
         adapters = {} if self.adapters is None else {"lora": self.adapters}

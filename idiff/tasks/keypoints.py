@@ -196,7 +196,7 @@ class KeypointDetection(Task):
         points[:, 2] = 0.0
         back = torch.from_numpy(invert(np.asarray(query["warp"], dtype=np.float64)))
         for prediction, asked in zip(predictions, queries, strict=True):
-            found = self._joints(prediction).detach().cpu().double()
+            found = expect(prediction, KeypointPrediction, by=self.kind).keypoints.detach().cpu().double()
             moved = found[:, :2] @ back[:, :2].T + back[:, 2]
             points[asked["indices"]] = torch.cat([moved, found[:, 2:]], dim=1).float()
         return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
@@ -225,15 +225,12 @@ class KeypointDetection(Task):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Draw each joint that was found as a dot in its own color. See `Task.render`."""
-        return draw_joints(picture, self._joints(prediction))
+        return draw_joints(picture, expect(prediction, KeypointPrediction, by=self.kind).keypoints)
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
         """A stick figure of 14 joints. See `Task.example`."""
         return figure(rng)
-
-    def _joints(self, prediction: Prediction) -> Tensor:
-        return expect(prediction, KeypointPrediction, by=self.kind).keypoints
 
     def _view(self, sample: Sample, who: Person, rng: np.random.Generator | None) -> View:
         """The square around the person, drawn in training, with an rng; or all of an image that the person fills."""
@@ -279,7 +276,6 @@ class KeypointDetection(Task):
             "transparency": self.transparency,
             "box": list(who.box),
         }
-        entry = sample.annotation["instances"][item]
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
@@ -291,7 +287,7 @@ class KeypointDetection(Task):
                 radius=self.radius,
                 transparency=self.transparency,
             ),
-            query=query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=entry),
+            query=query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=who.entry),
             annotation={"key": sample.key} | who.facts(),
             answer=answer,
             parts=named_joints(who.names, joints, view.size, radius=self.radius),

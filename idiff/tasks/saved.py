@@ -26,7 +26,8 @@ from idiff.utils.settings import parameters
 class TaskChoice:
     """A task, its name, how its images are sampled, and the arguments it was made with, defaults included.
 
-    `entry` is the task's name in the training, `preset` what set the sampling; None: the training's own settings.
+    `entry` is the task's name in the training, `preset` what set the sampling; None: the training's own settings. `joints` are
+    those that its training set names; none where the checkpoint does not say.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TaskChoice:
     settings: dict[str, Any]
     entry: str = ""
     preset: Preset | None = None
+    joints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def restore_task(
     if wanted is not None and Path(wanted).suffix in {".yaml", ".yml"}:
         return _untrained(Path(wanted), changes)
     entries = _entries(config)
-    kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
+    kinds = saved_kinds(config)
     if wanted in entries:
         return _preset(_build(str(wanted), entries[str(wanted)], changes, saved=True), str(wanted), presets)
     asked = [wanted] if wanted is not None else _kinds_of(data)
@@ -108,6 +110,11 @@ def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | 
             kind, sampling if preset is None else preset.over(sampling), None if size is None else int(size)
         )
     return found
+
+
+def saved_kinds(config: dict[str, Any]) -> dict[str, str]:
+    """The tasks of a training by their names, with their kinds; see `restore_task`."""
+    return {name: _class(entry["task"]).kind for name, entry in _entries(config).items()}
 
 
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
@@ -205,7 +212,8 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any], *, saved: 
     former = dict(kind.former) if saved else {}
     task = kind(**former | _arguments(name, kind, description.get("init_args") or {}) | changes)
     task.more_metrics = dict(entry.get("metrics") or {})
-    return TaskChoice(name, task, Sampling(**(entry.get("sampling") or {})).resolved(kind.kind), dict(task.settings))
+    sampling = Sampling(**(entry.get("sampling") or {})).resolved(kind.kind)
+    return TaskChoice(name, task, sampling, dict(task.settings), joints=tuple(entry.get("joints") or ()))
 
 
 def _arguments(name: str, kind: type[Task], saved: dict[str, Any]) -> dict[str, Any]:

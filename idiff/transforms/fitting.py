@@ -19,4 +19,4 @@ def fit_picture(picture: Picture, size: tuple[int, int]) -> Picture:
         uint8 (height, width, 3).
     """
     fitted = ImageOps.fit(Image.fromarray(picture), (size[1], size[0]), Image.Resampling.LANCZOS)
-    return np.asarray(fitted, dtype=np.uint8)
+    return np.array(fitted, dtype=np.uint8)

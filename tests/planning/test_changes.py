@@ -26,7 +26,17 @@ def measured(settings, lora):
         (1600, ["data.cache", "adamw8bit", "gradient_checkpointing", "batch_size: 4", "accumulate_grad_batches: 4"]),
         (1430, ["data.cache", "adamw8bit", "gradient_checkpointing", "batch_size: 1", "accumulate_grad_batches: 16"]),
         (1000, ["lora", "gradient_checkpointing"]),
-        (560, ["lora", "data.cache", "adamw8bit", "gradient_checkpointing", "batch_size: 2", "accumulate_grad_batches: 8"]),
+        (
+            560,
+            [
+                "lora",
+                "data.cache",
+                "adamw8bit",
+                "gradient_checkpointing",
+                "batch_size: 2",
+                "accumulate_grad_batches: 8",
+            ],
+        ),
     ],
 )
 def test_the_cheapest_that_fits(limit, words):

@@ -104,11 +104,28 @@ def test_hidden_joints_are_asked_and_not_painted(paint_hidden):
         assert "nose" in triplet.instruction
 
 
-def test_unlabelled_joints_are_never_asked_in_training():
+@pytest.mark.parametrize("options", [{"paint_hidden": False}, {"ask_unlabelled": False}])
+def test_unlabelled_joints_are_not_asked_where_that_is_not_wanted(options):
     data = sample(visibility=(0, 2, 2, 0, 2, 2, 2))
-    for triplet in draws(data, train=False):
+    for triplet in draws(data, plain(**options), train=False):
         assert not {0, 3} & set(triplet.query["indices"])
-    assert all(0 not in triplet.query["indices"] for triplet in draws(data, count=50))
+    assert all(0 not in triplet.query["indices"] for triplet in draws(data, plain(**options), count=50))
+
+
+def test_unlabelled_joints_may_be_asked_and_are_not_painted():
+    """As in the released code, where they lie nowhere; only labelled joints beyond the crop are left out."""
+    data = sample(visibility=(0, 2, 2, 0, 2, 2, 2))
+    data.annotation["instances"][0]["keypoints"][0][:2] = data.annotation["instances"][0]["keypoints"][3][:2] = [
+        0.0,
+        0.0,
+    ]
+    data.annotation["instances"][0]["box"] = [20.0, 5.0, 60.0, 70.0]  # the feet, 5 and 6, are cut away
+    asked = set()
+    for triplet in draws(data, train=False):
+        asked |= set(triplet.query["indices"])
+        for slot, index in enumerate(triplet.query["indices"]):
+            assert bool(triplet.answer[slot].any()) == (index not in {0, 3})
+    assert asked == {0, 1, 2, 3, 4}
 
 
 def test_joints_beyond_the_crop_are_left_out():
@@ -122,7 +139,7 @@ def test_joints_beyond_the_crop_are_left_out():
 
 @pytest.mark.parametrize("visibility", [(0,) * 7, (1,) * 7])
 def test_nobody_visible_is_a_valid_example(visibility):
-    for triplet in draws(sample(visibility), count=10):
+    for triplet in draws(sample(visibility), plain(paint_hidden=False), count=10):
         assert torch.equal(triplet.target, triplet.source) and triplet.query["joints"] and triplet.instruction
 
 
@@ -153,7 +170,7 @@ def test_decoded_joints_lie_in_the_pixels_of_the_original():
 
 
 def test_what_was_not_painted_is_nan():
-    prediction, _ = decoded(plain(), sample((2, 1, 0, 2, 2, 2, 2)))
+    prediction, _ = decoded(plain(paint_hidden=False), sample((2, 1, 0, 2, 2, 2, 2)))
     assert prediction.keypoints[1:3, :2].isnan().all() and prediction.keypoints[1:3, 2].eq(0).all()
     assert prediction.keypoints[[0, 3, 4, 5, 6]].isfinite().all()
     assert math.isfinite(prediction.score)

@@ -41,6 +41,7 @@ class Person:
         area: pixels squared, where given.
         category_id: the category's number in the set's own files; 1 (COCO's person) where none is given.
         sigmas: K OKS sigmas.
+        entry: what all this was read from.
     """
 
     category: str
@@ -51,6 +52,7 @@ class Person:
     area: float | None
     sigmas: tuple[float, ...]
     category_id: int
+    entry: Mapping[str, Any]
 
     def facts(self) -> dict[str, Any]:
         """What joints are scored by, as an annotation holds it."""
@@ -100,7 +102,14 @@ def person(sample: Sample, item: int) -> Person:
         area=None if area is None else float(area),
         sigmas=sigmas,
         category_id=int(entry.get("category_id", 1)),
+        entry=entry,
     )
+
+
+def joint_words(name: str) -> str:
+    """The name of a joint as a person's words are understood: a hand is its wrist, a foot its ankle."""
+    words = name_words(name).split()
+    return " ".join([*words[:-1], *(_OTHER_NAMES.get(word, word) for word in words[-1:])])
 
 
 def asked_person(picture: Picture, text: str) -> Sample:
@@ -109,8 +118,8 @@ def asked_person(picture: Picture, text: str) -> Sample:
     Raises:
         ConfigError: the text names no joint.
     """
-    names = [name.split() for name in re.split(r",|;|\band\b", name_words(needed_words(text)))]
-    words = [*dict.fromkeys(" ".join([*name[:-1], _OTHER_NAMES.get(name[-1], name[-1])]) for name in names if name)]
+    names = re.split(r",|;|\band\b", name_words(needed_words(text)))
+    words = [*dict.fromkeys(joint_words(name) for name in names if name.strip())]
     if not words:
         raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
     skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}

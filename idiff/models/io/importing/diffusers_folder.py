@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
-from idiff.models.io.folders import DESCRIPTION, subfolder
+from idiff.models.io.folders import INDEX, subfolder
 from idiff.models.io.importing.keys import KeyReport
 from idiff.models.network import load_network
 from idiff.models.unet import widen
@@ -21,12 +21,6 @@ PARTS: dict[str, tuple[Any, str]] = {
     "vae": (AutoencoderKL, "autoencoder"),
     "text_encoder": (CLIPTextModel, "text encoder"),
 }
-INDEX = "model_index.json"
-
-
-def is_folder_of_parts(folder: Path) -> bool:
-    """Whether a folder holds a whole model in diffusers' layout, or one of this project's."""
-    return (folder / INDEX).is_file() or (folder / DESCRIPTION).is_file() or (folder / "unet").is_dir()
 
 
 def pipeline_class(folder: Path) -> str:
@@ -52,6 +46,19 @@ def input_channels(folder: Path) -> tuple[int, int]:
         raise CheckpointError(f"{file} cannot be read as a U-Net's configuration. Get the folder again.") from None
 
 
+def side_by_side(takes: int, latent: int, origin: Path) -> int:
+    """Latents that the U-Net takes side by side.
+
+    Raises:
+        CheckpointError: no whole number of them, or more than two.
+    """
+    if takes not in {latent, 2 * latent}:
+        raise CheckpointError(
+            f"the U-Net in {origin} takes {takes} channels: expected {latent} (text-to-image) or {2 * latent} (with a source)."
+        )
+    return takes // latent
+
+
 def copy_parts(folder: Path, staged: Path, *, widened_by: int, tokenizer: CLIPTokenizer, report: KeyReport) -> None:
     """Load each part with its library's own loader, whole or not at all, and write it again.
 
@@ -69,10 +76,10 @@ def copy_parts(folder: Path, staged: Path, *, widened_by: int, tokenizer: CLIPTo
         place = subfolder(folder, part)
         options = {} if part == "text_encoder" else {"low_cpu_mem_usage": False}
         net = load_network(kind, place, part=words, **options)
-        if part == "text_encoder" and net.config.vocab_size != len(tokenizer):
+        if part == "text_encoder" and net.config.vocab_size < len(tokenizer):
             raise CheckpointError(
                 f"the tokenizer of {folder} has {len(tokenizer):,} tokens, its text encoder {net.config.vocab_size:,}: expected "
-                "the one it was trained with. Give it as --tokenizer."
+                "no more, the one it was trained with. Give it as --tokenizer."
             )
         if all(torch.equal(value.half().to(value.dtype), value) for value in net.state_dict().values()):
             torch.nn.Module.half(net)  # as it was stored; diffusers' own warns

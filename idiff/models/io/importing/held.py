@@ -15,8 +15,14 @@ from idiff.models.io.importing.pickles import Placeholder, read_torch
 
 UNET = "model.diffusion_model."
 EMA = "model_ema."
+WEIGHTS = (".ckpt", ".safetensors", ".pth", ".pt", ".bin")
+"""Endings of files of weights."""
+
 COUNTERS = ("decay", "num_updates")
 """What a running average holds besides weights."""
+
+HOLDERS = ("state_dict", "model")
+"""Where the weights are: of Lightning, and of a training state."""
 
 TRAINING_STATE = "training state"
 """The layout of InstructDiffusion's own training: `model`, `model_ema` and the optimizer."""
@@ -66,6 +72,29 @@ def read_held(file: Path) -> Held:
     return held
 
 
+def is_ours(file: Path) -> bool:
+    """Whether a file is a training checkpoint of this project; a damaged one is not."""
+    content = _content(file)
+    return "backbone" in content and "state_dict" in content
+
+
+def is_foreign(file: Path) -> bool:
+    """Whether a file holds a U-Net in CompVis' names; a damaged one does not."""
+    if file.suffix == ".safetensors":
+        return True
+    content = _content(file)
+    weights = next((content[name] for name in HOLDERS if isinstance(content.get(name), Mapping)), content)
+    return "backbone" not in content and any(str(name).startswith(UNET) for name in weights)
+
+
+def _content(file: Path) -> Mapping[Any, Any]:
+    try:
+        content = {} if file.suffix == ".safetensors" else read_torch(file)
+    except CheckpointError:
+        return {}
+    return content if isinstance(content, Mapping) else {}
+
+
 def _read_safetensors(file: Path) -> Held:
     try:
         with safe_open(file, framework="pt") as opened:
@@ -82,7 +111,7 @@ def _of_content(file: Path, content: Mapping[Any, Any]) -> Held:
     """The weights of what torch.save wrote: under `state_dict` (Lightning), under `model` (a training state), or at the top."""
     if "backbone" in content and "state_dict" in content:
         raise CheckpointError(f"{file} is a training checkpoint of this project: `idiff export` makes a folder of it.")
-    under = next((name for name in ("state_dict", "model") if isinstance(content.get(name), Mapping)), None)
+    under = next((name for name in HOLDERS if isinstance(content.get(name), Mapping)), None)
     weights = content if under is None else content[under]
     held = Held(file, {})
     for name, value in weights.items():

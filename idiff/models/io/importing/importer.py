@@ -8,24 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import CLIPTokenizer
-
 from idiff.errors import CheckpointError
 from idiff.models.families import AUTO, find_family
 from idiff.models.io.export import read_description, write_description
-from idiff.models.io.folders import DESCRIPTION, subfolder
+from idiff.models.io.folders import DESCRIPTION, is_whole, subfolder
 from idiff.models.io.importing.average import EmaChoice, take_average
 from idiff.models.io.importing.diffusers_folder import (
     copy_parts,
     input_channels,
-    is_folder_of_parts,
     pipeline_class,
+    side_by_side,
 )
-from idiff.models.io.importing.held import read_held
+from idiff.models.io.importing.held import WEIGHTS, read_held
 from idiff.models.io.importing.keys import KeyReport, sort_keys
 from idiff.models.io.importing.ldm_config import settings_beside
 from idiff.models.io.importing.single import latent_channels, part_configs, shapes_of, write_parts
-from idiff.models.io.importing.vocabulary import find_tokenizer
+from idiff.models.io.importing.vocabulary import find_tokenizer, open_tokenizer
 from idiff.models.io.preset_files import presets_of
 from idiff.models.objective import Objective
 from idiff.utils.files import sha256_file, whole_folder
@@ -35,8 +33,7 @@ from idiff.utils.presets import Preset
 REPORT = "import.json"
 """What became of each key, beside the result."""
 
-WEIGHTS = (".ckpt", ".safetensors", ".pth", ".pt", ".bin")
-FamilyChoice = Literal["auto", "sd15", "instructpix2pix", "instructdiffusion"]
+FamilyChoice = Literal["auto", "any", "sd15", "instructpix2pix", "instructdiffusion"]
 
 
 @dataclass(slots=True)
@@ -77,7 +74,8 @@ def import_model(
     Args:
         source: a single file in CompVis' names, a training state, an old Lightning checkpoint, or a folder in diffusers' layout.
         out: the folder; must not exist yet, or be empty.
-        family: of published models; `auto`: as channels, name and metadata tell.
+        family: of published models; `auto`: as channels, name and metadata tell; `any`: the same, or any that fits where
+            nothing tells, for its weights alone.
         tokenizer: folder of the text encoder's tokenizer, where the source holds none.
         ema: whether running averages take the weights' place.
 
@@ -86,7 +84,7 @@ def import_model(
         ConfigError: its family cannot be told.
     """
     place, target = Path(source), Path(out)
-    if place.is_dir() and is_folder_of_parts(place):
+    if place.is_dir() and is_whole(place):
         return _import_folder(place, target, family=family, tokenizer=tokenizer)
     if place.is_dir():
         place = _only_file(place)
@@ -120,14 +118,14 @@ def _import_file(file: Path, target: Path, *, family: FamilyChoice, tokenizer: s
     unet, text = (shapes_of(part, parts[part], str(file)) for part in ("unet", "text_encoder"))
     takes, latent = unet.side("input_blocks.0.0.weight", 1), latent_channels(parts, str(file))
     chosen, why = find_family(
-        family, channels=_latents(takes, latent, file), name=file.name, hints=held.layouts, origin=str(file)
+        family, channels=side_by_side(takes, latent, file), name=file.name, hints=held.layouts, origin=str(file)
     )
     widened_by = latent if takes == latent else 0
     tokens = text.side("embeddings.token_embedding.weight", 0)
     with whole_folder(target, error=CheckpointError) as staged:
         words, origin = find_tokenizer(tokenizer, file=file, tokens=tokens, into=staged / "tokenizer")
         settings = settings_beside(file)
-        configs = part_configs(held, parts, settings, words)
+        configs = part_configs(held, parts, settings, words, tokenizer or file.parent)
         write_parts(held, parts, configs, staged, widened_by=widened_by, averaged=averaged, report=report)
         words.save_pretrained(staged / "tokenizer")
         report.said = [
@@ -155,7 +153,7 @@ def _import_folder(folder: Path, target: Path, *, family: FamilyChoice, tokenize
     described = read_description(folder) if (folder / DESCRIPTION).is_file() else None
     if described is None or family != AUTO:
         chosen, why = find_family(
-            family, channels=_latents(takes, latent, folder), name=folder.resolve().name, hints=[pipeline_class(folder)],
+            family, channels=side_by_side(takes, latent, folder), name=folder.resolve().name, hints=[pipeline_class(folder)],
             origin=str(folder),
         )  # fmt: skip
         meaning = _Meaning(chosen.objective, True, {"tasks": chosen.tasks, "family": chosen.name}, chosen.presets)
@@ -170,25 +168,12 @@ def _import_folder(folder: Path, target: Path, *, family: FamilyChoice, tokenize
         report.said = [f"{DESCRIPTION} says what the model is: it is kept"]
     widened_by = latent if meaning.with_source and takes == latent else 0
     place = subfolder(tokenizer or folder, "tokenizer")
-    words = CLIPTokenizer.from_pretrained(place, local_files_only=True)
+    words = open_tokenizer(place)
     with whole_folder(target, error=CheckpointError) as staged:
         copy_parts(folder, staged, widened_by=widened_by, tokenizer=words, report=report)
         words.save_pretrained(staged / "tokenizer")
         _finish(staged, target, meaning, step=step, report=report, source={"path": str(folder), "sha256": None})
     return Imported(target, name, report)
-
-
-def _latents(takes: int, latent: int, origin: Path) -> int:
-    """Latents that the U-Net takes side by side.
-
-    Raises:
-        CheckpointError: no whole number of them, or more than two.
-    """
-    if takes not in {latent, 2 * latent}:
-        raise CheckpointError(
-            f"the U-Net in {origin} takes {takes} channels: expected {latent} (text-to-image) or {2 * latent} (with a source)."
-        )
-    return takes // latent
 
 
 def _read_off(configs: Mapping[str, Mapping[str, Any]], beside: Path | None) -> list[str]:

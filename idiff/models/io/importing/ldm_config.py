@@ -1,7 +1,8 @@
-"""What a `config.yaml` in the words of latent-diffusion, where one lies beside a file, says that no shape does."""
+"""What configurations beside a file say that no shape does: latent-diffusion's `config.yaml`, and CLIP's `config.json`."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import yaml
 from idiff.errors import CheckpointError
 
 FILE = "config.yaml"
+TEXT_FILES = ("config.json", "text_encoder/config.json")
+TEXT_SETTINGS = {"num_attention_heads": int, "hidden_act": str, "layer_norm_eps": float}
+"""Settings of a CLIP text encoder that are in no shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +33,13 @@ class LdmSettings:
 
 
 def settings_beside(file: Path) -> LdmSettings:
-    """Read the `config.yaml` beside a file of weights, where it is one of latent-diffusion; nothing otherwise.
+    """Read `config.yaml`, or the YAML of the file's own name, beside a file of weights, where it is one of latent-diffusion.
 
     Raises:
         CheckpointError: it is one, and its numbers cannot be used.
     """
-    place = file.parent / FILE
-    if not place.is_file():
+    place = next((each for each in (file.with_suffix(".yaml"), file.parent / FILE) if each.is_file()), None)
+    if place is None:
         return LdmSettings()
     try:
         content = yaml.safe_load(place.read_text(encoding="utf-8-sig"))
@@ -51,6 +55,27 @@ def settings_beside(file: Path) -> LdmSettings:
             f"{place}: num_heads is {heads!r} and scale_factor {scale!r}, expected numbers above 0. Correct it, or move it away."
         )
     return LdmSettings(None if heads == -1 else heads, None if scale is None else float(scale), place)
+
+
+def text_settings(folder: str | Path | None, *, width: int) -> dict[str, Any]:
+    """What the `config.json` of a CLIP text encoder says, where one of the same width lies with its tokenizer.
+
+    Args:
+        folder: of the tokenizer; of CLIP alone or of a whole pipeline.
+        width: of the text encoder's states.
+
+    Returns:
+        some of `TEXT_SETTINGS`; none where there is no such file.
+    """
+    for name in TEXT_FILES if folder is not None else ():
+        try:
+            content = json.loads((Path(str(folder)) / name).read_text(encoding="utf-8-sig"))
+            content = content.get("text_config") or content
+            if content["hidden_size"] == width and width % content["num_attention_heads"] == 0:
+                return {key: content[key] for key, kind in TEXT_SETTINGS.items() if isinstance(content.get(key), kind)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
+            continue
+    return {}
 
 
 def _above_zero(value: Any, kind: Any) -> bool:

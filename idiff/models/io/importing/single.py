@@ -17,7 +17,7 @@ from idiff.models.io.compvis_keys import unet_keys, vae_keys
 from idiff.models.io.importing.convert import TEXT_MODEL, fill, silent
 from idiff.models.io.importing.held import Held
 from idiff.models.io.importing.keys import PREFIXES, KeyReport, scale_of
-from idiff.models.io.importing.ldm_config import LdmSettings
+from idiff.models.io.importing.ldm_config import LdmSettings, text_settings
 from idiff.models.io.importing.shapes import SCALE, Shapes, text_config, unet_config, vae_config
 from idiff.models.io.importing.vocabulary import LENGTH
 from idiff.models.network import build_network
@@ -92,9 +92,20 @@ def write_parts(
 
 
 def part_configs(
-    held: Held, parts: Mapping[str, Mapping[str, Tensor]], settings: LdmSettings, tokenizer: CLIPTokenizer
+    held: Held,
+    parts: Mapping[str, Mapping[str, Tensor]],
+    settings: LdmSettings,
+    tokenizer: CLIPTokenizer,
+    folder: str | Path | None,
 ) -> dict[str, dict[str, Any]]:
-    """Read the architecture of each part off its shapes, and what they do not say off a configuration beside the file.
+    """Read the architecture of each part off its shapes, and what they do not say off configurations beside it.
+
+    Args:
+        held: the file.
+        parts: part -> its tensors.
+        settings: of latent-diffusion's configuration beside the file.
+        tokenizer: of the text encoder.
+        folder: where the tokenizer is from, which may be the text encoder's own.
 
     Raises:
         CheckpointError: a weight is missing that says how a network is built.
@@ -105,12 +116,11 @@ def part_configs(
     if settings.heads is not None and not unet["use_linear_projection"]:
         unet["attention_head_dim"] = settings.heads
     text = shapes_of("text_encoder", parts["text_encoder"], origin)
+    words = text_config(text, bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, length=_length(tokenizer))
     return {
         "unet": unet,
         "vae": vae_config(shapes_of("vae", parts["vae"], origin), scale=scale),
-        "text_encoder": text_config(
-            text, bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, length=_length(tokenizer)
-        ),
+        "text_encoder": words | text_settings(folder, width=words["hidden_size"]),
     }
 
 

@@ -57,18 +57,27 @@ def find_tokenizer(named: str | None, *, file: Path, tokens: int, into: Path) ->
             f"{file} holds no tokenizer, as no single file does, and none is guessed: give --tokenizer DIR, the one of {tokens:,} "
             f"tokens that its text encoder was trained with (vocab.json, merges.txt){public if tokens == TOKENS else ''}."
         )
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"the tokenizer in {folder} cannot be read: {' '.join(str(error).split())[:160]}."
-        ) from None
+    tokenizer = open_tokenizer(folder)
     if len(tokenizer) != tokens:
         raise CheckpointError(
             f"the tokenizer in {origin} has {len(tokenizer):,} tokens, and token_embedding.weight in {file} {tokens:,} rows: "
             "expected the tokenizer that this text encoder was trained with. Give it as --tokenizer."
         )
     return tokenizer, origin
+
+
+def open_tokenizer(folder: Path) -> CLIPTokenizer:
+    """Load a tokenizer in the hub's layout.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # tokenizers raises no narrower kind
+        raise CheckpointError(
+            f"the tokenizer in {folder} cannot be read: {' '.join(str(error).split())[:160]}. Get it again."
+        ) from None
 
 
 def _installed() -> Path | None:
