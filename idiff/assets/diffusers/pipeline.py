@@ -250,7 +250,7 @@ def _level(squared, t):
     part = t - low
     if part == 0:
         return math.sqrt(squared[low]), math.sqrt(1 - squared[low])
-    ratios = [0.5 * math.log((1 - squared[i]) / squared[i]) for i in (low, low + 1)]
+    ratios = [0.5 * math.log((1 - squared[i]) / max(squared[i], 2.0**-24)) for i in (low, low + 1)]
     ratio = math.exp((1 - part) * ratios[0] + part * ratios[1])
     return 1 / math.sqrt(1 + ratio**2), ratio / math.sqrt(1 + ratio**2)
 

@@ -56,7 +56,7 @@ def test_the_u_net_rebuilt_from_the_file_computes_the_same(written):
     unet.load_state_dict(theirs.convert_ldm_unet_checkpoint(dict(state), unet.config))
     inputs = (torch.randn(1, 8, 16, 24), torch.tensor([500]), torch.randn(1, 77, 32))
     with torch.no_grad():
-        assert torch.equal(unet(*inputs).sample, backbone.unet(*inputs).sample)
+        assert torch.allclose(unet(*inputs).sample, backbone.unet(*inputs).sample, atol=1e-5)
 
 
 def test_every_weight_is_there_once_and_none_besides(written):
@@ -148,7 +148,7 @@ def test_adapters_are_merged_in_what_is_written(tmp_path):
     with torch.no_grad():
         for name, parameter in backbone.unet.named_parameters():
             if ".lora_B" in name:
-                parameter.normal_(generator=torch.Generator().manual_seed(len(name)))
+                parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
     folder = write_compvis(backbone, tmp_path / "out")
     state = torch.load(folder / FILE, weights_only=True)["state_dict"]
     assert layers and not [key for key in state if "lora" in key]
