@@ -6,10 +6,11 @@ Sources: COCO data format, "image captioning" (https://cocodataset.org/#format-d
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from idiff.data.sources.coco_entries import same_id
 from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
 from idiff.data.sources.places import of_split
-from idiff.errors import DataError, missing
+from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.strings import normalise_prompt
 
 _FIELDS = ("caption", "text", "captions")
@@ -81,6 +82,16 @@ class CaptionedPictures(Source):
         """Entries that are left out."""
         more = f" (and {len(self._faults) - _NAMED:,} more)" if len(self._faults) > _NAMED else ""
         return [f"left out of {self.file.name}: {'; '.join(self._faults[:_NAMED])}{more}"] if self._faults else []
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The file of captions."""
+        return [self.file]
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The image's file; none where its name leads out of the folder."""
+        with contextlib.suppress(BadSampleError):
+            return [inside(self.folder, self.names[index], where="", field="")]
+        return []
 
     def sample(self, index: int) -> RawSample:
         """Read one image."""

@@ -5,7 +5,7 @@ Source: InstructPix2Pix (Brooks et al., CVPR 2023), `clip-filtered-dataset` and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +61,7 @@ class InstructPix2Pix(Source):
         own = listed if listed is not None and not wanted else None
         if own is None and (folder / "seeds.json").is_file():
             own = json_list(folder / "seeds.json", what="a list of [prompt, [seed, ...]]")
+        self.lists = [path for path in (Path(annotations or ""), folder / "seeds.json") if path.is_file()]
         prompts = _seeds(own) if own is not None else self._walk()
         edits = [(prompt, seed) for prompt, seeds in fraction(prompts, split) for seed in seeds]
         self.edits = [edit for edit in edits if "/".join(edit) in wanted] if wanted else edits
@@ -79,6 +80,18 @@ class InstructPix2Pix(Source):
     def funnel(self) -> dict[str, int]:
         """Prompts, edits of the split, and those that the filter names, where there is one."""
         return dict(self.steps)
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The lists of prompts and seeds, those that are read."""
+        return self.lists
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The zip file of the prompt, or its three files; none where the prompt has no home."""
+        prompt, seed = self.edits[index]
+        home = self.homes.get(prompt)
+        if home is None or home.path.suffix == ".zip":
+            return [] if home is None else [home.path]
+        return [home.path / name for name in (_PROMPT, f"{seed}_0.jpg", f"{seed}_1.jpg")]
 
     def sample(self, index: int) -> RawSample:
         """Read one edit."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idiff.data.sources.base import Stored
 from idiff.data.sources.edit_pairs import (
     EditFiles,
     EditPictures,
@@ -56,7 +57,7 @@ class MagicBrush(EditPictures):
         listed = json_list(file, what="a list of {input, mask, output, instruction}")
         if annotations and listed and isinstance(listed[0], dict) and "edited" in listed[0]:  # converted by others
             folder = Path(images) if images else home
-            super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
+            super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {}, lists=[file])
             return
         folder = first_folder([Path(images) if images else home / "images"], what="a folder of images for each id")
         described = home / "global_descriptions.json"
@@ -80,9 +81,9 @@ class MagicBrush(EditPictures):
                 {key: text for key, text in facts.items() if text}, path("mask") if entry.get("mask") else None,
             )  # fmt: skip
 
-        super().__init__(parse_entries(listed, read, where=file.name), {})
+        super().__init__(parse_entries(listed, read, where=file.name), {}, lists=[file, described])
 
-    def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
+    def region(self, path: Path | Stored, size: tuple[int, int]) -> NDArray[Any] | None:
         """Where the mask is transparent; None where it is not, or has another size than the image."""
         from idiff.utils.picture_files import decode_alpha
 
@@ -128,7 +129,7 @@ class Gier(EditPictures):
 
         steps = {"found": len(listed)} | ({f"in the split {split}": len(taken)} if len(taken) < len(listed) else {})
         start = 0 if annotations else fraction_bounds(len(listed), split)[0]
-        super().__init__(parse_entries(taken, read, where=file.name, start=start), steps)
+        super().__init__(parse_entries(taken, read, where=file.name, start=start), steps, lists=[file])
 
 
 def _identity(name: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PIL import Image
 
 from idiff.data.shards.annotation import parse_json
-from idiff.data.sources.base import locate, spelling
+from idiff.data.sources.base import Stored, locate, spelling
 from idiff.data.sources.converting import CONVERTED, foreign_format, read_picture, suffix_notes
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.picture_files import decode_picture, picture_size
@@ -180,8 +180,13 @@ def keys_of_files(names: Iterable[str]) -> list[str]:
     return make_keys(stem if count[stem] == 1 else name for stem, name in zip(stems, listed, strict=True))
 
 
-def header_size(path: Path) -> tuple[int, int] | None:
-    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none."""
+def header_size(path: Path | Stored) -> tuple[int, int] | None:
+    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none.
+
+    None, too, of an image inside of a file.
+    """
+    if isinstance(path, Stored):
+        return None
     try:
         with path.open("rb") as stream:
             data = stream.read(_HEADER)

@@ -115,6 +115,14 @@ class RefCoco(Source):
             step += f" (references left out: {reasons})"
         return {f"found in {self.file.name}": self._found, step: len(self._ids)}
 
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The list of phrases and the objects."""
+        return [self.file, self.file.with_name(_OBJECTS)]
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The image's file."""
+        return [locate(self.folder, self._files[self._ids[index]])]
+
     def __len__(self) -> int:
         return len(self._ids)
 
