@@ -67,7 +67,10 @@ class CocoKeypoints(KeypointPictures):
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{file} is no {self.what} file: {reason}.") from error
-        super().__init__(value, file=file, folder=images_folder, what=self.what, split=split, lists=[file])
+        super().__init__(
+            value, file=file, folder=images_folder, what=self.what, split=split, lists=[file],
+            faults=value.get("faults", []),
+        )  # fmt: skip
         check_pictures(images_folder, self.names(), listed=file)
 
     def load(self, file: Path, split: str) -> Any:
@@ -80,6 +83,8 @@ class CocoKeypoints(KeypointPictures):
 
     def translate(self, value: Any) -> dict[str, Any]:
         """The parsed file as COCO has it: an object with `images`, `annotations` and `categories`.
+
+        It may also have `faults`, sentences about entries that are left out; entries need not be checked.
 
         Raises:
             KeyError, TypeError, ValueError, IndexError: the file is of another kind.

@@ -91,6 +91,8 @@ class GqaInpaint(EditPictures):
             if not thing.get("bidirected", True):
                 continue  # the authors made no image without it
             self._found += 1
+            if not isinstance(thing["name"], str):
+                raise TypeError(f"the name of object {identity} is {thing['name']!r:.40}, expected text")
             same = [other for other in objects if objects[other]["name"] == thing["name"]]
             apart = len(same) == 2 and sides.get(same[0]) != sides.get(same[1])
             if count[thing["name"]] > 1 and not apart:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from idiff.data.sources.base import RawSample, Source, locate, safe_keys
-from idiff.data.sources.coco_entries import number, read_entries
+from idiff.data.sources.coco_entries import read_entries
 from idiff.data.sources.converting import read_picture
+from idiff.data.sources.entries import first_faults, number
 from idiff.data.sources.pictures import notes_of_files
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
@@ -53,9 +54,8 @@ class KeypointPictures(Source):
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DataError(f"{file} is no {what} file: {reason}.") from error
-        entries.faults = [*faults, *entries.faults]
         self._pictures, self._instances, self.left_out = entries.pictures, entries.instances, entries.left_out
-        self._faults, self._boxes_of_joints = entries.first_faults(), entries.boxes_of_joints
+        self._faults, self._boxes_of_joints = first_faults([*faults, *entries.faults]), entries.boxes_of_joints
         if not self._instances:
             reason = self._faults or f"is '{split}' a split without labels? {self._left_out()}"
             raise DataError(f"{file} labels no joint that can be used: {reason}.")

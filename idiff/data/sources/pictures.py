@@ -130,7 +130,7 @@ def _instead(candidates: Sequence[Path]) -> str:
 
 
 def load_json(path: Path, *, what: str, remedy: str = "Check --root, or give --annotations FILE.") -> Any:
-    """Read a JSON file of a raw data set.
+    """Read a JSON file of a raw data set, with the NaN and infinities that Python writes.
 
     Raises:
         DataError: it is missing, cannot be read, or is not JSON.
@@ -138,7 +138,7 @@ def load_json(path: Path, *, what: str, remedy: str = "Check --root, or give --a
     if not path.is_file():
         raise missing(path, what=what, remedy=remedy)
     try:
-        return parse_json(path.read_bytes())
+        return parse_json(path.read_bytes(), finite=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}. Expected {what}.") from error
 
