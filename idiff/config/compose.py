@@ -19,6 +19,22 @@ INCLUDE = "include"
 SCHEMA = "$schema"
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, YAML itself silently keeps the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.SafeLoader`."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    said = f"the key '{key.value}' stands in line {lines[key.value]} already: leave one of them out"
+                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+                lines[key.value] = line
+        return super().construct_mapping(node, deep=deep)
+
+
 def compose(files: list[str]) -> dict[str, Any]:
     """Merge configuration files in order.
 
@@ -42,15 +58,20 @@ def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
         chain = " -> ".join(str(item) for item in (*above, resolved))
         raise ConfigError(f"{path} includes itself: {chain}. Take one include out.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_OnceLoader)
     except FileNotFoundError:
         by = f", included by {above[-1]}" if above else ""
         raise ConfigError(f"{path} is missing{by}: expected a YAML file. Configurations lie under configs/.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder: expected a YAML file, such as one under configs/.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
+        raise ConfigError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. Correct the file."
+        ) from None
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {reason}") from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        at = f", line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"{path} is not valid YAML{at}: {problem or ' '.join(str(error).split())[:200]}.") from None
     if content is None:
         return [{}]
     if not isinstance(content, dict):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
+from idiff.models.weight_files import variant_of
 
 Network = TypeVar("Network")
 
@@ -62,10 +63,13 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     Raises:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
+    variant = variant_of(Path(folder), part=part)
+    if variant:
+        options["variant"] = variant
     try:
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200].rstrip(".")
         raise CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.") from error
     wrong = {
         "missing": _keys(found.get("missing_keys")),
