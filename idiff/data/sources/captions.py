@@ -20,6 +20,7 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
 from idiff.data.sources.places import of_split
 from idiff.errors import DataError, missing
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.strings import normalise_prompt
 
 _FIELDS = ("caption", "text", "captions")
@@ -169,8 +170,10 @@ def _table(file: Path) -> tuple[Captions, list[str]]:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a JSONL or CSV file with their line numbers."""
-    try:
-        data = file.read_bytes()
+    with decoding(
+        lambda reason: DataError(f"{file} cannot be read as a table: {reason}. Expected file_name and caption a line.")
+    ):
+        data = read_regular(file)
         if file.suffix.lower() == ".csv":
             yield from enumerate(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))), start=2)
             return
@@ -183,5 +186,3 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not isinstance(row, dict):
                     raise ValueError(f"line {place} is not an object")
                 yield place, row
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as a table: {error}. Expected file_name and caption a line.") from error

@@ -17,6 +17,7 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.outlines import mask_of
 from idiff.data.sources.places import check_pictures, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError, missing, suggest
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.picture_files import picture_size
 from idiff.utils.plain_pickle import load_plain
 
@@ -179,10 +180,8 @@ class RefCoco(Source):
         """
         if file.suffix == ".json":
             return read_json(file)
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise DataError(f"{file} cannot be read: {error.strerror}.") from error
+        with decoding(lambda reason: DataError(f"{file} cannot be read: {reason}.")):
+            data = read_regular(file)
         return load_plain(data, where=str(file))
 
     def _instance(self, identity: int, *, where: str, height: int, width: int) -> dict[str, Any]:
