@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from idiff._version import __version__
-from idiff.errors import IdiffError, unknown
+from idiff.cli.own_code import search_here, with_trust
+from idiff.errors import IdiffError, UntrustedError, unknown
 
 COMMANDS = {
     "fit": (
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = part.run(words if COMMANDS[words[0]][0].endswith(("lightning_commands", "answer")) else words[1:])
         return code
     except IdiffError as error:
-        print(f"idiff: {error}", file=sys.stderr)  # noqa: T201
+        more = f":\n  {with_trust(words)}" if isinstance(error, UntrustedError) else ""
+        print(f"idiff: {error}{more}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 if stop.code else 0
@@ -77,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """Entry point of the console script. The working folder comes first on the path, so that a user's own task is found."""
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    """Entry point of the console script. The working folder is searched last, where a command may name a class in it."""
+    search_here(sys.argv[1:])
     sys.exit(main())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from idiff.errors import ConfigError
 from idiff.sampling import Sampling
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, read_json
 from idiff.utils.presets import Preset
 
 
@@ -79,14 +80,14 @@ class PointFile:
         """
         if not path.exists():
             return cls(path, identity)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
+        with decoding(
+            lambda _: ConfigError(
+                f"--out {path} exists and holds no points of this command: name another file, or move it away"
+            )
+        ):
+            content = read_json(path)
             points = [Point(**{**row, "sampling": Sampling(**row["sampling"])}) for row in content["points"]]
             there = {name: content[name] for name in identity}
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ConfigError(
-                f"--out {path} exists and holds no points of this command: name another file, or move it away"
-            ) from None
         wrong = _differences(there, identity)
         if wrong:
             raise ConfigError(

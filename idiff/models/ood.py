@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from idiff.errors import CheckpointError
+from idiff.utils.foreign import decoding
 
 _RIDGE = 1e-3
 _CELL = 4
@@ -81,14 +82,13 @@ class OODScore:
         Raises:
             CheckpointError: it is not that.
         """
-        try:
+        again = "export the model again"
+        with decoding(lambda reason: CheckpointError(f"the model's `ood_score` cannot be read ({reason}): {again}")):
             mean = torch.tensor(plain["mean"], dtype=torch.float64)
             precision = torch.tensor(plain["precision"], dtype=torch.float64)
             if precision.shape != (len(mean), len(mean)):
                 raise ValueError(f"precision has the shape {tuple(precision.shape)}")
             return cls(mean, precision, float(plain["usual"]), float(plain["far"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the model's `ood_score` cannot be read ({error}): export the model again") from None
 
 
 def features(pictures: Tensor, rendered: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def open_regular(path: Path | str, *, inside: Path | None = None) -> io.Buffered
         OSError: it is missing, unreadable, no plain file, or behind a link.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    handle = os.open(path, flags) if inside is None else _open_below(inside, Path(path), flags)
+    handle = os.open(path, flags) if inside is None else open_below(inside, Path(path), flags)
     kind = os.fstat(handle).st_mode
     if not stat.S_ISREG(kind):
         os.close(handle)
@@ -82,8 +82,20 @@ def open_regular(path: Path | str, *, inside: Path | None = None) -> io.Buffered
     return os.fdopen(handle, "rb")
 
 
-def _open_below(folder: Path, path: Path, flags: int) -> int:
-    """Open a path below a folder step by step, following no link."""
+def open_below(folder: Path, path: Path, flags: int) -> int:
+    """Open a path below a folder step by step, following no link.
+
+    Args:
+        folder: may itself be reached by links.
+        path: seen from there.
+        flags: see `os.open`; a new file gets the mode 0o644.
+
+    Returns:
+        the file's handle.
+
+    Raises:
+        OSError: a part of the path is a link, or leads out of the folder; or the file cannot be opened.
+    """
     if path.is_absolute() or ".." in path.parts:
         raise OSError(errno.EINVAL, "it leads out of its folder", str(path))
     place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -92,7 +104,7 @@ def _open_below(folder: Path, path: Path, flags: int) -> int:
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
             os.close(place)
             place = below
-        return os.open(path.name, flags | os.O_NOFOLLOW, dir_fd=place)
+        return os.open(path.name, flags | os.O_NOFOLLOW, 0o644, dir_fd=place)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise OSError(error.errno, "it is a link, which is not followed", str(path)) from error

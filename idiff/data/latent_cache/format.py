@@ -21,6 +21,7 @@ from torch import Tensor
 
 from idiff.errors import DataError, missing
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, read_json
 
 SCHEMA = 2
 NAME = "cache.json"
@@ -100,15 +101,14 @@ class LatentCache:
             raise missing(
                 path, what="a latent cache", remedy="`idiff data cache` makes one; run it again to finish it."
             )
-        try:
-            values = json.loads(path.read_text(encoding="utf-8-sig"))
+        again = "make the cache again."
+        with decoding(lambda reason: DataError(f"{path} is not a manifest of a latent cache ({reason}): {again}")):
+            values = read_json(path)
             schema = values.pop("schema")
             self.manifest = CacheManifest(**values)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            raise DataError(f"{path} is not a manifest of a latent cache: make the cache again.") from None
-        if schema != SCHEMA:
-            raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: make the cache again.")
-        self.ends = np.cumsum(self.manifest.parts)
+            if schema != SCHEMA:
+                raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: {again}")
+            self.ends = np.cumsum(np.array(self.manifest.parts, dtype=np.int64))
         self._arrays: dict[int, dict[str, NDArray[Any]]] = {}
         self._lines: dict[int, tuple[list[bytes], list[list[str]]]] = {}
         self._states: NDArray[np.float16] | None = None
@@ -123,13 +123,13 @@ class LatentCache:
     def _part(self, number: int) -> dict[str, NDArray[Any]]:
         if number not in self._arrays:
             folder = part_folder(self.folder, number)
-            try:
-                self._arrays[number] = {
+            with decoding(
+                lambda reason: DataError(f"{folder} is missing or damaged ({reason}): make the cache again.")
+            ):
+                arrays = {
                     file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in sorted(folder.glob("*.npy"))
                 }
-                assert {"mean", "std", "prompt"} <= set(self._arrays[number])
-            except (OSError, ValueError, AssertionError):
-                raise DataError(f"{folder} is missing or damaged: make the cache again.") from None
+                self._arrays[number] = {name: arrays.pop(name) for name in ("mean", "std", "prompt")} | arrays
         return self._arrays[number]
 
     def _described(self, number: int) -> tuple[list[bytes], list[list[str]]]:

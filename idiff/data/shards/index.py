@@ -97,7 +97,7 @@ def scan(path: Path) -> Iterator[Member]:
                     raise DataError(f"{path.name}: member {info.name!r} is not a plain file. {remedy}")
                 yield Member(info.name, info.offset_data, info.size)
             end = info.offset_data + (-(-info.size // 512) * 512 if info.isreg() else 0)
-            tar.members.clear()
+            tar.members.clear()  # type: ignore[attr-defined]
     with path.open("rb") as stream:
         stream.seek(end)
         tail = stream.read(1024)

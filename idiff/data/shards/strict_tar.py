@@ -12,6 +12,9 @@ from idiff.utils.foreign import decoding
 LONGEST_NAME = 64 << 10
 """Bytes of a header that holds a long name; the field of its length could ask for any number of them."""
 
+_HEADER, _READ = tarfile.HeaderError, tarfile.ReadError
+_END: type[Exception] = vars(tarfile)["EOFHeaderError"]  # typeshed lacks it
+
 _LONG = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
 
 
@@ -52,13 +55,6 @@ class StrictInfo(tarfile.TarInfo):
         return info
 
 
-_END, _HEADER, _READ = (
-    tarfile.EOFHeaderError,
-    tarfile.HeaderError,
-    tarfile.ReadError,
-)  # a parameter above has the module's name
-
-
 def stream_members(
     stream: IO[bytes], *, where: str, most: int, wanted: Callable[[str], bool]
 ) -> Iterator[tuple[str, bytes]]:
@@ -81,7 +77,7 @@ def stream_members(
         tarfile.open(fileobj=stream, mode="r|*", tarinfo=StrictInfo) as tar,
     ):
         for info in tar:
-            tar.members.clear()
+            tar.members.clear()  # type: ignore[attr-defined]
             if info.isreg() and wanted(info.name):
                 if info.size > most:
                     raise DataError(

@@ -56,7 +56,7 @@ class ZipReader:
                     left -= len(part)
                     if left < 0:
                         raise BadSampleError(
-                            where, field, f"{path}: {member} has more than {MAX_BYTES:,} bytes, which is the most"
+                            where, field, f"{path}: {member} unpacks to more bytes, expected at most {MAX_BYTES:,}"
                         )
                     parts.append(part)
             return b"".join(parts)
