@@ -87,8 +87,7 @@ class PointFile:
         ):
             content = read_json(path)
             points = [Point(**{**row, "sampling": Sampling(**row["sampling"])}) for row in content["points"]]
-            there = {name: content[name] for name in identity}
-        wrong = _differences(there, identity)
+            wrong = _differences({name: content[name] for name in identity}, identity)
         if wrong:
             raise ConfigError(
                 f"--out {path} holds points of another measurement: {'; '.join(wrong)}. Name another file, or move it away."

@@ -133,7 +133,8 @@ def test_a_bug_keeps_its_traceback(stand_in):
     ],
 )
 def test_the_working_folder_is_searched_last_and_only_for_classes(words, found, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "path", before := list(sys.path))
+    before = list(sys.path)
+    monkeypatch.setattr(sys, "path", list(before))
     monkeypatch.chdir(tmp_path)
     own_code.search_here(words)
     assert sys.path == [*before, str(tmp_path)] if found else sys.path == before

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from idiff.errors import DataError, missing
 from idiff.utils.files import write_atomic
-from idiff.utils.foreign import decoding, read_json
+from idiff.utils.foreign import decoding, parse_json, read_json, read_regular
 
 SCHEMA = 2
 NAME = "cache.json"
@@ -136,8 +136,8 @@ class LatentCache:
         """A part's examples as JSON lines, and the lists of names they refer to."""
         if number not in self._lines:
             folder = part_folder(self.folder, number)
-            names = json.loads((folder / "names.json").read_text(encoding="utf-8-sig"))
-            self._lines[number] = (folder / "rows.jsonl").read_bytes().splitlines(), names
+            names = read_json(folder / "names.json")
+            self._lines[number] = read_regular(folder / "rows.jsonl").splitlines(), names
         return self._lines[number]
 
     def states(self, prompts: NDArray[np.int64] | list[int]) -> Tensor:
@@ -149,6 +149,11 @@ class LatentCache:
     def example(self, index: int) -> CachedTriplet:
         """Read one example, 0 <= index < len."""
         number = int(np.searchsorted(self.ends, index, side="right"))
+        where = part_folder(self.folder, number)
+        with decoding(lambda reason: DataError(f"{where}: row {index} is damaged ({reason}): make the cache again.")):
+            return self._read(number, index)
+
+    def _read(self, number: int, index: int) -> CachedTriplet:
         arrays = self._part(number)
         local = index - (int(self.ends[number - 1]) if number else 0)
 
@@ -156,15 +161,15 @@ class LatentCache:
             return torch.from_numpy(np.array(arrays[name][local]))
 
         lines, names = self._described(number)
-        described = json.loads(lines[local])
+        described = parse_json(lines[local], finite=False)
         return CachedTriplet(
             mean=tensor("mean"),
             std=tensor("std"),
             source=tensor("source") if "source" in arrays else None,
             changed=tensor("changed") if "changed" in arrays else None,
             prompt=int(arrays["prompt"][local]),
-            instruction=described["instruction"],
-            key=described["key"],
+            instruction=str(described["instruction"]),
+            key=str(described["key"]),
             query=described["query"],
             labels=tensor("labels") if "labels" in arrays else None,
             names=None if described["names"] is None else names[described["names"]],

@@ -188,15 +188,18 @@ class RefCoco(Source):
         """One object that is named: its mask and what else is known of it."""
         entry = self._objects[identity]
         category = entry.get("category_id")
-        try:
+        with decoding(lambda reason: BadSampleError(where, f"object {identity}", reason)):
             mask = mask_of(entry.get("segmentation"), height=height, width=width)
-        except ValueError as error:
-            raise BadSampleError(where, f"object {identity}", str(error)) from None
-        instance = {"id": identity, "category": self._names.get(category, ""), "category_id": category, "mask": mask}
-        box = entry.get("bbox")
-        if isinstance(box, list) and len(box) == 4 and min(box[2:]) > 0:
-            instance["box"] = [float(value) for value in box]
-        return instance | ({"area": float(entry["area"])} if entry.get("area") else {})
+            instance = {
+                "id": identity,
+                "category": self._names.get(category, ""),
+                "category_id": category,
+                "mask": mask,
+            }
+            box = entry.get("bbox")
+            if isinstance(box, list) and len(box) == 4 and min(box[2:]) > 0:
+                instance["box"] = [float(value) for value in box]
+            return instance | ({"area": float(entry["area"])} if entry.get("area") else {})
 
 
 class GrefCoco(RefCoco):

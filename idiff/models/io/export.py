@@ -159,13 +159,16 @@ def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
                 f"{file} is damaged or another file: SHA-256 {got[:12]}, expected {wanted[:12]}. Get the folder again."
             )
     objective = objective_of(description["objective"], origin=str(folder))
-    backbone = LatentDiffusion(
-        autoencoder=Autoencoder(weights=str(subfolder(folder, "vae"))),
-        text=TextEncoder(weights=str(subfolder(folder, "text_encoder")), tokenizer=str(subfolder(folder, "tokenizer"))),
-        unet_weights=str(folder),
-        objective=objective,
-        with_source=description["with_source"],
-    )
+    with decoding(lambda reason: CheckpointError(f"{folder} cannot be read: {reason}. Get the folder again.")):
+        backbone = LatentDiffusion(
+            autoencoder=Autoencoder(weights=str(subfolder(folder, "vae"))),
+            text=TextEncoder(
+                weights=str(subfolder(folder, "text_encoder")), tokenizer=str(subfolder(folder, "tokenizer"))
+            ),
+            unet_weights=str(folder),
+            objective=objective,
+            with_source=description["with_source"],
+        )
     return backbone.eval(), description
 
 
