@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 from idiff.errors import ConfigError, meant
 
 WEIGHTS_HELP = "a .ckpt file, a folder (exported, imported, of diffusers), a CompVis file, or a model's name"
-"""What `--checkpoint` takes; see docs/weights.md."""
 
 
 class WordParser(argparse.ArgumentParser):

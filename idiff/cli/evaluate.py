@@ -9,6 +9,7 @@ from typing import Any
 
 from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, not_negative, writable
 from idiff.cli.asking import add_asking_options, asked
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 
@@ -38,18 +39,14 @@ def parser() -> WordParser:
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
-    add(
-        "--bootstrap",
-        type=not_negative,
-        default=1000,
-        metavar="N",
-        help="resamples of the images for 95 %% intervals (1000); 0: no intervals",
-    )
+    resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"
+    add("--bootstrap", type=not_negative, default=1000, metavar="N", help=resamples)
     add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
+    add_trust(options)
     return options
 
 
@@ -81,7 +78,9 @@ def run(words: list[str]) -> int:
     quiet()
     asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
     loaded = load(options.checkpoint)
-    choice = choose_task(loaded, asking, options.task, data=options.data, changes=_changes(options))
+    choice = choose_task(
+        loaded, asking, options.task, data=options.data, changes=_changes(options), trust=options.trust
+    )
     loaded.backbone.to(kind)
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed

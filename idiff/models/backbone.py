@@ -222,7 +222,7 @@ class LatentDiffusion(nn.Module):
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
-        given, told = in_type_of(self.unet, inputs), in_type_of(self.unet, states)
+        given, told = (in_type_of(self.unet, each) for each in (inputs, states))
         prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if self.objective.residual and condition is not None:
             prediction = prediction + self.autoencoder.scale * condition
