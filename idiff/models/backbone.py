@@ -207,8 +207,7 @@ class LatentDiffusion(nn.Module):
         if own != made_by:
             raise ConfigError(
                 "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
-                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). "
-                "Make it again with `idiff data cache`."
+                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). Make it again."
             )
 
     def _states(self, batch: Batch | LatentBatch, dropped: Tensor) -> Tensor:
