@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from idiff.cli.arguments import WordParser
-from idiff.cli.asking import add_asking_options, asked
+from idiff.cli.asking import add_asking_options, of_pipeline
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 ASKS = {
@@ -52,6 +53,7 @@ def parser(command: str) -> WordParser:
             "--native", action="store_true", help="work on the whole image at its own size, at most 1 megapixel"
         )
     add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
+    add_trust(options)
     return options
 
 
@@ -80,7 +82,7 @@ def run(words: list[str]) -> int:
     from idiff.utils.images import write_png
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
-    pipe = Pipeline(options.checkpoint, seed=options.seed, device=options.device, dtype=options.dtype, **asked(options))
+    pipe = Pipeline(options.checkpoint, **of_pipeline(options))
     answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]
