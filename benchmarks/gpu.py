@@ -16,6 +16,7 @@ import gc
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,12 +27,11 @@ from idiff.errors import IdiffError
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.checkpoint import load
 from idiff.models.lora import Lora, adapt
-from idiff.sampling import Sampling
+from idiff.sampling import named_preset
 from idiff.types import Batch, LatentBatch
 
 ROUNDS = 3
-QUERIES = {"quick": Sampling(steps=10, sampler="dpmpp_2m"), "paper": Sampling(steps=100, sampler="euler_ancestral")}
-SCALES = {"guidance_text": 7.5, "guidance_image": 1.5}
+PRESETS = ("quick", "paper")
 
 
 def batch_of(size: int, side: int) -> Batch:
@@ -48,11 +48,12 @@ def latents_of(backbone: LatentDiffusion, batch: Batch) -> LatentBatch:
     """The batch as a latent cache holds it."""
     mean, std = backbone.autoencoder.moments(batch.target)
     references = (backbone.autoencoder.reference, backbone.text.reference)
+    made_by = tuple("trained" if each is None else each["sha256"] for each in references)
     return LatentBatch(
         keys=batch.keys, instruction=batch.instruction, position=batch.position, task=batch.task, mean=mean, std=std,
         source=backbone.autoencoder.encode_source(batch.source), states=backbone.text(["", *batch.instruction]),
         prompt=torch.arange(1, len(batch) + 1, device=mean.device), changed=torch.ones(len(batch), 1, *mean.shape[2:]).bool(),
-        made_by=tuple("trained" if each is None else each["sha256"] for each in references),
+        made_by=made_by, query=batch.query, labels=None, names=[None] * len(batch),
     )  # fmt: skip
 
 
@@ -143,9 +144,10 @@ def training_rows(backbone: LatentDiffusion, *, side: int, size: int, device: st
 def query_rows(backbone: LatentDiffusion, *, side: int, device: str, most: int | None) -> list[dict]:
     meter, rows = Meter(device), []
     source, backbone = batch_of(1, side).source.to(device), backbone.eval()
-    for name, preset in QUERIES.items():
+    for name in PRESETS:
+        preset = named_preset(name, "segmentation", rule=backbone.objective.rule)
         count = min(preset.steps, most or preset.steps)
-        sampling = Sampling(steps=count, sampler=preset.sampler, **SCALES)
+        sampling = replace(preset, steps=count)
         found = meter(lambda sampling=sampling: backbone.edit(source, ["mark it in red"], sampling=sampling, seeds=[0]))
         rows.append({"what": f"query {side} px: {name}, {count} steps", "per_second": 1 / found["seconds"], **found})
     if backbone.objective.prediction != "sample":

@@ -103,9 +103,9 @@ def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | 
     found = {}
     for name, entry in entries.items():
         task = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
-        sampling, preset = Sampling(**(entry.get("sampling") or {})), (presets or {}).get(name)
-        size = modernised(task).get("init_args", {}).get("size")
         kind = _class(task).kind
+        sampling, preset = Sampling(**(entry.get("sampling") or {})).resolved(kind), (presets or {}).get(name)
+        size = modernised(task).get("init_args", {}).get("size")
         found[name] = Described(
             kind, sampling if preset is None else preset.over(sampling), None if size is None else int(size)
         )
