@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from idiff._version import __version__
 from idiff.cli.foreign import in_words
-from idiff.errors import IdiffError, unknown
+from idiff.cli.own_code import search_here, with_trust
+from idiff.errors import IdiffError, UntrustedError, unknown
 
 COMMANDS = {
     "fit": (
@@ -22,7 +23,7 @@ COMMANDS = {
         "idiff.cli.lightning_commands",
         "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)",
     ),
-    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and painted images"),
+    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and output images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
     "tune": ("idiff.cli.tune", "the fewest sampling steps that are good enough, found on validation shards"),
@@ -40,7 +41,7 @@ COMMANDS = {
     ),
     "push": ("idiff.cli.push", "an exported model to the Hugging Face hub: idiff push DIR --repo OWNER/NAME"),
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
-    "instructions": ("idiff.cli.instructions.commands", "check the sentences that ask for a task, and multiply them"),
+    "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
 }
 
@@ -88,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if DEBUG in given:
             traceback.print_exception(error)
-        print(f"idiff: {said}", file=sys.stderr)  # noqa: T201
+        more = f":\n  {with_trust(words)}" if isinstance(said, UntrustedError) else ""
+        print(f"idiff: {said}{more}", file=sys.stderr)  # noqa: T201
         return said.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 if stop.code else 0
@@ -98,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """Entry point of the console script. The working folder comes first on the path, so that a user's own task is found."""
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    """Entry point of the console script. The working folder is searched last, where a command may name a class in it."""
+    search_here(sys.argv[1:])
     sys.exit(main())
 
 

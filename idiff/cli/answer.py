@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, asked
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 ASKS = {
@@ -36,7 +37,7 @@ def parser(command: str) -> WordParser:
         "--checkpoint",
         default="tiny",
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
+        help=WEIGHTS_HELP + "; default: tiny",
     )
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
@@ -52,6 +53,7 @@ def parser(command: str) -> WordParser:
             "--native", action="store_true", help="work on the whole image at its own size, at most 1 megapixel"
         )
     add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
+    add_trust(options)
     return options
 
 
@@ -80,16 +82,16 @@ def run(words: list[str]) -> int:
     from idiff.utils.images import write_png
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
-    pipe = Pipeline(options.checkpoint, seed=options.seed, device=options.device, dtype=options.dtype, **asked(options))
+    plain = {name: getattr(options, name) for name in ("seed", "device", "dtype", "trust")}
+    pipe = Pipeline(options.checkpoint, **plain, **asked(options))
     answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]
     if answer.mask is not None:
         written.append(write_png(answer.mask, out, f"{name}_mask"))
     if answer.keypoints is not None:
-        file = written[0].with_suffix(".json")
+        written.append(file := written[0].with_suffix(".json"))
         file.write_text(json.dumps(to_coco(answer, image_id=0), indent=1) + "\n", encoding="utf-8")
-        written.append(file)
     lines = [f"score {answer.score:.2f}", *[f"wrote {path}" for path in written]]
     if answer.mask is not None and not answer.mask.any():
         lines.insert(0, f"nothing in the image fits '{options.text}'")

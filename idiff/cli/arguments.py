@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, meant
+
+WEIGHTS_HELP = "a .ckpt file, a folder (exported, imported, of diffusers), a CompVis file, or a model's name"
 
 
 class WordParser(argparse.ArgumentParser):
@@ -35,7 +37,9 @@ class WordParser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
-        raise ConfigError(f"{self.prog}: {message}. `{self.prog} --help` lists what there is.")
+        raise ConfigError(
+            f"{self.prog}: {message}{meant(message, self._option_string_actions)}. `{self.prog} --help` lists what there is."
+        )
 
 
 def at_least_one(word: str) -> int:

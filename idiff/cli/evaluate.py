@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one, not_negative, writable
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, not_negative, writable
 from idiff.cli.asking import add_asking_options, asked
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 
@@ -16,14 +17,14 @@ def parser() -> WordParser:
     """Options of `idiff evaluate`."""
     options = WordParser(prog="idiff evaluate", description=__doc__)
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
-    add("--queries", choices=("present", "all"), help="classes asked an image: those present and one absent, or all")
+    add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
     add(
         "--phrasings",
         choices=("seen", "unseen"),
-        help="ask as in training (default), or in sentences kept apart from it",
+        help="instructions as in training (default), or held-out ones",
     )
     joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
     add("--joints", choices=("all", "coco"), help=joints)
@@ -33,23 +34,19 @@ def parser() -> WordParser:
         default=None,
         help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
     )
-    add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
+    add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
-    add(
-        "--bootstrap",
-        type=not_negative,
-        default=1000,
-        metavar="N",
-        help="resamples of the images for 95 %% intervals (1000); 0: no intervals",
-    )
+    resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"
+    add("--bootstrap", type=not_negative, default=1000, metavar="N", help=resamples)
     add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
+    add_trust(options)
     return options
 
 
@@ -81,7 +78,9 @@ def run(words: list[str]) -> int:
     quiet()
     asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
     loaded = load(options.checkpoint)
-    choice = choose_task(loaded, asking, options.task, data=options.data, changes=_changes(options))
+    choice = choose_task(
+        loaded, asking, options.task, data=options.data, changes=_changes(options), trust=options.trust
+    )
     loaded.backbone.to(kind)
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from idiff.cli.arguments import WordParser
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 
 HALF = {"safetensors": True, "diffusers": False, "compvis": False}
 """Format -> whether weights are float16 where --dtype does not say."""
@@ -18,7 +18,7 @@ def parser() -> WordParser:
         "--checkpoint",
         required=True,
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or a pretrained model's name",
+        help=WEIGHTS_HELP,
     )
     add("--out", required=True, metavar="DIR", help="a folder that does not exist yet")
     add(

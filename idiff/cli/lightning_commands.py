@@ -39,6 +39,12 @@ def run(words: list[str]) -> int:
     quiet()
     files, rest = _take_configs(rest)
     checked, rest = take_check(rest) if method == "fit" else ({}, rest)
+    asked = {word.partition("=")[0].split(".")[0] for word in rest}
+    if not files and not asked & {"-h", "--help", "--print_config"} and not {"--model", "--data"} <= asked:
+        beside = next((word for word in rest if word.endswith((".yaml", ".yml"))), "")
+        raise ConfigError(
+            f"idiff {method} needs a configuration: idiff {method} --config {beside or 'configs/experiment/demo.yaml'}."
+        )
     staged: list[str] = []
     with tempfile.TemporaryDirectory(prefix="idiff-") as folder:
         if files:
@@ -90,7 +96,12 @@ def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
     iterator = iter(words)
     for word in iterator:
         if word in {"--config", "-c"}:
-            files.append(next(iterator, ""))
+            file = next(iterator, "")
+            if not file or file.startswith("-"):
+                raise ConfigError(
+                    f"{word} is followed by no file: expected a YAML, such as configs/experiment/demo.yaml."
+                )
+            files.append(file)
         elif word.startswith("--config="):
             files.append(word.partition("=")[2])
         else:

@@ -13,8 +13,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from idiff.callbacks import AtomicCheckpointIO, ProgressLines
-from idiff.cli.trainer import slow_bfloat16
+from idiff.callbacks import AtomicCheckpointIO
+from idiff.callbacks.console import shown
+from idiff.cli.trainer import say_aside, slow_bfloat16
 from idiff.config.opened_data import opened_data
 from idiff.config.resume import PARTS, refuse_changes
 from idiff.config.run_folder import RunFolder, redrawn_from, start_of
@@ -52,7 +53,7 @@ class StageCLI(LightningCLI):
         if self._anew:
             self.made.refuse_overwriting(fresh=self.fresh)
         config = self.config.clone()
-        self.datamodule = opened_data(self._get(config, "data"), str(self.subcommand), said=_say)
+        self.datamodule = opened_data(self._get(config, "data"), str(self.subcommand), said=say_aside)
         config[self.subcommand].data = self.datamodule
         self.config_init = self.parser.instantiate_classes(config)
         self.model = self._get(self.config_init, "model")
@@ -62,20 +63,18 @@ class StageCLI(LightningCLI):
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
         fit, wanted, root = self.subcommand == "fit", self._get(self.config_init, "ckpt_path"), self.made.prepare()
-        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say, own=self.model.bases)
+        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside, own=self.model.bases)
         self._resumed = read(self._start) if fit and self._start is not None else {}
         logger = settings.get("logger")
         if logger is None or logger is True:
             kwargs["logger"] = fit and TensorBoardLogger(
                 str(root), name="", version="", purge_step=redrawn_from(self._resumed, settings)
             )
-        if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
-            kwargs["enable_progress_bar"] = False
-            kwargs["callbacks"] = [*as_list(settings.get("callbacks")), ProgressLines()]
+        kwargs |= shown(settings, terminal=sys.stdout.isatty())
         kwargs["plugins"] = [*as_list(settings.get("plugins")), AtomicCheckpointIO()]
         self.trainer = self.made.trainer = super().instantiate_trainer(**kwargs)
         if self._anew and self.fresh:
-            self.made.put_aside(_say)
+            self.made.put_aside(say_aside)
         return self.trainer
 
     def before_fit(self) -> None:
@@ -88,10 +87,12 @@ class StageCLI(LightningCLI):
             refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
         if self._resumed:
             of = f" of {self.trainer.max_steps:,}" if self.trainer.max_steps > 0 else ""
-            _say(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
+            say_aside(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
         self._resumed = {}
         if slow_bfloat16(self.trainer):
-            _say("this processor has no bfloat16 of its own: use trainer.precision 32-true, which is many times faster")
+            say_aside(
+                "this processor has no bfloat16 of its own: use trainer.precision 32-true, which is many times faster"
+            )
 
     def before_validate(self) -> None:
         """Refuse a stage that has nothing to validate.
@@ -114,7 +115,3 @@ class StageCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return super()._prepare_subcommand_kwargs(subcommand) | {"ckpt_path": self._start, "weights_only": True}
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"idiff: {text}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -69,3 +70,8 @@ def slow_bfloat16(trainer: Trainer) -> bool:
     """Whether a trainer computes in bfloat16 on a processor that has none of its own."""
     on_cpu = trainer.strategy.root_device.type == "cpu"
     return on_cpu and "bf16" in str(trainer.precision) and not fast_bfloat16()
+
+
+def say_aside(text: str) -> None:
+    """Print a line on stderr."""
+    sys.stderr.write(f"idiff: {text}\n")

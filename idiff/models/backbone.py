@@ -207,8 +207,7 @@ class LatentDiffusion(nn.Module):
         if own != made_by:
             raise ConfigError(
                 "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
-                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). "
-                "Make it again with `idiff data cache`."
+                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). Make it again."
             )
 
     def _states(self, batch: Batch | LatentBatch, dropped: Tensor) -> Tensor:
@@ -222,7 +221,7 @@ class LatentDiffusion(nn.Module):
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
-        given, told = in_type_of(self.unet, inputs), in_type_of(self.unet, states)
+        given, told = (in_type_of(self.unet, each) for each in (inputs, states))
         prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if self.objective.residual and condition is not None:
             prediction = prediction + self.autoencoder.scale * condition

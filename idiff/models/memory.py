@@ -5,8 +5,8 @@ from __future__ import annotations
 from idiff.errors import ConfigError
 from idiff.models.backbone import LatentDiffusion
 
-PLAIN = 1 << 20
-"""Most pixels of an image that is encoded, painted and decoded at once."""
+PLAIN, WHOLE = 1 << 20, 1 << 21
+"""Most pixels of an image that is painted plainly, and that the autoencoder takes whole."""
 
 TILE = 512
 """Side in pixels of the autoencoder's tiles: that of the images that Stable Diffusion's was trained on."""
@@ -15,23 +15,22 @@ TILE = 512
 def spare_memory(backbone: LatentDiffusion, size: tuple[int, int]) -> bool:
     """Set the switches for images of (height, width).
 
-    Above `PLAIN` pixels the autoencoder works image by image in overlapping tiles that are blended, and attention in slices. Slices
-    are exact up to rounding. Tiles are close: normalisation and attention see a tile and not all of an image.
+    Above `PLAIN` pixels attention is computed in slices and the autoencoder works image by image, which changes nothing but
+    rounding. Above `WHOLE` pixels it also works in overlapping tiles that are blended, which is close: its normalisation and
+    attention see a tile and not all of an image.
 
     Returns:
         whether memory is spared.
     """
-    large, vae, unet = size[0] * size[1] > PLAIN, backbone.autoencoder.net, backbone.unet
-    if large:
+    pixels, vae = size[0] * size[1], backbone.autoencoder.net
+    sliced, tiled = pixels > PLAIN, pixels > WHOLE
+    if sliced != vae.use_slicing:
+        backbone.unet.set_attention_slice("max" if sliced else None)
+        vae.use_slicing = sliced
+    vae.use_tiling = tiled
+    if tiled:
         vae.tile_sample_min_size, vae.tile_latent_min_size = TILE, TILE // backbone.autoencoder.factor
-        vae.enable_tiling()
-        vae.enable_slicing()
-        unet.set_attention_slice("auto")
-    elif vae.use_tiling:
-        vae.disable_tiling()
-        vae.disable_slicing()
-        unet.set_attention_slice(None)
-    return large
+    return sliced
 
 
 def check_side(backbone: LatentDiffusion, size: int | None) -> None:

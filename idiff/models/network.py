@@ -14,6 +14,7 @@ from torch import Tensor
 from idiff.errors import CheckpointError, ConfigError, unknown
 from idiff.models.outline import left_out, outline, outline_mode
 from idiff.models.weight_files import variant_of
+from idiff.utils.foreign import decoding
 
 Network = TypeVar("Network")
 
@@ -83,11 +84,10 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     if variant:
         options["variant"] = variant
     options["use_safetensors"] = _safe(folder)
-    try:
+    with decoding(
+        lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
+    ):
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".")
-        raise CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.") from error
     wrong = {
         "missing": _keys(found.get("missing_keys")),
         "left over": _keys(found.get("unexpected_keys")),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from idiff.checks import check_number
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, UntrustedError
 from idiff.models.io.checkpoint import load
 from idiff.models.memory import spare_memory
 from idiff.models.ood import OODScore
@@ -53,6 +53,7 @@ class Pipeline:
             task's own.
         preset: `paper` or `quick`, the published settings; `stored`, those of `idiff tune --store`; `training`. None: `stored`
             where there are some, else `training`. The settings above go over it.
+        trust: import code of others that the checkpoint names, and read the files that it names.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -72,6 +73,7 @@ class Pipeline:
         guidance_image: float | None = None,
         size: int | None = None,
         preset: str | None = None,
+        trust: bool = False,
     ) -> None:
         check_number("seed", seed, least=0, whole=True)
         self.asking = Asking(steps, sampler, guidance_text, guidance_image, size, preset)
@@ -81,6 +83,7 @@ class Pipeline:
         if kind != torch.float32:
             self.backbone.to(kind)
         self.backbone.sample_seed = seed
+        self.trust = trust
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
         self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
@@ -236,9 +239,14 @@ class Pipeline:
 
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows, asked as the options say."""
-        known = saved_kinds(self.loaded.config)
-        wanted = next((kind for kind in kinds if kind in {*known, *known.values()}), kinds[-1])
-        return choose_task(self.loaded, self.asking, wanted)
+        known = saved_kinds(self.loaded.config, trust=self.trust)
+        for kind in kinds[:-1]:
+            if kind in {*known, *known.values()}:
+                try:
+                    return choose_task(self.loaded, self.asking, kind, trust=self.trust)
+                except UntrustedError:
+                    continue
+        return choose_task(self.loaded, self.asking, kinds[-1], trust=self.trust)
 
 
 def _one(tile: bool, native: bool) -> bool:

@@ -86,15 +86,15 @@ class InstructEditing(Task):
         """Both images whole, and the given sentence; of several, training draws one. See `Task.encode`."""
         target, instruction = given_target(sample), _sentence(sample, rng if train else None)
         region, group = self._region(sample, target), f"{sample.key}/{item}"
-        look = self._look(region, rng if train else None)
-        view = look(sample.image)
+        shown = self._shown(region, rng if train else None)
+        view = shown(sample.image)
         part = seen_slices(view.matrix, view.size, (sample.image.shape[0], sample.image.shape[1]))
         return Triplet(
             key=f"{group}/0",
             source=view.source,
             instruction=instruction,
-            target=look(target).source,
-            rejected=None if sample.rejected is None else look(_worse(sample)).source,
+            target=shown(target).source,
+            rejected=None if sample.rejected is None else shown(_worse(sample)).source,
             query=query_of(sample, {}, task=self.kind, group=group, matrix=view.matrix),
             annotation={
                 "key": sample.key,
@@ -105,7 +105,7 @@ class InstructEditing(Task):
             },
         )
 
-    def _look(self, region: NDArray[np.bool_], rng: np.random.Generator | None) -> Callable[[Picture], View]:
+    def _shown(self, region: NDArray[np.bool_], rng: np.random.Generator | None) -> Callable[[Picture], View]:
         """How the images of a sample are seen, all alike; in training, with an rng, where they are not seen whole."""
         if rng is None or self.frame in {None, "letterbox"}:
             return partial(whole_view, size=self.size, frame=self.frame)

@@ -7,8 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from idiff.cli.arguments import WordParser, at_least_one, scales
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, scales
 from idiff.cli.bar import progress
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ def parser() -> WordParser:
         description="Paint each prompt of a set several times under a grid of guidance settings. Killed, the same command goes on.",
     )
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or a pretrained model")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--out", required=True, metavar="DIR", help="the folder of candidates, new or of the same settings")
     add(
         "--task", metavar="NAME", help="a task of the training by its name, or a kind; default: what the shards are for"
     )
     add("--candidates", type=at_least_one, default=CANDIDATES, metavar="N", help=f"images a prompt ({CANDIDATES})")
-    add("--limit", type=at_least_one, metavar="N", help="images asked about, spread evenly; default: all")
+    add("--limit", type=at_least_one, metavar="N", help="images sampled, spread evenly; default: all")
     add("--seed", type=int, default=0, metavar="N", help="of the candidates' noise (0)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the preset")
@@ -42,6 +43,7 @@ def parser() -> WordParser:
         help="ddim, euler, euler_ancestral, dpmpp_2m or MODULE.FUNCTION; default: the task's",
     )
     add("--device", default="cpu", metavar="NAME", help="where the network runs (cpu)")
+    add_trust(options)
     return options
 
 
@@ -71,7 +73,7 @@ def run(words: list[str]) -> int:
         torch.set_num_threads(1)
     loaded = load(options.checkpoint)
     shards = ShardSet.open(options.data)
-    choice = restore_task(loaded.config, options.task, data=options.data, changes={})
+    choice = restore_task(loaded.config, options.task, data=options.data, changes={}, trust=options.trust)
     prepared = prepare(
         loaded, choice, shards, data=options.data, candidates=options.candidates, seed=options.seed, limit=options.limit,
         text=options.text, image=options.image, steps=options.steps, sampler=options.sampler,

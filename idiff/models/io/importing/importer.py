@@ -131,6 +131,7 @@ def _import_file(file: Path, target: Path, *, family: FamilyChoice, tokenizer: s
         report.said = [
             f"family {chosen.name}: {why}",
             said,
+            *([_widened(latent)] if widened_by else []),
             *_read_off(configs, settings.origin),
             f"tokenizer: {origin}",
             f"licence: {chosen.licence}",
@@ -170,10 +171,15 @@ def _import_folder(folder: Path, target: Path, *, family: FamilyChoice, tokenize
     place = subfolder(tokenizer or folder, "tokenizer")
     words = open_tokenizer(place)
     with whole_folder(target, error=CheckpointError) as staged:
+        report.said += [_widened(latent)] if widened_by else []
         copy_parts(folder, staged, widened_by=widened_by, tokenizer=words, report=report)
         words.save_pretrained(staged / "tokenizer")
         _finish(staged, target, meaning, step=step, report=report, source={"path": str(folder), "sha256": None})
     return Imported(target, name, report)
+
+
+def _widened(latent: int) -> str:
+    return f"U-Net: first convolution widened {latent} -> {2 * latent} channels with zeros, for a source image"
 
 
 def _read_off(configs: Mapping[str, Mapping[str, Any]], beside: Path | None) -> list[str]:

@@ -199,6 +199,8 @@ def read_torch(file: Path) -> Any:
         return torch.load(file, map_location="cpu", pickle_module=_READER, weights_only=False, mmap=zipped)
     except RecursionError:
         reason = "it is nested too deep"
+    except KeyError:
+        reason = "it has an instruction that no pickle has, or a part of it is missing"
     except DAMAGED as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
     raise CheckpointError(
