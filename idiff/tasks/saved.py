@@ -123,9 +123,10 @@ def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | 
     found = {}
     for name, entry in entries.items():
         task = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
-        sampling, preset = Sampling(**(entry.get("sampling") or {})), (presets or {}).get(name)
-        size = modernised(task).get("init_args", {}).get("size")
         kind = _kind(entry, trust=False)
+        sampling, preset = Sampling(**(entry.get("sampling") or {})), (presets or {}).get(name)
+        sampling = sampling if kind == FOREIGN else sampling.resolved(kind)
+        size = modernised(task).get("init_args", {}).get("size")
         found[name] = Described(
             kind, sampling if preset is None else preset.over(sampling), None if size is None else int(size)
         )
