@@ -54,6 +54,10 @@ class CheckpointError(IdiffError):
     """Weights that are missing, damaged, or of another model."""
 
 
+class UntrustedError(CheckpointError):
+    """A checkpoint that names code or files which are not of this package, and which nobody has said to trust."""
+
+
 class ServiceError(IdiffError):
     """A service on the network that cannot be reached, refuses, or gives no usable answer."""
 

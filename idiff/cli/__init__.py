@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from idiff._version import __version__
 from idiff.cli.foreign import in_words
-from idiff.errors import IdiffError, unknown
+from idiff.cli.own_code import search_here, with_trust
+from idiff.errors import IdiffError, UntrustedError, unknown
 
 COMMANDS = {
     "fit": (
@@ -80,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         if DEBUG in given:
             traceback.print_exception(error)
-        print(f"idiff: {said}", file=sys.stderr)  # noqa: T201
+        more = f":\n  {with_trust(words)}" if isinstance(said, UntrustedError) else ""
+        print(f"idiff: {said}{more}", file=sys.stderr)  # noqa: T201
         return said.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 if stop.code else 0
@@ -90,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """Entry point of the console script. The working folder comes first on the path, so that a user's own task is found."""
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    """Entry point of the console script. The working folder is searched last, where a command may name a class in it."""
+    search_here(sys.argv[1:])
     sys.exit(main())
 
 

@@ -8,31 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from idiff.config.merge import merge
 from idiff.config.short_form import DEFAULTS, ROOT_HINT, completed, lengthened
 from idiff.errors import ConfigError
+from idiff.utils.foreign import read_text
 from idiff.utils.moved import modernised
+from idiff.utils.plain_yaml import parse_yaml
 
 INCLUDE = "include"
 SCHEMA = "$schema"
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """YAML in which a key stands once: of two, YAML itself silently keeps the second."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """See `yaml.SafeLoader`."""
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                line = key.start_mark.line + 1
-                if key.value in lines:
-                    said = f"the key '{key.value}' stands in line {lines[key.value]} already: leave one of them out"
-                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
-                lines[key.value] = line
-        return super().construct_mapping(node, deep=deep)
 
 
 def compose(files: list[str]) -> dict[str, Any]:
@@ -58,20 +42,20 @@ def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
         chain = " -> ".join(str(item) for item in (*above, resolved))
         raise ConfigError(f"{path} includes itself: {chain}. Take one include out.")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_OnceLoader)
+        content = parse_yaml(read_text(path))
     except FileNotFoundError:
         by = f", included by {above[-1]}" if above else ""
         raise ConfigError(f"{path} is missing{by}: expected a YAML file. Configurations lie under configs/.") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} cannot be read, it is a folder: expected a YAML file, such as one under configs/.") from None
+        raise ConfigError(
+            f"{path} cannot be read, it is a folder: expected a YAML file, such as one under configs/."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. Correct the file."
         ) from None
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        at = f", line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{path} is not valid YAML{at}: {problem or ' '.join(str(error).split())[:200]}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}.") from None
     if content is None:
         return [{}]
     if not isinstance(content, dict):

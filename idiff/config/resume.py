@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -41,9 +42,23 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         if part == "trainer":
             before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
         if before != now:
-            free = {each.path for side in (old, new) for each in settings_in(side, part) if each.marks}
+            free = {
+                each.path for side in (_without_unloaded(old), new) for each in settings_in(side, part) if each.marks
+            }
             _compare(before, now, part, free, changes)
     return changes
+
+
+def _without_unloaded(value: Any) -> Any:
+    """A checkpoint's configuration without classes that are not loaded: comparing it imports nothing that it names."""
+    if isinstance(value, Mapping):
+        return {key: _without_unloaded(each) for key, each in value.items() if key != CLASS or _is_loaded(each)}
+    return [_without_unloaded(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_loaded(path: Any) -> bool:
+    module = str(path).rpartition(".")[0]
+    return not module or module in sys.modules or module.partition(".")[0] in {"idiff", "lightning"}
 
 
 def refuse_changes(
