@@ -68,7 +68,8 @@ def render_table(results: dict[str, Score], *, step: int, below: str = "") -> Ta
     names = {score.baseline_name for score in results.values() if score.baseline_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
-    caption = "; ".join(filter(None, [below, f"baseline: {', '.join(sorted(names))}" if names else ""])) or None
+    told = dict.fromkeys(f"{metric}: {text}" for score in results.values() for metric, text in score.reasons.items())
+    caption = "; ".join(filter(None, [below, f"baseline: {', '.join(sorted(names))}" if names else "", *told])) or None
     table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
     for column in (*columns, "painted", "ceiling", "identity", "guess"):
