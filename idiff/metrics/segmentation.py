@@ -131,8 +131,8 @@ class MeanClassIoU(ItemMetric):
     InstructDiffusion reports semantic segmentation so; it is not comparable with `miou`. Of the asked classes, the keys
     of `prediction.masks` (index -> bool (H, W)), those in `truth.labels` and the one `truth.absent` count. A class that
     was not asked, such as a background, does not. Classes with an empty union are left out of the mean; where only such
-    were asked, every one was rightly left unpainted, and the result is 1. nan where one class alone was asked and all truth together holds
-    no other: painting everything would be perfect.
+    were asked, every one was rightly left unpainted, and the result is 1. nan where one class alone was asked and all
+    truth together holds no other: painting everything would be perfect.
     """
 
     mciou_seen: Tensor

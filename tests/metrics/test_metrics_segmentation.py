@@ -85,8 +85,9 @@ def test_miou_is_the_brute_force_one(seed):
     assert {index for index in range(VOID) if not per_class[index].isnan()} == set(expected)
     for label, iou in expected.items():
         assert float(per_class[label]) == pytest.approx(iou, abs=1e-6)
-    if expected:
+    if len({int(label) for _, true in pairs for label in true.flat} - {VOID}) > 1:
         assert float(metric.compute()) == pytest.approx(np.mean(list(expected.values())), abs=1e-6)
+        assert not metric.reason()
     else:
         assert metric.compute().isnan()
 
@@ -133,7 +134,9 @@ def test_mciou_is_the_brute_force_one(seed):
                 inter[label] += (mask & (true == label)).sum()
                 union[label] += ((mask | (true == label)) & valid).sum()
     ious = [inter[c] / union[c] for c in range(8) if union[c]]
-    if ious:
+    if metric.reason():
+        assert metric.compute().isnan() and len(ious) == 1
+    elif ious:
         assert float(metric.compute()) == pytest.approx(np.mean(ious), abs=1e-6)
     per_class = metric.per_class()
     assert [c for c in range(VOID) if not per_class[c].isnan()] == [c for c in range(8) if union[c]]
@@ -149,6 +152,21 @@ def test_mciou_counts_false_alarms_of_the_absent_class_only():
     metric = MeanClassIoU()
     metric.update(ClassMasksPrediction(query={}, masks=answers), LabelMapTruth(key="k", labels=labels, absent=2))
     assert float(metric.compute()) == pytest.approx((1.0 + 0.0) / 2)
+
+
+def test_a_mean_over_one_class_alone_is_nan_with_a_reason():
+    maps = np.zeros((2, 3), np.uint8)
+    miou = MeanIoU()
+    miou.update(*item(maps, maps))
+    assert miou.compute().isnan() and "one class alone" in miou.reason()
+    miou.update(*item(maps, maps + 1))
+    assert float(miou.compute()) == pytest.approx(0.25) and not miou.reason()
+    mciou = MeanClassIoU()
+    answer = ClassMasksPrediction(query={}, masks={0: torch.ones(2, 3, dtype=torch.bool)})
+    mciou.update(answer, LabelMapTruth(key="k", labels=torch.from_numpy(maps)))
+    assert mciou.compute().isnan() and "one class alone" in mciou.reason()
+    mciou.update(answer, LabelMapTruth(key="l", labels=torch.from_numpy(maps + 1)))  # 1 is a background: nobody asks it
+    assert float(mciou.compute()) == 1.0 and not mciou.reason()
 
 
 def test_mciou_of_rightly_empty_answers_is_one():

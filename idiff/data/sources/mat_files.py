@@ -41,7 +41,9 @@ def load_mat(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # a damaged file raises whatever its decoder meets
-        raise DataError(f"{file} cannot be read as a MATLAB file: {str(error)[:200]}. Download it again.") from error
+        raise DataError(
+            f"{file} cannot be read as a MATLAB file: {' '.join(str(error).split())[:200].rstrip('.')}. Download it again."
+        ) from error
     return found
 
 

@@ -96,4 +96,6 @@ def _checked(file: Path, read: Any) -> Any:
     try:
         return read()
     except Exception as error:  # a damaged file raises whatever its decoder meets
-        raise DataError(f"{file} cannot be read as Parquet: {str(error)[:200]}. Download it again.") from error
+        raise DataError(
+            f"{file} cannot be read as Parquet: {' '.join(str(error).split())[:200].rstrip('.')}. Download it again."
+        ) from error
