@@ -22,12 +22,13 @@ from idiff.data.build.kept import kept, remove_others
 from idiff.data.build.slices import Job
 from idiff.data.shards import index
 from idiff.data.shards import manifest as manifests
-from idiff.data.shards.annotation import canonical_json, parse_json
+from idiff.data.shards.annotation import canonical_json
 from idiff.data.shards.manifest import Manifest, Shard
 from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, DataError
 from idiff.utils.files import own_folder, write_atomic
+from idiff.utils.foreign import decoding, read_json
 
 CONFIGURATION = "build.json"
 REJECTED = "rejected.jsonl"
@@ -168,7 +169,8 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     with own_folder(folder):
         file = folder / CONFIGURATION
         if file.exists():
-            before = parse_json(file.read_bytes())
+            with decoding(lambda reason: DataError(f"{file} is damaged: {reason}. Give another --out.")):
+                before = read_json(file)
             _check_same(folder, before, settings)
         elif any(folder.glob("*.tar")) or (folder / manifests.NAME).exists():
             raise ConfigError(f"{folder} holds shards that this command did not build. Give another --out.")

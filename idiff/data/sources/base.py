@@ -13,11 +13,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from idiff.errors import BadSampleError
+from idiff.utils.foreign import read_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from idiff.types import Labels, Picture, Sample, WideLabels
+
+
+MAX_BYTES = 256 << 20
+"""A larger file of a sample is refused before it is read, as shards refuse it."""
 
 
 @dataclass(slots=True)
@@ -134,7 +139,7 @@ def read_file(path: Path, *, where: str, field: str) -> bytes:
         BadSampleError: it is missing or unreadable.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path, most=MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadSampleError(where, field, f"{path} cannot be read: {reason}") from error

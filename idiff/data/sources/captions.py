@@ -21,6 +21,7 @@ from idiff.data.sources.entries import EntryError, first_faults, object_of, read
 from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json, notes_of_files
 from idiff.data.sources.places import of_split
 from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.strings import normalise_prompt
 
 _FIELDS = ("caption", "text", "captions")
@@ -187,8 +188,10 @@ def _table(file: Path) -> tuple[Captions, list[str]]:
 
 def _rows(file: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a JSONL or CSV file with their line numbers; a line of JSONL that is no object becomes a fault."""
-    try:
-        data = file.read_bytes()
+    with decoding(
+        lambda reason: DataError(f"{file} cannot be read as a table: {reason}. Expected file_name and caption a line.")
+    ):
+        data = read_regular(file)
         if file.suffix.lower() == ".csv":
             yield from enumerate(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))), start=2)
             return
@@ -200,5 +203,3 @@ def _rows(file: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]
                     faults.append(str(error) if isinstance(error, EntryError) else f"line {place} is no JSON: {error}")
                     continue
                 yield place, dict(row)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as a table: {error}. Expected file_name and caption a line.") from error

@@ -27,6 +27,7 @@ from idiff.data.sources.outlines import mask_of
 from idiff.data.sources.pictures import notes_of_files
 from idiff.data.sources.places import check_pictures, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError, missing, suggest
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.picture_files import picture_size
 from idiff.utils.plain_pickle import load_plain
 
@@ -210,20 +211,16 @@ class RefCoco(Source):
         """
         if file.suffix == ".json":
             return read_json(file)
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise DataError(f"{file} cannot be read: {error.strerror}.") from error
+        with decoding(lambda reason: DataError(f"{file} cannot be read: {reason}.")):
+            data = read_regular(file)
         return load_plain(data, where=str(file))
 
     def _instance(self, identity: int, *, where: str, height: int, width: int) -> dict[str, Any]:
         """One object that is named: its mask and what else is known of it."""
         entry = self._objects[identity]
         category = entry.get("category_id")
-        try:
+        with decoding(lambda reason: BadSampleError(where, f"object {identity}", reason)):
             mask = mask_of(entry.get("segmentation"), height=height, width=width)
-        except ValueError as error:
-            raise BadSampleError(where, f"object {identity}", str(error)) from None
         instance: dict[str, Any] = {
             "id": identity, "category": self._names.get(category, ""), "category_id": category, "mask": mask,
         }  # fmt: skip
