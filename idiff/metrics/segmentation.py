@@ -131,8 +131,8 @@ class MeanClassIoU(ItemMetric):
     InstructDiffusion reports semantic segmentation so; it is not comparable with `miou`. Of the asked classes, the keys
     of `prediction.masks` (index -> bool (H, W)), those in `truth.labels` and the one `truth.absent` count. A class that
     was not asked, such as a background, does not. Classes with an empty union are left out of the mean; where only such
-    were asked, every one was rightly left unpainted, and the result is 1. nan where one class alone was asked and all
-    truth together holds no other: painting everything would be perfect.
+    were asked, every one was rightly left unpainted, and the result is 1. nan where all truth together holds one class
+    alone, unless both it and others were asked: painting everything, or nothing, would be perfect.
     """
 
     mciou_seen: Tensor
@@ -166,7 +166,7 @@ class MeanClassIoU(ItemMetric):
         self.mciou_queries = self.mciou_queries + more[2]
 
     def compute(self) -> Tensor:
-        """The mean over classes, float32 () in [0, 1]; nan where no class was asked, or one that is all of the truth."""
+        """The mean over classes, float32 () in [0, 1]; nan where no class was asked; see also above."""
         if self._one_class():
             return torch.full((), torch.nan, device=self.mciou_union.device)
         if not self.mciou_union.any() and self.mciou_queries.any():
@@ -180,7 +180,8 @@ class MeanClassIoU(ItemMetric):
 
     def _one_class(self) -> bool:
         seen, asked = self.mciou_seen > 0, self.mciou_queries > 0
-        return int(seen.sum()) == 1 and bool((seen == asked).all())
+        both = bool((asked & seen).any()) and bool((asked & ~seen).any())
+        return int(seen.sum()) == 1 and bool(asked.any()) and not both
 
     def per_class(self) -> Tensor:
         """IoU by class index, float32 (255,); nan where its union is empty. All ranks must call it together."""
