@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import time
+import zlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -112,6 +113,13 @@ def changed(data, seed):
 
 
 SEEDS = st.integers(0, 2**48)
+
+
+def variants(data, more=20):
+    """A file, and in the long run `more` others made of it: drawing an input takes longer than most readers do."""
+    yield data
+    for number in range(more if EXAMPLES else 1):
+        yield changed(data, zlib.crc32(data) + number)
 
 
 def mutants(*good):
