@@ -65,6 +65,16 @@ def write_log():
         Path(file).write_text(json.dumps(known | dict(COUNTS), indent=1, sort_keys=True) + "\n")
 
 
+def table(counts):
+    """What was tried, as the table in docs/reliability.md."""
+    lines = ["| reader | inputs | read | refused | longest, s |", "|---|---:|---:|---:|---:|"]
+    for reader, count in sorted(counts.items()):
+        figures = [f"{count[name]:,}" for name in ("inputs", "values", "errors")]
+        lines.append(f"| {reader} | {' | '.join(figures)} | {count['longest']:.2f} |")
+    total = [f"{sum(count[name] for count in counts.values()):,}" for name in ("inputs", "values", "errors")]
+    return "\n".join([*lines, f"| all {len(counts)} | {' | '.join(total)} | |"])
+
+
 _NUMBERS = (0, 1, 127, 128, 255, 256, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 _WORDS = (
     b"\0" * 16,
