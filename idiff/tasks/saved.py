@@ -185,7 +185,9 @@ def _class(description: dict[str, Any] | str) -> type[Task]:
     try:
         found = _imported(path)
     except Exception as error:  # a module may fail in any way when it is imported
-        raise CheckpointError(f"the task {path} cannot be imported ({reason_of(error)}): put its file on the path") from None
+        raise CheckpointError(
+            f"the task {path} cannot be imported ({reason_of(error)}): put its file on the path"
+        ) from None
     if not (inspect.isclass(found) and issubclass(found, Task)):
         raise CheckpointError(f"{path} is not a task: expected a subclass of idiff.tasks.base.Task")
     return found

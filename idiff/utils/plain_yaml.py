@@ -7,26 +7,34 @@ from typing import Any
 
 import yaml
 
+from idiff.utils.foreign import reason_of
+
 MAX_VALUES = 1_000_000
 """Values of a file, what aliases repeat included."""
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, *, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """Read one YAML document as None, bool, numbers, dates, text, lists and mappings; no other object is made.
 
     >>> parse_yaml("{a: [1, 2]}")
     {'a': [1, 2]}
 
+    Args:
+        text: the document.
+        loader: a kind of `yaml.SafeLoader`.
+
     Raises:
-        ValueError: it is no YAML, or its aliases stand for too many values; with the reason in one line.
+        ValueError: it is no YAML, or its aliases stand for too many values; with line and reason.
     """
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=loader)
         count = _count(value, {}, set())
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except Exception as error:  # the parser raises errors of many kinds, its own among them
-        raise ValueError(" ".join(str(error).split())[:500] or type(error).__name__) from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        at = f"line {mark.line + 1}: " if mark is not None else ""
+        raise ValueError(f"{at}{problem or reason_of(error)}") from None
     if count > MAX_VALUES:
         raise ValueError(f"its aliases stand for more than {MAX_VALUES:,} values")
     return value
