@@ -21,7 +21,8 @@ They are listed here because the class is Lightning's; parameters of other class
 """
 
 NOT_SET = "not set"
-SHOWN = 5
+SHOWN, LONGEST = 3, 120
+"""Changes that an error lists, and letters of the names that it repeats."""
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -77,11 +78,23 @@ def refuse_changes(
     changes = without(config_changes(old, new), allow)
     if not changes:
         return
+    count = "a setting differs" if len(changes) == 1 else f"{len(changes)} settings differ"
+    allowed = ",".join(changes)
+    if len(allowed) > LONGEST:
+        allowed = _common(list(changes))
     raise ConfigError(
-        f"this run cannot go on from {origin}, its configuration differs: {listed(changes)}. Set the old values, or "
-        f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
-        "model.init_from."
+        f"this run cannot go on from {origin}: {count} (old -> new).\n  {listed(changes)}\n"
+        f"Set the old values, allow the new ones with --resume.allow {allowed}, or begin from its weights with model.init_from."
     )
+
+
+def _common(paths: Sequence[str]) -> str:
+    """The sections that hold all of some dotted paths, as deep as few names say it."""
+    for depth in range(4, 0, -1):
+        names = list(dict.fromkeys(".".join(path.split(".")[:depth]) for path in paths))
+        if len(names) <= SHOWN:
+            return ",".join(names)
+    return ",".join(dict.fromkeys(path.split(".")[0] for path in paths))
 
 
 def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[str, tuple[Any, Any]]:
@@ -118,7 +131,7 @@ def _short_path(path: str) -> str:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def listed(changes: Mapping[str, tuple[Any, Any]]) -> str:

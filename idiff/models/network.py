@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
+from idiff.models.weight_files import variant_of
 from idiff.utils.foreign import decoding
 
 Network = TypeVar("Network")
@@ -63,6 +64,9 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     Raises:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
+    variant = variant_of(Path(folder), part=part)
+    if variant:
+        options["variant"] = variant
     with decoding(
         lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
     ):

@@ -7,34 +7,46 @@ from typing import Any
 
 import yaml
 
-from idiff.utils.foreign import reason_of
-
 MAX_VALUES = 1_000_000
 """Values of a file, what aliases repeat included."""
 
 
-def parse_yaml(text: str, *, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+class _OnceLoader(yaml.SafeLoader):
+    """YAML in which a key stands once: of two, YAML itself silently keeps the second."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.SafeLoader`."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    said = f"the key '{key.value}' stands in line {lines[key.value]} already: leave one of them out"
+                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+                lines[key.value] = line
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_yaml(text: str) -> Any:
     """Read one YAML document as None, bool, numbers, dates, text, lists and mappings; no other object is made.
 
     >>> parse_yaml("{a: [1, 2]}")
     {'a': [1, 2]}
 
-    Args:
-        text: the document.
-        loader: a kind of `yaml.SafeLoader`.
-
     Raises:
-        ValueError: it is no YAML, or its aliases stand for too many values; with line and reason.
+        ValueError: it is no YAML, a key stands twice, or its aliases stand for too many values; with the line and the reason in one
+            line.
     """
     try:
-        value = yaml.load(text, Loader=loader)
+        value = yaml.load(text, Loader=_OnceLoader)
         count = _count(value, {}, set())
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except yaml.MarkedYAMLError as error:
+        at = f"line {error.problem_mark.line + 1}: " if error.problem_mark is not None else ""
+        raise ValueError(f"{at}{error.problem or ' '.join(str(error).split())[:200]}") from None
     except Exception as error:  # the parser raises errors of many kinds, its own among them
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        at = f"line {mark.line + 1}: " if mark is not None else ""
-        raise ValueError(f"{at}{problem or reason_of(error)}") from None
+        raise ValueError(" ".join(str(error).split())[:500] or type(error).__name__) from None
     if count > MAX_VALUES:
         raise ValueError(f"its aliases stand for more than {MAX_VALUES:,} values")
     return value

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from idiff.errors import BadSampleError
@@ -49,6 +49,36 @@ class RawSample:
     maps: Mapping[str, bytes | NDArray[Any]] = field(default_factory=dict)
 
 
+class Stored(ABC):
+    """An image inside of a larger file: a cell of a table, a block of an array, a member of an archive.
+
+    Attributes:
+        path: of the file.
+        name: of the image, for annotations and errors.
+    """
+
+    path: Path
+    name: str
+
+    @abstractmethod
+    def read(self, *, where: str, field: str) -> bytes:
+        """The bytes of an image file.
+
+        Raises:
+            BadSampleError: it cannot be read.
+        """
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePosixPath(self.name).stem
+
+
+def files_of(*images: Path | Stored | None) -> list[Path]:
+    """The files that some images lie in."""
+    return [image.path if isinstance(image, Stored) else image for image in images if image is not None]
+
+
 class Source(ABC):
     """A raw data set that `idiff data build` turns into shards.
 
@@ -86,6 +116,20 @@ class Source(ABC):
     def notes(self) -> list[str]:
         """Sentences about the set that a person should read when it is built."""
         return []
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """What all samples depend on: the files of lists and annotations, and words for what was found out of other files.
+
+        A build that is run again compares their bytes, and builds again what is no longer right.
+        """
+        return ()
+
+    def sample_inputs(self, index: int) -> Sequence[Path] | None:
+        """The files that a sample is read from, there or not; none is opened. None: not known.
+
+        A build that is run again compares their sizes and times of change, and builds again what is no longer right.
+        """
+        return None
 
 
 def read_file(path: Path, *, where: str, field: str) -> bytes:

@@ -6,13 +6,14 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from idiff.data.sources.base import read_file
+from idiff.data.sources.base import Stored, read_file
 from idiff.errors import BadSampleError
 from idiff.utils.foreign import decoding
 from idiff.utils.picture_files import MAX_PIXELS, decode_picture, encode_png
@@ -41,13 +42,14 @@ def foreign_format(data: bytes) -> str | None:
     return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), None)
 
 
-def read_picture(path: Path, *, where: str, field: str) -> bytes:
-    """Read an image file; BMP, TIFF and GIF (its first frame) come as PNG, others as they are.
+def read_picture(path: Path | Stored, *, where: str, field: str) -> bytes:
+    """Read an image file, or an image inside of a file; BMP, TIFF and GIF (its first frame) come as PNG, others as they are.
 
     Raises:
         BadSampleError: it is missing, unreadable, or cannot be converted.
     """
-    data = read_file(path, where=where, field=field)
+    read = path.read if isinstance(path, Stored) else partial(read_file, path)
+    data = read(where=where, field=field)
     form = foreign_format(data)
     return data if form is None else decode_foreign(data, form, where=where, field=field, gray=False)
 

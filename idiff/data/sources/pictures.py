@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PIL import Image
 
 from idiff.data.shards.annotation import parse_json
-from idiff.data.sources.base import MAX_BYTES, locate, spelling
+from idiff.data.sources.base import MAX_BYTES, Stored, locate, spelling
 from idiff.data.sources.converting import CONVERTED, foreign_format, read_picture, suffix_notes
 from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.foreign import decoding, open_regular, read_regular
@@ -131,7 +131,7 @@ def _instead(candidates: Sequence[Path]) -> str:
 
 
 def load_json(path: Path, *, what: str, remedy: str = "Check --root, or give --annotations FILE.") -> Any:
-    """Read a JSON file of a raw data set.
+    """Read a JSON file of a raw data set, with the NaN and infinities that Python writes.
 
     Raises:
         DataError: it is missing, cannot be read, or is not JSON.
@@ -139,7 +139,7 @@ def load_json(path: Path, *, what: str, remedy: str = "Check --root, or give --a
     if not path.is_file():
         raise missing(path, what=what, remedy=remedy)
     with decoding(lambda reason: DataError(f"{path} cannot be read as JSON: {reason}. Expected {what}.")):
-        return parse_json(read_regular(path))
+        return parse_json(read_regular(path), finite=False)
 
 
 def inside(folder: Path, name: Any, *, where: str, field: str) -> Path:
@@ -179,8 +179,13 @@ def keys_of_files(names: Iterable[str]) -> list[str]:
     return make_keys(stem if count[stem] == 1 else name for stem, name in zip(stems, listed, strict=True))
 
 
-def header_size(path: Path) -> tuple[int, int] | None:
-    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none."""
+def header_size(path: Path | Stored) -> tuple[int, int] | None:
+    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none.
+
+    None, too, of an image inside of a file.
+    """
+    if isinstance(path, Stored):
+        return None
     try:
         with open_regular(path) as stream:
             data = stream.read(_HEADER)

@@ -11,7 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from idiff.errors import CheckpointError
+from idiff.errors import CheckpointError, suggest
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.export import read_folder
@@ -61,9 +61,10 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     if not file.is_file():
+        meant = suggest(str(path), names())
         raise CheckpointError(
-            f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/), a folder that "
-            f"`idiff export` wrote, or the name of a pretrained model ({', '.join(names()) or 'this package has none'})"
+            f"{path} is missing{meant or '.'} Expected a .ckpt file that a training wrote (runs/NAME/checkpoints/), a folder that "
+            f"`idiff export` wrote, or the name of a pretrained model ({', '.join(names()) or 'this package has none'})."
         )
     with decoding(
         lambda reason: CheckpointError(
