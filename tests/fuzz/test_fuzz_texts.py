@@ -40,7 +40,7 @@ ODD_YAMLS = [
     b"a: &a [*a]",
     b"a: &a {b: *a}",
     b"!!python/object/apply:os.system [ls]",
-    b"[" * 5000,
+    b"[" * 60,
     b"? {a: b}\n: c",
     b"{a: 2001-99-99}",
 ]

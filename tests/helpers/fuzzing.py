@@ -22,7 +22,7 @@ from idiff.errors import IdiffError
 EXAMPLES = int(os.environ.get("IDIFF_FUZZ", "0"))
 QUICK = 4
 SECONDS = 10.0
-"""No input may take longer: the largest good one takes a hundredth of that."""
+"""Of the processor; no input may take more. The longest good one takes a hundredth of that."""
 MEGABYTES = 1500
 """The process may not grow by more while a reader is tried."""
 
@@ -43,14 +43,14 @@ def tried(reader):
     """Count an input: what is inside ends in a value or in an error of ours, within bounds. Anything else fails the test."""
     count = COUNTS[reader]
     count["inputs"] += 1
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         yield
         count["values"] += 1
     except IdiffError as error:
         assert str(error), "an error without a word"
         count["errors"] += 1
-    taken = time.perf_counter() - began
+    taken = time.process_time() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     count["longest"] = max(count["longest"], taken)
     assert taken < SECONDS, f"{reader} took {taken:.1f} s"

@@ -18,6 +18,7 @@ from idiff.data.sources.keypoint_pictures import KeypointPictures
 from idiff.data.sources.pictures import SUFFIXES
 from idiff.data.sources.places import given
 from idiff.errors import DataError, missing
+from idiff.utils.foreign import read_regular
 
 _HIDDEN = {"hidden", "occluded"}
 _BOXES = {"rectangle", "polygon"}
@@ -139,7 +140,7 @@ class Labelme(KeypointPictures):
 
 def _load(file: Path, *, where: str) -> Mapping[str, Any]:
     try:
-        value = parse_json(file.read_bytes(), finite=False)
+        value = parse_json(read_regular(file), finite=False)
     except (OSError, ValueError) as error:
         raise EntryError("of a wrong form", f"{where} cannot be read as JSON: {error}") from error
     return object_of(value, where=where)

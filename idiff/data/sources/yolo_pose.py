@@ -15,6 +15,8 @@ from idiff.data.sources.keypoint_pictures import KeypointPictures
 from idiff.data.sources.pictures import list_pictures
 from idiff.data.sources.places import given, split_words
 from idiff.errors import DataError, missing
+from idiff.utils.foreign import decoding, read_text
+from idiff.utils.plain_yaml import parse_yaml
 
 COCO_JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
@@ -118,12 +120,8 @@ def _yaml_file(root: Path) -> Path:
 
 
 def _read_yaml(file: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        value = yaml.safe_load(file.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"{file} cannot be read as YAML: {' '.join(str(error).split())[:200]}.") from error
+    with decoding(lambda reason: DataError(f"{file} cannot be read as YAML: {reason}.")):
+        value = parse_yaml(read_text(file))
     if not isinstance(value, dict):
         raise DataError(f"{file} holds {type(value).__name__}, expected kpt_shape, names and folders of the set.")
     return value
@@ -193,7 +191,7 @@ def _label_folder(images: Path) -> Path:
 
 def _lines(file: Path, faults: list[str]) -> list[str]:
     try:
-        return [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+        return [line for line in read_text(file).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         faults.append(f"{PurePosixPath(file).name} cannot be read as text: {error}")
         return []
