@@ -33,7 +33,7 @@ test-faults: setup
 	$(BIN)/python -m pytest -m faults
 
 fuzz: setup
-	IDIFF_FUZZ=100 $(BIN)/python -m pytest tests/fuzz -n 0 --timeout 0
+	IDIFF_FUZZ=120 $(BIN)/python -m pytest tests/fuzz -n 0 --timeout 0
 
 lint: setup
 	$(BIN)/ruff check .
