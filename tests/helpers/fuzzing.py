@@ -31,7 +31,7 @@ COUNTS = defaultdict(lambda: {"inputs": 0, "values": 0, "errors": 0, "longest": 
 
 def budget(share=1.0):
     """Settings of a property test; `share` for readers that take long."""
-    many = max(int((EXAMPLES or QUICK) * share), 4)
+    many = max(round((EXAMPLES or QUICK) * share), 2)
     return settings(
         max_examples=many, deadline=None, derandomize=not EXAMPLES, database=None,
         suppress_health_check=list(HealthCheck), print_blob=True,
