@@ -104,7 +104,7 @@ def test_instructions(place, data, kind):
         with tried("bank of instructions"):
             assert InstructionBank(kind, str(place / "bank.txt")).first().sentence
         with tried("file of sentences"):
-            where(str(place / "bank.txt"))
+            where(str(place / "bank.txt"), kind=kind)
 
 
 PRESET = {

@@ -70,7 +70,7 @@ def table(counts):
     lines = ["| reader | inputs | read | refused | longest, s |", "|---|---:|---:|---:|---:|"]
     for reader, count in sorted(counts.items()):
         figures = [f"{count[name]:,}" for name in ("inputs", "values", "errors")]
-        lines.append(f"| {reader} | {' | '.join(figures)} | {count['longest']:.2f} |")
+        lines.append(f"| {reader} | {' | '.join(figures)} | {count['longest']:.3f} |")
     total = [f"{sum(count[name] for count in counts.values()):,}" for name in ("inputs", "values", "errors")]
     return "\n".join([*lines, f"| all {len(counts)} | {' | '.join(total)} | |"])
 
