@@ -145,15 +145,16 @@ class Evaluate(pl.Callback):
                 key, value, logger=False
             )  # for `best`; the logger gets them below, at the step that was scored
         if trainer.is_global_zero:
-            self._record(trainer, figures, split)
+            fitting = trainer.state.fn == TrainerFn.FITTING
+            step = trainer.global_step if fitting else int(getattr(pl_module, "loaded_step", 0))
+            self._record(trainer, figures, split, step=step)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
-    def _record(self, trainer: pl.Trainer, figures: dict[str, float], split: str) -> None:
-        step = trainer.global_step
+    def _record(self, trainer: pl.Trainer, figures: dict[str, float], split: str, *, step: int) -> None:
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=step)
         fitting = trainer.state.fn == TrainerFn.FITTING

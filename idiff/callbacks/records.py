@@ -71,7 +71,7 @@ def render_table(results: dict[str, Score], *, step: int, below: str = "") -> Ta
     caption = "; ".join(filter(None, [below, f"baseline: {', '.join(sorted(names))}" if names else ""])) or None
     table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
-    for column in (*columns, "painted", "ceiling", "identity", "guess"):
+    for column in (*columns, "painted", "ceiling", "identity", "baseline"):
         table.add_column(column, justify="left" if column in {"task", "metric"} else "right", no_wrap=True)
     for name, score in results.items():
         for metric, value in score.metrics.items():

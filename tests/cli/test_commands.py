@@ -293,7 +293,7 @@ def test_the_card_has_every_field(here, checkpoint, shards, task, capsys):
     assert card["versions"]["idiff"] == __version__
     assert card["versions"]["torch"] == torch.__version__
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("ceiling", "identity", "guess", *METRICS[task]))
+    assert all(word in shown for word in ("ceiling", "identity", "baseline", *METRICS[task]))
     assert [path.name for path in here.iterdir() if path.name.startswith(".card")] == []
 
 
