@@ -148,8 +148,8 @@ def test_measured_points(place, data):
 
 @budget(0.5)
 @given(values=like({"mean": [0.0, 1.0], "precision": [[1.0, 0.0], [0.0, 1.0]], "usual": 1.0, "far": 2.0}))
-def test_familiarity(values):
-    with tried("familiarity of a model"):
+def test_out_of_distribution_scores(values):
+    with tried("out-of-distribution score of a model"):
         OODScore.of(values)
 
 
