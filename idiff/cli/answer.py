@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.cli.arguments import WEIGHTS_HELP, WordParser
-from idiff.cli.asking import add_asking_options, asked
+from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
@@ -82,8 +82,7 @@ def run(words: list[str]) -> int:
     from idiff.utils.images import write_png
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
-    plain = {name: getattr(options, name) for name in ("seed", "device", "dtype", "trust")}
-    pipe = Pipeline(options.checkpoint, **plain, **asked(options))
+    pipe = Pipeline(options.checkpoint, **of_pipeline(options))
     answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]

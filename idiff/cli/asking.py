@@ -34,5 +34,10 @@ def add_asking_options(parser: WordParser) -> None:
 
 
 def asked(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given, as arguments of `Asking` and of `Pipeline`."""
+    """The settings that were given, as arguments of `Asking`."""
     return {name: getattr(options, name) for name in NAMES}
+
+
+def of_pipeline(options: argparse.Namespace) -> dict[str, Any]:
+    """All that a command was told about asking a model, as arguments of `Pipeline`."""
+    return {name: getattr(options, name) for name in (*NAMES, "seed", "device", "dtype", "trust")}

@@ -21,11 +21,8 @@ def parser() -> WordParser:
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
-    add(
-        "--phrasings",
-        choices=("seen", "unseen"),
-        help="instructions as in training (default), or held-out ones",
-    )
+    told = "instructions as in training (default), or held-out ones"
+    add("--phrasings", choices=("seen", "unseen"), help=told)
     joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
     add("--joints", choices=("all", "coco"), help=joints)
     add(
@@ -78,9 +75,8 @@ def run(words: list[str]) -> int:
     quiet()
     asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
     loaded = load(options.checkpoint)
-    choice = choose_task(
-        loaded, asking, options.task, data=options.data, changes=_changes(options), trust=options.trust
-    )
+    changes = _changes(options)
+    choice = choose_task(loaded, asking, options.task, data=options.data, changes=changes, trust=options.trust)
     loaded.backbone.to(kind)
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed

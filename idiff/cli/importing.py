@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from idiff.cli.arguments import WordParser
 
@@ -33,7 +34,7 @@ def parser() -> WordParser:
     add(
         "--hub",
         action="store_true",
-        help="load SOURCE (OWNER/NAME or OWNER/NAME/FILE) from the Hugging Face hub: uses the network",
+        help="load SOURCE (OWNER/NAME or OWNER/NAME/FILE), or the tokenizer of a file here, from the Hugging Face hub",
     )
     return options
 
@@ -54,7 +55,7 @@ def run(words: list[str]) -> int:
     if options.hub:
         from idiff.models.io.importing.hub import from_hub, tokenizer_from_hub
 
-        source = from_hub(source)
+        source = Path(source) if Path(source).exists() else from_hub(source)
         if tokenizer is None and source.is_file():
             tokenizer = tokenizer_from_hub()
     made = import_model(source, options.out, family=options.family, tokenizer=tokenizer, ema=options.ema)

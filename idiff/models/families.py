@@ -115,5 +115,5 @@ def find_family(wanted: str, *, channels: int, name: str, hints: Iterable[str], 
         return fit[0], "nothing tells: its weights alone are asked for"
     raise ConfigError(
         f"{origin} does not say of which family it is, and guidance is another in each: give --family "
-        f"{' or '.join(family.name for family in fit)}."
+        f"{' or '.join(family.name for family in fit)} to idiff import."
     )

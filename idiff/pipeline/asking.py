@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -240,13 +241,11 @@ class Pipeline:
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows, asked as the options say."""
         known = saved_kinds(self.loaded.config, trust=self.trust)
-        for kind in kinds[:-1]:
-            if kind in {*known, *known.values()}:
-                try:
-                    return choose_task(self.loaded, self.asking, kind, trust=self.trust)
-                except UntrustedError:
-                    continue
-        return choose_task(self.loaded, self.asking, kinds[-1], trust=self.trust)
+        *others, last = [kind for kind in kinds if kind in {*known, *known.values()}] or kinds[-1:]
+        for kind in others:
+            with suppress(UntrustedError):
+                return choose_task(self.loaded, self.asking, kind, trust=self.trust)
+        return choose_task(self.loaded, self.asking, last, trust=self.trust)
 
 
 def _one(tile: bool, native: bool) -> bool:

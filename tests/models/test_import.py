@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from idiff.cli import main
+from idiff.errors import CheckpointError
 from idiff.models.io.checkpoint import load
 from idiff.models.io.importing.importer import REPORT, import_model
 
@@ -157,6 +159,38 @@ def test_a_training_state_gives_its_averages(edit, tmp_path, within):
     same_unet(tmp_path / "out", moved.unet)
     same_rest(tmp_path / "out", edit)
     accounted(tmp_path / "out", [*weights, *("model_ema." + key for key in average), "optimizer", "epoch"])
+
+
+def test_names_of_transformers_5_come_in(edit, tmp_path):
+    """A text encoder's names without `text_model.`, a counter and CLIP's temperature beside them."""
+    start = "cond_stage_model.transformer."
+    weights = {key.replace(start + "text_model.", start): value for key, value in edit.compvis().items()}
+    more = {start + "embeddings.position_ids": torch.arange(77)[None], "cond_stage_model.logit_scale": torch.ones(())}
+    torch.save({"state_dict": weights | more}, tmp_path / "adaption.ckpt")
+    import_model(tmp_path / "adaption.ckpt", tmp_path / "out", tokenizer=str(edit.tokenizer))
+    same_rest(tmp_path / "out", edit)
+    accounted(tmp_path / "out", weights | more)
+    key = start + "encoder.layers.1.mlp.fc2.weight"
+    del weights[key]
+    torch.save({"state_dict": weights}, tmp_path / "adaption.ckpt")
+    with pytest.raises(CheckpointError, match=re.escape(key)):
+        import_model(tmp_path / "adaption.ckpt", tmp_path / "again", tokenizer=str(edit.tokenizer))
+
+
+def test_a_configuration_beside_the_file_says_what_no_shape_does(edit, tmp_path):
+    file = tmp_path / "adaption.ckpt"
+    torch.save({"state_dict": edit.compvis()}, file)
+    described = {"model": {"params": {"scale_factor": 0.5, "unet_config": {"params": {"num_heads": 4}}}}}
+    (tmp_path / "adaption.yaml").write_text(json.dumps(described), encoding="utf-8")
+    clip = shutil.copytree(edit.tokenizer, tmp_path / "clip")
+    (clip / "config.json").write_text(
+        '{"hidden_size": 64, "num_attention_heads": 8, "hidden_act": "gelu"}', encoding="utf-8"
+    )
+    import_model(file, tmp_path / "out", tokenizer=str(clip))
+    assert UNet2DConditionModel.from_pretrained(tmp_path / "out" / "unet").config.attention_head_dim == 4
+    assert AutoencoderKL.from_pretrained(tmp_path / "out" / "vae").config.scaling_factor == 0.5
+    text = CLIPTextModel.from_pretrained(tmp_path / "out" / "text_encoder").config
+    assert (text.num_attention_heads, text.hidden_act) == (8, "gelu")
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

@@ -17,7 +17,7 @@ OPTIONS = {
         {"classes_per_prompt": 3}, {"classes_per_prompt": 10, "palette": "paper", "decoder_args": {}}, NATIVE,
         {"palette": "official-masks"},
     ],
-    "keypoints": [NATIVE, {"palette": "official-joints"}],
+    "keypoints": [{"palette": "official-joints"}],
 }  # fmt: skip
 """Arguments that change what a task paints and asks, beside those of its YAML."""
 

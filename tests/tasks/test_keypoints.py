@@ -9,6 +9,7 @@ import torch
 from idiff.errors import BadSampleError, ConfigError, IdiffError
 from idiff.predictions import KeypointPrediction
 from idiff.tasks import KeypointDetection
+from idiff.tasks.saved import restore_task
 from idiff.types import Sample
 from idiff.utils.painting import disc_maps, palette
 from idiff.utils.seeds import numpy_rng
@@ -281,3 +282,30 @@ def test_joints_without_sides_are_never_mirrored():
     data.meta = {"skeletons": {"person": SKELETON | {"pairs": []}}}
     for triplet in draws(data, plain(flip=1.0), 20):
         assert np.linalg.det(np.array(triplet.query["warp"])[:, :2]) > 0
+
+
+def test_a_person_that_fills_the_image_is_seen_at_its_own_shape():
+    """As in the released code; a person with a box of its own is seen through the square around it."""
+    task, data = plain(frame="native64", size=128), sample()
+    (first, *_) = task.queries(data, 0)
+    assert (
+        first.source.shape == (3, 128, 128) and first.query["warp"] == plain(size=128).queries(data, 0)[0].query["warp"]
+    )
+    data.annotation["instances"][0]["box"] = [0.0, 0.0, 100.0, 130.0]
+    (first, *_) = task.queries(data, 0)
+    assert first.source.shape == (3, 128, 128) and first.query["warp"][0][0] == pytest.approx(1.28)
+    data.image = np.tile(data.image, (1, 3, 1))
+    data.annotation["instances"][0]["box"] = [0.0, 0.0, 300.0, 130.0]
+    prediction, truth = decoded(task, data)
+    assert task.queries(data, 0)[0].source.shape == (3, 64, 128)
+    assert (prediction.keypoints[:, :2] - truth.keypoints[:, :2]).norm(dim=1).max() < 2.0  # 2.0 px a model pixel
+
+
+def test_saved_without_a_word_about_hidden_joints_they_stay_unpainted():
+    """A checkpoint of an earlier version that does not say so had the default of then; a YAML has that of today."""
+    entry = {"task": {"class_path": "idiff.tasks.KeypointDetection", "init_args": {"size": 64}}}
+    saved = restore_task({"tasks": {"people": entry}}, "people", data="", changes={}).task
+    assert saved.paint_hidden is False and saved.ask_unlabelled is False
+    entry["task"]["init_args"]["paint_hidden"] = True
+    assert restore_task({"tasks": {"people": entry}}, "people", data="", changes={}).task.paint_hidden is True
+    assert KeypointDetection().paint_hidden is True

@@ -15,6 +15,7 @@ import numpy as np
 
 from idiff.data.sources.base import Stored
 from idiff.errors import BadSampleError, DataError
+from idiff.utils.foreign import decoding, open_regular
 from idiff.utils.picture_files import encode_png
 
 HIDDEN = "hidden"
@@ -32,16 +33,13 @@ def load_mat(file: Path) -> dict[str, Any]:
     """
     from scipy.io import loadmat
 
-    try:
-        found: dict[str, Any] = loadmat(str(file), squeeze_me=True, struct_as_record=False)
-    except NotImplementedError as error:
-        raise DataError(
-            f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7')."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # a damaged file raises whatever its decoder meets
-        raise DataError(f"{file} cannot be read as a MATLAB file: {str(error)[:200]}. Download it again.") from error
+    def refused(reason: str) -> DataError:
+        if "HDF" in reason:  # scipy's word for it
+            return DataError(f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7').")
+        return DataError(f"{file} cannot be read as a MATLAB file: {reason.rstrip('.')}. Download it again.")
+
+    with decoding(refused), open_regular(file) as stream:
+        found: dict[str, Any] = loadmat(stream, squeeze_me=True, struct_as_record=False)
     return found
 
 
