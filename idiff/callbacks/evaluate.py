@@ -139,7 +139,7 @@ class Evaluate(pl.Callback):
             for name, score in self.results.items()
             for key, value in score.metrics.items()
         }
-        figures[f"{split}/score"] = sum(known) / len(known) if known else 0.0
+        figures[f"{split}/score"] = sum(known) / len(known) if known else math.nan
         for key, value in figures.items():
             pl_module.log(
                 key, value, logger=False
@@ -167,5 +167,6 @@ class Evaluate(pl.Callback):
                     for name, picture in drawn.items():
                         logger.experiment.add_image(f"val/{name}", picture, step, dataformats="HWC")
         if self.table:
-            total = f"{split}/score {figures[f'{split}/score']:.4f}"
+            mean = figures[f"{split}/score"]
+            total = f"{split}/score {'unknown' if math.isnan(mean) else f'{mean:.4f}'}"
             Console().print(render_table(self.results, step=step, below=total))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
@@ -37,7 +37,7 @@ def parser(command: str) -> WordParser:
         "--checkpoint",
         default="tiny",
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
+        help=WEIGHTS_HELP + "; default: tiny",
     )
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
@@ -89,9 +89,8 @@ def run(words: list[str]) -> int:
     if answer.mask is not None:
         written.append(write_png(answer.mask, out, f"{name}_mask"))
     if answer.keypoints is not None:
-        file = written[0].with_suffix(".json")
+        written.append(file := written[0].with_suffix(".json"))
         file.write_text(json.dumps(to_coco(answer, image_id=0), indent=1) + "\n", encoding="utf-8")
-        written.append(file)
     lines = [f"score {answer.score:.2f}", *[f"wrote {path}" for path in written]]
     if answer.mask is not None and not answer.mask.any():
         lines.insert(0, f"nothing in the image fits '{options.text}'")
