@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
@@ -40,7 +42,11 @@ def run(words: list[str]) -> int:
             path = Path(folder) / "config.yaml"
             path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
-        settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest}
+        settings: dict[str, Any] = {
+            "subcommands": staticmethod(lambda: {method: METHODS[method]}),
+            "fresh": FRESH in rest,
+        }
+        settings["command"] = shlex.join(["idiff", *words])
         only = type("StageCLI", (StageCLI,), settings)
         rest = [word for word in rest if word != FRESH]
         try:

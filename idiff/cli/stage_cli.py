@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from idiff.callbacks import AtomicCheckpointIO, ProgressLines
+from idiff.callbacks import AtomicCheckpointIO
+from idiff.cli.run_logging import logged
 from idiff.config.resume import PARTS, refuse_changes
 from idiff.config.run_folder import prepare_folder, redrawn_from, refuse_overwriting, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
@@ -40,6 +40,8 @@ class StageCLI(LightningCLI):
 
     fresh = False
     """Rename a run that is in the way."""
+    command = ""
+    """The command line, as it was typed."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The callbacks every run has, and what may differ when a run goes on."""
@@ -50,7 +52,10 @@ class StageCLI(LightningCLI):
             default="",
             help="settings that may differ from the checkpoint's, dotted, with commas between",
         )
-        parser.set_defaults({"trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False})
+        parser.set_defaults({
+            "trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False,
+            "trainer.num_sanity_val_steps": -1,
+        })  # fmt: skip
 
     def _parse_ckpt_path(self) -> None:
         """A checkpoint never changes the configuration: what the YAML and the command line say holds."""
@@ -66,14 +71,8 @@ class StageCLI(LightningCLI):
         prepare_folder(root, make=not settings.get("fast_dev_run"))
         self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say)
         self._resumed = read(self._start) if fit and self._start is not None else {}
-        logger = settings.get("logger")
-        if logger is None or logger is True:
-            kwargs["logger"] = fit and TensorBoardLogger(
-                str(root), name="", version="", purge_step=redrawn_from(self._resumed, settings)
-            )
-        if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
-            kwargs["enable_progress_bar"] = False
-            kwargs["callbacks"] = [*as_list(settings.get("callbacks")), ProgressLines()]
+        kwargs |= logged(settings, root=root, purge_step=redrawn_from(self._resumed, settings), fit=fit)
+        self._get(self.config_init, "report").command = self.command
         kwargs["plugins"] = [*as_list(settings.get("plugins")), AtomicCheckpointIO()]
         return super().instantiate_trainer(**kwargs)
 

@@ -19,7 +19,7 @@ from idiff.diffusion import (
     min_snr_weight,
     per_sample_noise,
     training_target,
-    weighted_mse,
+    weighted_errors,
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
@@ -63,6 +63,8 @@ class LatentDiffusion(nn.Module):
     Raises:
         ConfigError: the autoencoder was never trained, or neither `unet` nor `unet_weights` is given.
     """
+
+    last_rows: tuple[Tensor, Tensor] | None = None  # of the last loss: timesteps int64 (B,), and float32 (B,) losses
 
     def __init__(
         self,
@@ -175,7 +177,8 @@ class LatentDiffusion(nn.Module):
                 self.schedule.snr(t), objective.min_snr_gamma, prediction_type=objective.prediction
             )
         cell_weight = None if changed is None else cell_weights(changed, weight=objective.changed_weight)
-        error = weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        rows = weighted_errors(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        self.last_rows, error = (t, rows.detach()), rows.mean()
         if self.recognition is not None and self.training:
             error = error + objective.auxiliary_loss_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error

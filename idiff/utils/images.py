@@ -63,7 +63,12 @@ def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str,
 
 
 def grid(
-    rows: Sequence[Sequence[Picture]], headers: Sequence[str], captions: Sequence[str] | None = None, *, cell: int = 160
+    rows: Sequence[Sequence[Picture]],
+    headers: Sequence[str],
+    captions: Sequence[str] | None = None,
+    *,
+    cell: int = 160,
+    below: bool = False,
 ) -> Picture:
     """Lay images out in rows under column headers, with one caption over each row.
 
@@ -73,6 +78,7 @@ def grid(
         headers: one a column.
         captions: one a row, cut where it is too long.
         cell: side of a cell in pixels.
+        below: the captions go under the rows instead.
 
     Returns:
         uint8 (H, W, 3).
@@ -98,12 +104,20 @@ def grid(
     for index, row in enumerate(rows):
         top = _LINE + 2 * _GAP + index * step
         if captions is not None:
-            draw.text((_GAP, top), _fit(captions[index], draw, font, width - 2 * _GAP), fill=_INK, font=font)
+            line = top + cell if below else top
+            draw.text((_GAP, line), _fit(captions[index], draw, font, width - 2 * _GAP), fill=_INK, font=font)
         for column, picture in enumerate(row):
             image = _scaled(picture, cell)
             left = _GAP + column * (cell + _GAP) + (cell - image.width) // 2
-            page.paste(image, (left, top + strip + (cell - image.height) // 2))
+            page.paste(image, (left, top + (0 if below else strip) + (cell - image.height) // 2))
     return np.asarray(page).copy()
+
+
+def row_boxes(rows: int, columns: int, *, cell: int = 160) -> list[tuple[int, int, int, int]]:
+    """Where `grid` puts the images of each row, captions below: left, top, right and bottom in pixels."""
+    step = _LINE + cell + _GAP
+    tops = [_LINE + 2 * _GAP + row * step for row in range(rows)]
+    return [(_GAP, top, columns * (cell + _GAP), top + cell) for top in tops]
 
 
 def _scaled(picture: Picture, cell: int) -> Image.Image:
