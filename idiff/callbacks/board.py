@@ -17,7 +17,7 @@ LONGEST = 100_000
 """Characters of a text."""
 
 BOUNDS = ("ceiling", "identity", "baseline")
-"""Attributes of a score that are drawn as level lines under `bounds/<task>/<metric>/`."""
+"""Attributes of a score that are drawn as level lines under `val_bounds/<task>/<metric>/`."""
 
 
 class RunBoard(TensorBoardLogger):
@@ -49,7 +49,7 @@ def draw_validation(
             for title in BOUNDS:
                 value = getattr(score, title).get(metric)
                 if value is not None and value == value:  # noqa: PLR0124 (nan)
-                    tags.append(f"bounds/{name}/{metric}/{title}")
+                    tags.append(f"val_bounds/{name}/{metric}/{title}")
                     board.add_scalar(tags[-1], value, step)
             charts[f"{name}: {metric}"] = ["Multiline", [_exactly(tag) for tag in tags]]
     board.add_custom_scalars({
@@ -88,7 +88,7 @@ def draw_parameters(logger: TensorBoardLogger, settings: Mapping[str, Any], metr
     plain = {
         name: value if isinstance(value, bool | int | float | str) else str(value)
         for name, value in settings.items()
-        if value is not None
+        if value is not None and not name.endswith("class_path")
     }
     writer = logger.experiment._get_file_writer()
     for summary in hparams(plain, dict(metrics)):  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from idiff.callbacks.board import draw_validation
 from idiff.callbacks.examples import Examples
 from idiff.callbacks.protocols import render_of, task_of
 from idiff.callbacks.records import append_results, draw_grids, render_table, write_worst
-from idiff.callbacks.schedule import validate_at_end
+from idiff.callbacks.schedule import log_own_figures, validate_at_end
 from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
 from idiff.checks import check_number
 from idiff.tasks.base import Task
@@ -130,8 +130,10 @@ class Evaluate(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute, log, draw, print."""
-        if trainer.sanity_checking and math.isfinite(trainer.num_sanity_val_steps):
-            return
+        if trainer.sanity_checking:
+            if math.isfinite(trainer.num_sanity_val_steps):
+                return
+            log_own_figures(trainer, pl_module)
         self.results = {}
         headlines = []
         for name, scorer in self._scorers.items():
@@ -160,14 +162,6 @@ class Evaluate(pl.Callback):
             )  # for `best`; the logger gets them below, at the step that was scored
         if trainer.is_global_zero:
             self._record(trainer, figures, split)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log what the stage itself logged of step 0: Lightning keeps it from the loggers there."""
-        if not trainer.sanity_checking or math.isfinite(trainer.num_sanity_val_steps):
-            return
-        figures = {name: float(value) for name, value in trainer.logged_metrics.items() if name.startswith("val/")}
-        for logger in trainer.loggers:
-            logger.log_metrics(figures, step=trainer.global_step)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start

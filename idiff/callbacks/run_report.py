@@ -18,6 +18,7 @@ import lightning.pytorch as pl
 import torch
 import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 
 from idiff.callbacks.board import draw_parameters, draw_settings
 from idiff.callbacks.ending import early_end
@@ -101,7 +102,8 @@ class RunReport(pl.Callback):
             self._write(trainer, "stopped" if stopped else f"stopped: {said[0][:300]}")
 
     def _writes(self, trainer: pl.Trainer) -> bool:
-        return self.write and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False)
+        fitting = trainer.state.fn == TrainerFn.FITTING and not getattr(trainer, "fast_dev_run", False)
+        return self.write and fitting and trainer.is_global_zero
 
     def _begin(self, trainer: pl.Trainer, module: pl.LightningModule, *, step: int) -> None:
         if not self._writes(trainer) or self._info:
@@ -129,6 +131,8 @@ class RunReport(pl.Callback):
             scored = name.startswith("val/") and name.count("/") == 2 and not name.endswith("/loss")
             if name.startswith(beginnings) and not scored and math.isfinite(float(value)):
                 points = self._figures.setdefault(name, [])
+                if name.startswith("train/loss_t/") and points and points[-1][1] == float(value):
+                    continue  # of an earlier log line: no row of this one had such a timestep
                 if points and points[-1][0] >= step:
                     points.pop()
                 points.append((step, float(value)))

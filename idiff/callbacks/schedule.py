@@ -1,4 +1,4 @@
-"""When a fit validates besides the trainer's own schedule: once more where it ends."""
+"""A fit's validations at step 0 and at its end, which the trainer's own schedule leaves out."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ def validate_at_end(trainer: pl.Trainer) -> None:
         return due(data_fetcher) or (trainer.enable_validation and _is_last(trainer))
 
     loop._should_check_val_fx = due_or_last  # type: ignore[method-assign]  # the loop has no setting for this
+
+
+def log_own_figures(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Log what the stage itself logged in the validation at step 0: Lightning keeps it from loggers and callbacks there.
+
+    Every rank must call it.
+    """
+    found = trainer._results
+    figures = {
+        each.meta.name: float(each.compute()) for each in (found.result_metrics if found else []) if each.meta.on_epoch
+    }
+    for name, value in figures.items():
+        module.log(name, value, logger=False)
+    for logger in trainer.loggers:
+        logger.log_metrics(figures, step=trainer.global_step)
 
 
 def _is_last(trainer: pl.Trainer) -> bool:

@@ -20,6 +20,9 @@ LOG_SPAN = 20
 BOUNDS = (("ceiling", "ceiling"), ("identity", "identity"), ("guess", "baseline"))
 """Columns of `results.csv` that are level lines, and what they are called."""
 
+HEADINGS = {"val": "validation", "train": "training"}
+"""What the names of figures begin with, and the headings they are drawn under; the others are of the system."""
+
 Points = list[tuple[float, float]]
 
 
@@ -74,12 +77,13 @@ def charts(runs: Sequence[Run]) -> dict[str, list[Chart]]:
         chart = _chart(f"{task}: {metric}", [run.name for run in runs], lines, levels)
         if chart is not None:
             found.setdefault(task, []).append(chart)
-    for name in dict.fromkeys(name for run in runs for name in run.figures):
+    further: dict[str, list[Chart]] = {}
+    for name in sorted({name for run in runs for name in run.figures}):
         chart = _chart(name, [run.name for run in runs], [_figure(run.figures, name) for run in runs], {})
         if chart is not None:
-            heading = {"train": "training", "val": "validation"}.get(name.split("/", 1)[0], "system")
-            found.setdefault(heading, []).append(chart)
-    return found
+            heading = HEADINGS.get(name.split("/", 1)[0], "system")
+            further.setdefault(heading, []).append(chart)
+    return found | {heading: further[heading] for heading in (*HEADINGS.values(), "system") if heading in further}
 
 
 def _figure(figures: Figures, name: str) -> Points:
@@ -137,7 +141,7 @@ def _chart(title: str, names: Sequence[str], drawn: Sequence[Points], levels: di
         powers = range(math.ceil(low), math.floor(high) + 1)
         marks = [10.0**power for power in powers] if len(powers) > 1 else [10**low * 1.1, 10**high / 1.1]
     else:
-        marks = ticks(low, high, 4)
+        marks = ticks(low, high, 5)
     chart.y_ticks = [(y(tick), f"{tick:.4g}") for tick in marks]
     return chart
 
