@@ -16,8 +16,8 @@ from torch import Tensor
 from idiff.callbacks.board import draw_validation
 from idiff.callbacks.examples import Examples
 from idiff.callbacks.protocols import render_of, task_of
-from idiff.callbacks.records import append_results, draw_grids, render_table, write_worst
-from idiff.callbacks.schedule import log_own_figures, validate_at_end
+from idiff.callbacks.records import append_results, draw_grids, read_results, render_table, write_worst
+from idiff.callbacks.schedule import log_own_figures, validate_at_end, validate_now
 from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
 from idiff.checks import check_number
 from idiff.tasks.base import Task
@@ -70,6 +70,12 @@ class Evaluate(pl.Callback):
         """Let a fit validate where it ends, too."""
         if stage == "fit" and self.at_end:
             validate_at_end(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make up for the validation at the end where the run was cut in it: going on with it finds no step left to train."""
+        validated = [int(row["step"]) for row in read_results(trainer.default_root_dir)]
+        if self.at_end and not self.results and validated and max(validated) < trainer.global_step == trainer.max_steps:
+            validate_now(trainer)
 
     # throughput of training
 

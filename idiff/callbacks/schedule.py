@@ -24,6 +24,14 @@ def validate_at_end(trainer: pl.Trainer) -> None:
     loop._should_check_val_fx = due_or_last  # type: ignore[method-assign]  # the loop has no setting for this
 
 
+def validate_now(trainer: pl.Trainer) -> None:
+    """Validate as the training loop does between two steps."""
+    if trainer.enable_validation:
+        trainer.validating = True
+        trainer.fit_loop.epoch_loop.val_loop.run()
+        trainer.training = True
+
+
 def log_own_figures(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     """Log what the stage itself logged in the validation at step 0: Lightning keeps it from loggers and callbacks there.
 
