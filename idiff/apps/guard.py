@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from idiff.utils.foreign import parse_json
 
 HOSTS = ("127.0.0.1", "localhost")
 HEADER = "X-Idiff"
@@ -68,6 +69,6 @@ async def read_json(request: Request, *, limit: int) -> Any:
         if len(body) > limit:
             raise HTTPException(413, f"refused: the body has more than {limit} bytes")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return parse_json(bytes(body))
+    except ValueError:
         raise HTTPException(400, "refused: the body is no JSON") from None

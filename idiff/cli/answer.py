@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 ASKS = {
@@ -51,6 +52,7 @@ def parser(command: str) -> WordParser:
             "--native", action="store_true", help="work on the whole image at its own size, at most 1 megapixel"
         )
     add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
+    add_trust(options)
     return options
 
 
@@ -79,7 +81,7 @@ def run(words: list[str]) -> int:
     from idiff.utils.images import write_png
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
-    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed)
+    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed, trust=options.trust)
     answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from idiff.errors import ConfigError
+from idiff.checks import check_number
+from idiff.errors import ConfigError, UntrustedError
 from idiff.models.io.checkpoint import load
 from idiff.models.ood import OODScore
-from idiff.pipeline.image_input import read_picture
-from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
+from idiff.pipeline.image_input import AnyPicture, read_picture
+from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, sample_tiles, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
 from idiff.tasks.saved import TaskChoice, restore_task
 from idiff.types import Picture, Triplet
+from idiff.utils.hardware import usable_device
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.merging import edited_weight, paste_back
 
@@ -32,39 +36,52 @@ THRESHOLD = 20.0
 class Pipeline:
     """A trained model, and the tasks it was trained on, ready to be asked.
 
-    Answers have the size of the image that was asked about, and lie on it pixel on pixel.
+    Answers have the size of the image that was asked about, and lie on it pixel on pixel. An image is a file, a PIL image, an array
+    or a tensor: see `idiff.pipeline.AnyPicture`.
 
     Args:
         checkpoint: a `.ckpt` file, a folder that `idiff export` wrote, or a pretrained model's name.
         steps: sampling steps; None: each task's own: those of its preset where the model has one, else the training's.
         seed: of the sampled images.
         device: where the network runs.
+        trust: import code of others that the checkpoint names, and read the files that it names.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
+        ConfigError: `steps` or `seed` is no number of its range, or there is no such device.
     """
 
     def __init__(
-        self, checkpoint: str | Path = "tiny", *, steps: int | None = None, seed: int = 0, device: str = "cpu"
+        self,
+        checkpoint: str | Path = "tiny",
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        trust: bool = False,
     ) -> None:
+        check_number("steps", steps, least=1, whole=True, optional=True)
+        check_number("seed", seed, least=0, whole=True)
+        usable_device(device)
         self.loaded = load(checkpoint)
         self.backbone = self.loaded.backbone.to(device)
         self.backbone.sample_seed = seed
-        self.steps, self.device = steps, device
+        self.steps, self.device, self.trust = steps, device, trust
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
+        self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
 
-    def segment(self, picture: Picture | str | Path, text: str) -> Answer:
+    def segment(self, picture: AnyPicture, text: str) -> Answer:
         """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
         return self.ask(self._first("referring", "segmentation"), picture, text)
 
-    def keypoints(self, picture: Picture | str | Path, text: str) -> Answer:
+    def keypoints(self, picture: AnyPicture, text: str) -> Answer:
         """Find joints of the one person that fills the image, such as `left hand, right hand`."""
         return self.ask(self._first("keypoints"), picture, text)
 
     def edit(
         self,
-        picture: Picture | str | Path,
+        picture: AnyPicture,
         text: str,
         *,
         keep_unedited: bool = False,
@@ -78,7 +95,7 @@ class Pipeline:
         so that a large image loses detail. Three ways around that:
 
         Args:
-            picture: uint8 (H, W, 3), a file, or `example:NAME`.
+            picture: see `AnyPicture`.
             text: the sentence.
             keep_unedited: pixels that the edit left alone are those of the original, to the bit, with a soft edge between.
             threshold: gray levels of 255 from which a pixel counts as edited, for `keep_unedited`.
@@ -90,8 +107,8 @@ class Pipeline:
             ConfigError: the words or the image cannot be used, both `tile` and `native` are asked for, the threshold is not a gray
                 level, or the image is too large for `native`.
         """
-        if not 0 < threshold <= 255:
-            raise ConfigError(f"the threshold is {threshold:g}: expected more than 0 and at most 255 gray levels.")
+        _check_threshold(threshold)
+        _check_text(text)
         choice, pixels = self._first("editing"), read_picture(picture)
         if tile or native:
             return self._pieces(
@@ -99,11 +116,11 @@ class Pipeline:
             )
         return self._asked(choice, pixels, text, keep=threshold if keep_unedited else None)
 
-    def restore(self, picture: Picture | str | Path, text: str, *, tile: bool = False, native: bool = False) -> Answer:
+    def restore(self, picture: AnyPicture, text: str, *, tile: bool = False, native: bool = False) -> Answer:
         """Restore an image: `denoise`, `deblur` or `dewatermark`. Nothing is ever shrunk.
 
         Args:
-            picture: uint8 (H, W, 3), a file, or `example:NAME`.
+            picture: see `AnyPicture`.
             text: one of the three.
             tile: restore overlapping tiles of the model's size and blend them: so it is done anyway, unless `native` is asked for.
             native: restore the whole image at once, at its own size, which the model was not trained for.
@@ -112,6 +129,7 @@ class Pipeline:
             ConfigError: the word or the image cannot be used, both `tile` and `native` are asked for, or the image is too large
                 for `native`.
         """
+        _check_text(text)
         if text not in RESTORATIONS:
             raise ConfigError(
                 f"restore knows no '{text}': expected {', '.join(RESTORATIONS[:-1])} or {RESTORATIONS[-1]}."
@@ -119,12 +137,13 @@ class Pipeline:
         choice, pixels = self._first(text), read_picture(picture)
         return self._pieces(choice, pixels, text, native=_one(tile, native), keep=None)
 
-    def ask(self, choice: TaskChoice, picture: Picture | str | Path, text: str) -> Answer:
+    def ask(self, choice: TaskChoice, picture: AnyPicture, text: str) -> Answer:
         """Ask one of the model's tasks in words; see `Task.asked`.
 
         Raises:
             ConfigError: the words or the image cannot be used.
         """
+        _check_text(text)
         return self._asked(choice, read_picture(picture), text, keep=None)
 
     @torch.no_grad()
@@ -136,7 +155,7 @@ class Pipeline:
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         ood_score = self._familiar(pixels, choice)
-        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score)
+        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score, joints=choice.joints)
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
             shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
@@ -168,14 +187,21 @@ class Pipeline:
 
     @torch.no_grad()
     def _familiar(self, pixels: Picture, choice: TaskChoice) -> float | None:
-        """How familiar an image is as a whole, without the borders that a task may see around it; None where it is not judged."""
-        if self.ood_score is None or choice.task.kind in RESTORATIONS:  # a damaged image is like no other
-            return None
+        """How familiar an image is; None where the model does not say.
+
+        An image is judged as a whole, without the borders that a task may see around it. A damaged one is judged by its tiles, as
+        restoration sees them, because noise is gone from a smaller copy.
+        """
         side = int(choice.settings["size"])
-        small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
-        shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
+        if self.ood_score is None:
+            return None
+        if choice.task.kind in RESTORATIONS:
+            shown = sample_tiles(pixels, side)
+        else:
+            small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+            shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
         rendered = self.backbone.autoencoder.render(shown.to(self.device)).cpu()
-        return float(self.ood_score(shown, rendered)[0])
+        return float(self.ood_damaged.get(choice.task.kind, self.ood_score)(shown, rendered).median())
 
     def _sampled(self, choice: TaskChoice) -> TaskChoice:
         """The choice with the steps that were asked for."""
@@ -201,13 +227,13 @@ class Pipeline:
 
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows."""
-        presets = self.loaded.presets
+        config, presets = self.loaded.config, self.loaded.presets
         for kind in kinds[:-1]:
             try:
-                return restore_task(self.loaded.config, kind, data="", changes={}, presets=presets)
-            except ConfigError:
+                return restore_task(config, kind, data="", changes={}, presets=presets, trust=self.trust)
+            except (ConfigError, UntrustedError):
                 continue
-        return restore_task(self.loaded.config, kinds[-1], data="", changes={}, presets=presets)
+        return restore_task(config, kinds[-1], data="", changes={}, presets=presets, trust=self.trust)
 
 
 def _one(tile: bool, native: bool) -> bool:
@@ -219,3 +245,13 @@ def _one(tile: bool, native: bool) -> bool:
     if tile and native:
         raise ConfigError("both tiles and the image's own size are asked for: choose one of them.")
     return native
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise ConfigError(f"the text is of type {type(text).__name__}: expected words in a str.")
+
+
+def _check_threshold(value: Any) -> None:
+    if not isinstance(value, Real) or not 0 < float(value) <= 255:
+        raise ConfigError(f"the threshold is {value}: expected more than 0 and at most 255 gray levels.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from idiff.checks import check_number
 from idiff.data.latent_cache.cached_part import open_cached
@@ -15,12 +15,15 @@ from idiff.data.loading.sequential import in_shard_order, open_part
 from idiff.data.loading.training_set import TrainingSet, by_position
 from idiff.data.shards.overlap import proven, same_code
 from idiff.data.shards.reader import ShardSet
-from idiff.errors import ConfigError, DataError
+from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.sampling import Sampling
 from idiff.tasks.base import OwnMetric, Task
 from idiff.utils.settings import FREE
 
 log = logging.getLogger(__name__)
+
+_TRIED = 3
+"""Items that tell whether a task can use a set that was built for another."""
 
 
 @dataclass(init=False)
@@ -37,6 +40,7 @@ class TaskEntry:
         sampling: how validation samples this task; few steps without guidance where it is left out.
         metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric, or its class_path and init_args; its
             `update` takes the combined prediction and the truth, as those of `Task.metrics` do.
+        joints: names of the joints of the training set, once `open_training` has opened it; none for other tasks.
 
     Raises:
         ConfigError: a weight that is not above 0, rows below 1, or a metric that cannot be made.
@@ -50,6 +54,7 @@ class TaskEntry:
     rows: int | None
     sampling: Sampling
     metrics: dict[str, OwnMetric]
+    joints: list[str]
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class TaskEntry:
         check_number("rows", rows, least=1, whole=True, optional=True)
         self.task, self.train, self.val, self.test = task, train, val, test
         self.weight, self.rows = weight, rows
+        self.joints = []
         self.sampling = Sampling() if sampling is None else sampling
         self.metrics = dict(task.more_metrics if metrics is None else metrics)
         task.more_metrics = self.metrics
@@ -106,8 +112,12 @@ def open_training(
         found = [
             open_part(name, entry.task, where=where, weight=entry.weight) for name, (entry, where) in trained.items()
         ]
+        for (entry, _), part in zip(trained.values(), found, strict=True):
+            entry.joints = _joints(part.meta)
         return in_shard_order(found, examples=epoch_samples, seed=seed)
     parts = [_open(name, entry.task, folder=folder) for name, (entry, folder) in trained.items()]
+    for (entry, _), each in zip(trained.values(), parts, strict=True):
+        entry.joints = _joints(each.shards.meta)
     weights = [
         entry.weight if entry.rows is None else entry.rows / len(part)
         for part, (entry, _) in zip(parts, trained.values(), strict=True)
@@ -184,4 +194,35 @@ def _open(name: str, task: Task, *, folder: str) -> Part:
     part = Part(name, task, ShardSet.open(folder))
     if not len(part):
         raise DataError(f"{folder}: has no {task.unit}, which task '{name}' works on. Give it another set.")
+    _refuse_other_task(part)
     return part
+
+
+def _refuse_other_task(part: Part) -> None:
+    """Try the first items of a set that was built for tasks of other kinds.
+
+    Raises:
+        DataError: the task can use none of them.
+    """
+    made_for = part.shards.manifest.tasks
+    if part.task.kind in made_for:
+        return
+    faults = []
+    for item in range(min(_TRIED, len(part))):
+        index, local = part.shards.locate(part.task.unit, item)
+        try:
+            part.task.queries(part.shards.read(index), local)
+        except BadSampleError as error:
+            faults.append(error)
+        else:
+            return
+    raise DataError(
+        f"{part.shards.folder} was built for {' and '.join(made_for)}, and task '{part.name}' ({part.task.kind}) cannot use it: "
+        f"{faults[0].field}: {faults[0].reason}. Give it shards that were built for {part.task.kind}."
+    )
+
+
+def _joints(meta: Mapping[str, Any]) -> list[str]:
+    """Names of all joints of a set, each once, in its order."""
+    skeletons = meta.get("skeletons") or {}
+    return list(dict.fromkeys(str(name) for each in skeletons.values() for name in each.get("joints", ())))
