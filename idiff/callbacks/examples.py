@@ -55,6 +55,8 @@ class Examples:
         self.shown: list[Example] = []
         self.scored = self._seen = 0
         self._metrics = task.metrics()
+        for metric in self._metrics.values():
+            metric.sync_on_compute = metric._to_sync = False  # of this rank's samples alone: the others are elsewhere
         self._worst: list[tuple[float, int, Example]] = []  # a heap whose first entry is the best of the worst
         self._most = worst
 
