@@ -108,6 +108,8 @@ def grid(
             room, rest, line = width - 2 * _GAP, captions[index], top + cell if below else top
             for _ in range(2 if below else 1):
                 fitting = _fit(rest, draw, font, room)
+                if below and len(fitting) < len(rest) and " " in fitting:
+                    fitting = fitting[: fitting.rindex(" ") + 1]
                 draw.text((_GAP, line), fitting, fill=_INK, font=font)
                 rest, line = rest[len(fitting) :], line + _LINE
         for column, picture in enumerate(row):
