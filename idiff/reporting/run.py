@@ -75,6 +75,9 @@ def read_info(folder: str | Path) -> dict[str, Any]:
     found = {name: found[name] for name, kind in kinds.items() if isinstance(found.get(name), kind)}
     for name in ("data", "commands"):
         found[name] = [each for each in found.get(name, []) if isinstance(each, dict)]
+    for each in found["data"]:
+        steps = each.get("funnel") if isinstance(each.get("funnel"), list) else []
+        each["funnel"] = [pair for pair in steps if isinstance(pair, list) and len(pair) == 2]
     if "progress" in found:
         found["progress"] = _progress(found["progress"])
     return found

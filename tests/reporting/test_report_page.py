@@ -94,7 +94,8 @@ def test_the_page_shows_scores_bounds_images_data_command_and_what_is_left(tmp_p
         "paint it 1",
         "miou 0.25",
         "the 2 lowest miou",
-        "of 8 samples",
+        "of the 8 samples",
+        "9 picture",
     ]
     for shown in expected:
         assert shown in text, shown
@@ -146,8 +147,15 @@ def test_images_of_another_run_and_damaged_ones_are_left_out(tmp_path):
     assert sum(tag == "img" for tag, _ in Tags(page).tags) == 2 + 1 + 2  # what has no list of rows is shown whole
 
 
-@pytest.mark.parametrize("content", ["no json", "[]", '{"progress": [], "data": [3], "commands": {"a": 1}}',
-                                     '{"progress": {"step": "x", "total": [], "seconds_left": "y"}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no json",
+        "[]",
+        '{"progress": [], "data": [3, {"funnel": [1, [2]]}, {"funnel": 3}], "commands": {"a": 1}}',
+        '{"progress": {"step": "x", "total": [], "seconds_left": "y"}}',
+    ],
+)
 def test_a_damaged_record_is_no_obstacle(tmp_path, content):
     folder = write_run(tmp_path / "run")
     (folder / "run.json").write_text(content)
