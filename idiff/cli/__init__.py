@@ -23,7 +23,7 @@ COMMANDS = {
         "idiff.cli.lightning_commands",
         "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)",
     ),
-    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and painted images"),
+    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and output images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "report": ("idiff.cli.report", "the page of a run, or of several side by side: idiff report RUN [OTHER ...]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
@@ -34,7 +34,7 @@ COMMANDS = {
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
     "export": ("idiff.cli.export", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
-    "instructions": ("idiff.cli.instructions.commands", "check the sentences that ask for a task, and multiply them"),
+    "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
 }
 

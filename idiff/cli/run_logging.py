@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from idiff.callbacks import ProgressLines, RunBoard, TimestepLoss
-from idiff.utils.settings import as_list
+from idiff.callbacks import RunBoard, TimestepLoss
+from idiff.callbacks.console import shown
 
 POINTS = 50
 """Log lines of a run that is bounded by steps, at least, where it has as many steps."""
@@ -31,11 +31,8 @@ def logged(settings: Mapping[str, Any], *, root: Path, purge_step: int | None, f
         found["logger"] = fit and RunBoard(root, purge_step=purge_step)
     if settings.get("log_every_n_steps") is None:
         found["log_every_n_steps"] = log_interval(settings.get("max_steps"))
-    more: list[Any] = [TimestepLoss()] if fit else []
-    if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
-        found["enable_progress_bar"] = False
-        more.append(ProgressLines())
-    return found | {"callbacks": [*as_list(settings.get("callbacks")), *more]}
+    found |= shown(settings, terminal=sys.stdout.isatty())
+    return found | {"callbacks": [*found["callbacks"], *([TimestepLoss()] if fit else [])]}
 
 
 def log_interval(steps: int | None) -> int:
