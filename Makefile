@@ -23,6 +23,13 @@ base: setup
 study: setup
 	$(BIN)/python tools/ablation.py
 
+docs: setup
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+coverage: setup
+	$(BIN)/coverage run -m pytest -m "not slow and not faults"
+	$(BIN)/coverage report --sort=cover --skip-covered
+
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not faults" -n 2
 
