@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser
+from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
@@ -36,9 +37,9 @@ def parser(command: str) -> WordParser:
         "--checkpoint",
         default="tiny",
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
+        help=WEIGHTS_HELP + "; default: tiny",
     )
-    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     if command == "edit":
         add("--paste-back", action="store_true", help="what the edit left alone is taken from the image, to the bit")
@@ -81,16 +82,15 @@ def run(words: list[str]) -> int:
     from idiff.utils.images import write_png
 
     disable_progress_bar()  # stderr is for the one sentence that says what is wrong
-    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed, trust=options.trust)
+    pipe = Pipeline(options.checkpoint, **of_pipeline(options))
     answer = getattr(pipe, command)(options.image, options.text, **ways)
     name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
     written = [write_png(answer.overlay, out, name)]
     if answer.mask is not None:
         written.append(write_png(answer.mask, out, f"{name}_mask"))
     if answer.keypoints is not None:
-        file = written[0].with_suffix(".json")
+        written.append(file := written[0].with_suffix(".json"))
         file.write_text(json.dumps(to_coco(answer, image_id=0), indent=1) + "\n", encoding="utf-8")
-        written.append(file)
     lines = [f"score {answer.score:.2f}", *[f"wrote {path}" for path in written]]
     if answer.mask is not None and not answer.mask.any():
         lines.insert(0, f"nothing in the image fits '{options.text}'")
