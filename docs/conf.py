@@ -6,9 +6,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tools")]
 
-import docs_pages
+import docs_pages  # noqa: E402
 
-from idiff import __version__
+from idiff import __version__  # noqa: E402
 
 docs_pages.write(HERE / "_generated")
 
@@ -31,10 +31,11 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 default_role = "code"
-suppress_warnings = ["toc.empty_glob"]
 
 
 def setup(app):
     """Links that leave docs/ lead to the copies in the site, and the graph of the imports is drawn."""
-    app.connect("source-read", lambda app, name, source: source.__setitem__(0, docs_pages.for_the_site(source[0], name)))
+    app.connect(
+        "source-read", lambda app, name, source: source.__setitem__(0, docs_pages.for_the_site(source[0], name))
+    )
     app.connect("autodoc-process-docstring", docs_pages.markdown_code)

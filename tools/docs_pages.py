@@ -1,6 +1,6 @@
 """Pages of the docs site that are made when it is built: the tasks, the data sets, the API, and files from outside docs/.
 
-    python tools/docs_pages.py FOLDER    # docs/conf.py calls it; nothing of it is committed
+python tools/docs_pages.py FOLDER    # docs/conf.py calls it; nothing of it is committed
 """
 
 import importlib
@@ -53,6 +53,9 @@ def for_the_site(text, page):
         path, mark, part = match[1].partition("#")
         return f"]({link(path, page)}{mark}{part})"
 
+    if page == "index":
+        unlisted = [path.stem for path in sorted((ROOT / "docs").glob("*.md")) if f"\n{path.stem}\n" not in text]
+        text = text.replace("OTHER PAGES", "\n".join(name for name in unlisted if name != "index"))
     text = re.sub(r"\]\(((?!https?:|/)[^)\s]+)\)", changed, text)
     return re.sub(r"^```mermaid\ngraph TD\n(.*?)^```", lambda match: graph(match[1]), text, flags=re.M | re.S)
 
@@ -79,7 +82,7 @@ def first_words(text):
 
 def task_pages():
     """One page a task: what its class says, its YAML, and some of its sentences."""
-    import idiff.tasks as tasks
+    from idiff import tasks
     from idiff.tasks.instructions import InstructionBank  # noqa: F401  the bank is found where tasks find it
 
     for path in sorted((ROOT / "configs" / "task").glob("*.yaml")):
@@ -106,7 +109,13 @@ def source_pages():
         module, _, kind = entry.target.partition(":")
         made = getattr(importlib.import_module(module), kind)
         takes = inspect.signature(made).parameters
-        options = " --root PATH" if "root" in takes else " --task segmentation --count 1000 --seed 0" if name == "synthetic" else ""  # noqa: E501
+        options = (
+            " --root PATH"
+            if "root" in takes
+            else " --task segmentation --count 1000 --seed 0"
+            if name == "synthetic"
+            else ""
+        )
         command = f"idiff data build {name}{options} --split train --out data/{name}/train"
         yield (
             f"sources/{name}",
@@ -142,7 +151,9 @@ def write(folder):
                     dict(source_pages())),
         "api": ("API reference", "The public classes and functions, from their docstrings.", dict(api_pages())),
     }  # fmt: skip
-    pages = {page: (ROOT / path).read_text(encoding="utf-8") for path, page in COPIES.items() if (ROOT / path).is_file()}
+    pages = {
+        page: (ROOT / path).read_text(encoding="utf-8") for path, page in COPIES.items() if (ROOT / path).is_file()
+    }
     for kind, (title, text, made) in kinds.items():
         pages |= made | {f"{kind}/index": listing(title, text, made)}
     (folder / "curve.png").parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Drawings of boxes and arrows as SVG, without a network or a script: the way of the data, and the graph of the imports.
 
-    python tools/drawings.py    # writes docs/data-flow.svg
+python tools/drawings.py    # writes docs/data-flow.svg
 """
 
 from html import escape
