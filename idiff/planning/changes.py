@@ -90,8 +90,6 @@ def _applied(
         if made is not None:
             settings, said = made
             words.append(said)
-    if not words:
-        return None
     memory = measure(settings, with_lora)
     return Change(settings, with_lora, tuple(words), memory) if memory.total <= limit else None
 

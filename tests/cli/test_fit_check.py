@@ -33,15 +33,14 @@ def test_it_says_what_would_be_trained_on_what_and_trains_nothing(config, capsys
     assert sheet.size == (4 * 2 * 128, 4 * (128 + 26))
     assert len({sheet.getpixel((x, 60)) for x in range(0, 1024, 16)}) > 5
     written = yaml.safe_load(Path("run-check/check.yaml").read_text())
-    assert [each["name"] for each in written["sets"]] == ["segmentation", "keypoints"] or len(written["sets"]) == 2
+    assert {each["name"] for each in written["sets"]} == {"segmentation", "keypoints"}
     assert written["memory"]["total"] == sum(
         written["memory"][name] for name in ("weights", "gradients", "states", "average", "activations")
     )
 
 
 def test_too_little_memory_is_exit_2_with_the_cheapest_change(config, capsys):
-    total = float(re.search(r"memory", check(config, capsys)[1]).start())  # the page is there
-    assert total > 0
+    assert check(config, capsys)[0] == 0
     needed = yaml.safe_load(Path("run-check/check.yaml").read_text())["memory"]["total"]
     code, out, err = check(config, capsys, "--memory", f"{0.97 * needed / 1e6:.3f}MB")
     assert code == 2 and "memory " in out
@@ -51,10 +50,10 @@ def test_too_little_memory_is_exit_2_with_the_cheapest_change(config, capsys):
     assert code == 2 and "No change that is known here makes it fit" in err
 
 
-def test_missing_data_is_named_after_what_is_known(config, capsys):
+def test_missing_data_is_named_and_nothing_is_written(config, capsys):
     code, out, err = check(config, capsys, "--data.tasks.segmentation.train=gone")
     assert code == 2 and "gone: expected a folder of shards" in err
-    assert "memory " in out and "examples" not in out.split("an epoch")[-1].split("\n")[-1]
+    assert not out and not Path("run-check").exists()
 
 
 @pytest.mark.parametrize(
