@@ -22,6 +22,8 @@ COPIES = {
     "idiff/assets/models/README.md": "model-card",
 }
 """Files outside docs/ that are pages of the site."""
+MADE = {"Data": ["sources/index"], "Extend": ["tasks/index", "api/index"]}
+"""Sections of docs/index.md, and the pages made here that belong to them."""
 API = {
     "Pipeline": ["idiff.pipeline", "idiff.sampling", "idiff.errors"],
     "Tasks": ["idiff.tasks", "idiff.tasks.base", "idiff.predictions", "idiff.types"],
@@ -53,11 +55,28 @@ def for_the_site(text, page):
         path, mark, part = match[1].partition("#")
         return f"]({link(path, page)}{mark}{part})"
 
-    if page == "index":
-        unlisted = [path.stem for path in sorted((ROOT / "docs").glob("*.md")) if f"\n{path.stem}\n" not in text]
-        text = text.replace("OTHER PAGES", "\n".join(name for name in unlisted if name != "index"))
     text = re.sub(r"\]\(((?!https?:|/)[^)\s]+)\)", changed, text)
+    if page == "index":
+        text = with_contents(text)
     return re.sub(r"^```mermaid\ngraph TD\n(.*?)^```", lambda match: graph(match[1]), text, flags=re.M | re.S)
+
+
+def with_contents(text):
+    """The index with a table of contents a section: the pages that it links to, those made here, and at the end all others."""
+    head, *sections = text.split("\n## ")
+    listed = [re.findall(r"\]\(/?([\w/-]+)\.md\)", section) for section in sections]
+    others = sorted(
+        {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"} - {name for names in listed for name in names}
+    )
+    for at, (section, names) in enumerate(zip(sections, listed, strict=True)):
+        title = section.partition("\n")[0]
+        pages = names + [f"_generated/{page}" for page in MADE.get(title, ())] + others * (title == "Project")
+        more = "".join(
+            f"- [{page.partition('/')[0].capitalize()}](/_generated/{page}.md)\n" for page in MADE.get(title, ())
+        )
+        toctree = f":hidden:\n:caption: {title}\n\n" + "\n".join(pages)
+        sections[at] = f"{section.rstrip()}\n{more}\n```{{toctree}}\n{toctree}\n```\n"
+    return "\n## ".join([head, *sections])
 
 
 def graph(lines):
