@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base study test test-slow test-faults fuzz lint format clean
+.PHONY: setup demo base study docs coverage test test-slow test-faults fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -24,10 +25,12 @@ study: setup
 	$(BIN)/python tools/ablation.py
 
 docs: setup
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	$(SITE)
 
 coverage: setup
-	$(BIN)/coverage run -m pytest -m "not slow and not faults"
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow and not faults" -n 2
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --sort=cover --skip-covered
 
 test: setup
@@ -46,6 +49,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(SITE)
 
 format: setup
 	$(BIN)/ruff format .

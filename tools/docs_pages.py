@@ -74,6 +74,7 @@ def with_contents(text):
         more = "".join(
             f"- [{page.partition('/')[0].capitalize()}](/_generated/{page}.md)\n" for page in MADE.get(title, ())
         )
+        pages = ["Quick start <_generated/quickstart>" if page == "_generated/quickstart" else page for page in pages]
         toctree = f":hidden:\n:caption: {title}\n\n" + "\n".join(pages)
         sections[at] = f"{section.rstrip()}\n{more}\n```{{toctree}}\n{toctree}\n```\n"
     return "\n## ".join([head, *sections])
@@ -157,9 +158,23 @@ def api_pages():
 
 
 def listing(title, text, pages):
-    """A page that lists others."""
-    names = "\n".join(f"{page.rpartition('/')[2]}" for page in pages)
-    return f"# {title}\n\n{text}\n\n```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n"
+    """A page with a card for each of others: its name and its first sentence."""
+    names = [page.rpartition("/")[2] for page in pages]
+    cards = "\n".join(
+        f":::{{grid-item-card}} {name}\n:link: {name}\n:link-type: doc\n\n{said(text)}\n:::"
+        for name, text in zip(names, pages.values(), strict=True)
+    )
+    toctree = "\n".join(names)
+    return (
+        f"# {title}\n\n{text}\n\n::::{{grid}} 1 2 2 3\n:gutter: 2\n\n{cards}\n::::\n\n"
+        f"```{{toctree}}\n:hidden:\n\n{toctree}\n```\n"
+    )
+
+
+def said(page):
+    """The first paragraph of a page; of one that begins with a section, what the section is called."""
+    begin = page.split("\n\n")[1]
+    return ", ".join(re.findall(r"^## (.+)$", page, re.MULTILINE)) if begin.startswith("#") else begin
 
 
 def write(folder):
