@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "stages": {"models", "decoders", "diffusion"},
     "callbacks": {"tasks", "decoders", "metrics"},
     "config": {"callbacks", "data", "stages", "tasks"},
-    "pipeline": {"models", "stages", "tasks", "decoders"},
+    "pipeline": {"models", "stages", "tasks", "decoders", "transforms"},
     "evaluation": {"callbacks", "curation", "data", "diffusion", "metrics", "models", "stages", "tasks"},
     "curation": {"data", "synthetic", "tasks", "transforms"},
     "alignment": {"tasks", "models", "metrics", "data", "diffusion", "curation", "evaluation"},

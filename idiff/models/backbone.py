@@ -24,7 +24,7 @@ from idiff.diffusion import (
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.auxiliary_loss import AuxiliaryLoss
-from idiff.models.denoising import Denoiser, Sampled, sample_rows
+from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
@@ -89,6 +89,7 @@ class LatentDiffusion(nn.Module):
         self.objective = objective or Objective()
         self.with_source = with_source
         self.sample_seed = sample_seed
+        self.on_step: OnStep | None = None  # called before each step of sampling; what it raises ends it
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         self.text = text
         if text.reference is not None:
@@ -282,6 +283,7 @@ class LatentDiffusion(nn.Module):
             schedule=self.schedule,
             prediction=self.objective.prediction,
             stop=sampling.stop_unchanged,
+            on_step=self.on_step,
         )
         cells = side // self.autoencoder.factor
         shape = (self.autoencoder.channels, cells, cells) if latent is None else tuple(latent.shape[1:])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,7 +64,8 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
     try:
-        net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
+        with _quiet():
+            net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.") from error
@@ -94,6 +96,20 @@ def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:
             f"{origin} holds NaN or infinity in {len(wrong)} weights ({', '.join(wrong[:3])}): its training diverged, or the file "
             "is damaged. Use an earlier checkpoint or get the file again."
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bar of transformers, which loads in a moment what is on the disk."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _keys(keys: Any) -> list[str]:

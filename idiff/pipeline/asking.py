@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from idiff.checks import check_number
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import load
 from idiff.models.ood import OODScore
 from idiff.pipeline.image_input import read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
+from idiff.sampling import Sampling
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
 from idiff.tasks.saved import TaskChoice, restore_task
+from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Triplet
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.merging import edited_weight, paste_back
@@ -49,10 +55,46 @@ class Pipeline:
     ) -> None:
         self.loaded = load(checkpoint)
         self.backbone = self.loaded.backbone.to(device)
-        self.backbone.sample_seed = seed
-        self.steps, self.device = steps, device
+        self.steps, self.seed, self.device = steps, seed, device
+        self.guidance_text: float | None = None
+        self.guidance_image: float | None = None
+        self.size: int | None = None
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
+
+    def with_settings(
+        self,
+        *,
+        steps: int | None = None,
+        seed: int | None = None,
+        guidance_text: float | None = None,
+        guidance_image: float | None = None,
+        size: int | None = None,
+    ) -> Self:
+        """A pipeline of the same model with other settings; the model is in memory once.
+
+        Args:
+            steps: as of the constructor; None, here and below: as it is.
+            seed: as of the constructor.
+            guidance_text: see `idiff.sampling.Sampling`.
+            guidance_image: see there.
+            size: side of the square that the model looks at, in pixels; others than that of the training are less certain.
+
+        Raises:
+            ConfigError: the size is no multiple of the autoencoder's factor, or a number is out of its range.
+        """
+        changed, least = copy.copy(self), self.backbone.autoencoder.factor
+        given = {
+            "steps": steps, "seed": seed, "guidance_text": guidance_text, "guidance_image": guidance_image, "size": size
+        }  # fmt: skip
+        for name, value in given.items():
+            if value is not None:
+                setattr(changed, name, value)
+        check_number("size", changed.size, least=least, whole=True, optional=True)
+        if changed.size is not None and changed.size % least:
+            raise ConfigError(f"the size is {changed.size}: expected a multiple of {least} pixels.")
+        changed._over(Sampling())
+        return changed
 
     def segment(self, picture: Picture | str | Path, text: str) -> Answer:
         """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
@@ -136,7 +178,9 @@ class Pipeline:
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         ood_score = self._familiar(pixels, choice)
-        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score)
+        size = (pixels.shape[0], pixels.shape[1])
+        painted = [to_picture(unwarp(one, query["warp"], size)) for one, query in zip(edited, queries, strict=True)]
+        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score, text=text, painted=painted)
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
             shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
@@ -146,6 +190,7 @@ class Pipeline:
     def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
         """Paint the image pixel on pixel: in tiles, or whole."""
         task, size = choice.task, (pixels.shape[0], pixels.shape[1])
+        self.backbone.sample_seed = self.seed
         instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
         if native:
             windows, overlap = [native_window(size, self.backbone.autoencoder.factor)], 0
@@ -161,9 +206,11 @@ class Pipeline:
             prompts=[instruction],
             picture=pixels,
             overlay=picture if keep is None else paste_back(pixels, picture, painted.weight),
-            score=1.0 if ood_score is None else ood_score,
+            score=None,
             ood_score=ood_score,
             notice=notice_of(ood_score),
+            text=text,
+            painted=[picture],
         )
 
     @torch.no_grad()
@@ -178,13 +225,21 @@ class Pipeline:
         return float(self.ood_score(shown, rendered)[0])
 
     def _sampled(self, choice: TaskChoice) -> TaskChoice:
-        """The choice with the steps that were asked for."""
-        if self.steps is not None:
-            choice.sampling.steps = self.steps
+        """The choice with the steps and the guidance that were asked for."""
+        choice.sampling = self._over(choice.sampling)
         return choice
+
+    def _over(self, sampling: Sampling) -> Sampling:
+        return replace(
+            sampling,
+            steps=sampling.steps if self.steps is None else self.steps,
+            guidance_text=sampling.guidance_text if self.guidance_text is None else self.guidance_text,
+            guidance_image=sampling.guidance_image if self.guidance_image is None else self.guidance_image,
+        )
 
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor]:
         """Painted and rendered images of the prompts of one image, each (B, 3, H, W)."""
+        self.backbone.sample_seed = self.seed
         source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None]).to(self.device)
         edited = torch.cat(
             [
@@ -201,13 +256,13 @@ class Pipeline:
 
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows."""
-        presets = self.loaded.presets
+        presets, changes = self.loaded.presets, {} if self.size is None else {"size": self.size}
         for kind in kinds[:-1]:
             try:
-                return restore_task(self.loaded.config, kind, data="", changes={}, presets=presets)
+                return restore_task(self.loaded.config, kind, data="", changes=changes, presets=presets)
             except ConfigError:
                 continue
-        return restore_task(self.loaded.config, kinds[-1], data="", changes={}, presets=presets)
+        return restore_task(self.loaded.config, kinds[-1], data="", changes=changes, presets=presets)
 
 
 def _one(tile: bool, native: bool) -> bool:
