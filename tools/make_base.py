@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,8 @@ from idiff.config.resume import PARTS
 from idiff.data.shards.reader import ShardSet
 from idiff.models.io.checkpoint import Loaded, load
 from idiff.models.io.export import write_folder
-from idiff.models.ood import OODScore
+from idiff.models.ood import DAMAGED, OODScore
+from idiff.pipeline import RESTORATIONS
 from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.images import to_tensor
 
@@ -75,7 +77,7 @@ def build_data() -> None:
 
 def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
     """Print how far the autoencoder can restore, beside the damaged images as they are."""
-    for task in ("denoise", "deblur", "dewatermark"):
+    for task in RESTORATIONS:
         shards = ShardSet.open(DATA / task / "val")
         samples = [shards.read(index) for index in range(min(pictures, len(shards)))]
         clean = torch.stack([to_tensor(sample.target) for sample in samples if sample.target is not None])
@@ -92,15 +94,27 @@ def psnr(pictures: torch.Tensor, clean: torch.Tensor) -> float:
     return float(-10 * error.log10().mean())
 
 
-def ood_score(loaded: Loaded, *, pictures: int = 1000) -> OODScore:
-    """What undamaged training images look like to the autoencoder."""
+def ood_score(loaded: Loaded, *tasks: str, pictures: int = 1000) -> dict[str, Any]:
+    """What the training images of some tasks look like to the autoencoder."""
     sources = []
-    for task in ("segmentation", "keypoints", "editing"):
+    for task in tasks:
         shards = ShardSet.open(DATA / task / "train")
         sources += [to_tensor(shards.read(index).image) for index in range(min(pictures, len(shards)))]
     with torch.no_grad():
         rendered = [loaded.backbone.autoencoder.render(part) for part in torch.stack(sources).split(64)]
-    return OODScore.fit(torch.stack(sources), torch.cat(rendered))
+    return OODScore.fit(torch.stack(sources), torch.cat(rendered)).describe()
+
+
+def known_images(loaded: Loaded) -> dict[str, Any]:
+    """What undamaged training images look like to the autoencoder, and the damaged ones of each restoration."""
+    damaged = {task: ood_score(loaded, task) for task in RESTORATIONS}
+    return ood_score(loaded, "segmentation", "keypoints", "editing") | {DAMAGED: damaged}
+
+
+def known_joints() -> list[str]:
+    """Joints of the drawn figures."""
+    (skeleton,) = ShardSet.open(DATA / "keypoints" / "train").meta["skeletons"].values()
+    return list(skeleton["joints"])
 
 
 def export(experiment: str, name: str) -> Path:
@@ -109,8 +123,10 @@ def export(experiment: str, name: str) -> Path:
     if not folder.exists():
         settings = compose([str(EXPERIMENTS / f"{experiment}.yaml")])
         loaded = load(Path(settings["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt")
-        known = ood_score(loaded).describe()
+        known = known_images(loaded)
         config = {key: settings[key] for key in PARTS if key in settings}
+        if "keypoints" in config["data"]["init_args"].get("tasks", {}):
+            config["data"]["init_args"]["tasks"]["keypoints"]["joints"] = known_joints()
         write_folder(loaded.backbone, folder, config=config, step=loaded.step, ood_score=known, half=False)
     return folder
 

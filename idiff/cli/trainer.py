@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from idiff.errors import ConfigError
+from idiff.utils.hardware import usable_device
 
 UNHELPFUL = (
     ".*LightningCLI's args parameter is intended.*",
@@ -59,11 +59,7 @@ def _placed(device: str | None) -> dict[str, Any]:
     """A device as arguments of Lightning's trainer."""
     if device is None:
         return {}
-    try:
-        place = torch.device(device)
-        torch.zeros(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device} cannot be used: {str(error).splitlines()[0]}") from None
+    place = usable_device(device, setting="--device")
     if place.type == "cpu":
         return {"accelerator": "cpu", "devices": 1}
     return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}

@@ -7,7 +7,8 @@ training images' own spread (Mahalanobis; Lee et al., arXiv 1807.03888, section 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from idiff.errors import CheckpointError
+
+DAMAGED = "damaged"
+"""Key of what `describe` wrote of damaged training images, by the restoration that mends them."""
+WIDE = 4.0
+"""Times the far distance at which a damaged image scores 0.5, where a model has no distances of damaged ones."""
 
 _RIDGE = 1e-3
 _CELL = 4
@@ -75,7 +81,7 @@ class OODScore:
         }
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> OODScore:
+    def of(cls, plain: Mapping[str, Any]) -> OODScore:
         """Read what `describe` wrote.
 
         Raises:
@@ -89,6 +95,24 @@ class OODScore:
             return cls(mean, precision, float(plain["usual"]), float(plain["far"]))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the model's `ood_score` cannot be read ({error}): export the model again") from None
+
+    @classmethod
+    def damaged(cls, plain: Mapping[str, Any], kinds: Iterable[str]) -> dict[str, OODScore]:
+        """How to measure damaged images, by the restoration that mends them.
+
+        A model without distances of damaged images measures them by those of the others, more widely: damage is unlike them.
+
+        Args:
+            plain: what `describe` wrote of undamaged images, with those of damaged ones by kind under `DAMAGED`.
+            kinds: of restoration.
+
+        Raises:
+            CheckpointError: it is not that.
+        """
+        usual = cls.of(plain)
+        wide = replace(usual, usual=usual.far, far=WIDE * usual.far)
+        known = plain.get(DAMAGED) or {}
+        return {kind: cls.of(known[kind]) if kind in known else wide for kind in kinds}
 
 
 def features(pictures: Tensor, rendered: Tensor) -> Tensor:

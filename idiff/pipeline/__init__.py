@@ -6,7 +6,7 @@ answer = pipe.segment("photo.png", "the red star")
 """
 
 from idiff.pipeline.asking import RESTORATIONS, Pipeline
-from idiff.pipeline.image_input import EXAMPLE
+from idiff.pipeline.image_input import EXAMPLE, AnyPicture
 from idiff.pipeline.results import UNFAMILIAR, Answer, to_coco
 
-__all__ = ["EXAMPLE", "RESTORATIONS", "UNFAMILIAR", "Answer", "Pipeline", "to_coco"]
+__all__ = ["EXAMPLE", "RESTORATIONS", "UNFAMILIAR", "Answer", "AnyPicture", "Pipeline", "to_coco"]

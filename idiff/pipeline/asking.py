@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from numbers import Real
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -17,14 +17,15 @@ from idiff.checks import check_number
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import load
 from idiff.models.ood import OODScore
-from idiff.pipeline.image_input import read_picture
-from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, tile_windows
+from idiff.pipeline.image_input import AnyPicture, read_picture
+from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, sample_tiles, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
-from idiff.sampling import Sampling
+from idiff.pipeline.settings import AskSettings
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
 from idiff.tasks.saved import TaskChoice, restore_task
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Triplet
+from idiff.utils.hardware import usable_device
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.merging import edited_weight, paste_back
 
@@ -38,7 +39,8 @@ THRESHOLD = 20.0
 class Pipeline:
     """A trained model, and the tasks it was trained on, ready to be asked.
 
-    Answers have the size of the image that was asked about, and lie on it pixel on pixel.
+    Answers have the size of the image that was asked about, and lie on it pixel on pixel. An image is a file, a PIL image, an array
+    or a tensor: see `idiff.pipeline.AnyPicture`.
 
     Args:
         checkpoint: a `.ckpt` file, a folder that `idiff export` wrote, or a pretrained model's name.
@@ -48,65 +50,43 @@ class Pipeline:
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
+        ConfigError: `steps` or `seed` is no number of its range, or there is no such device.
     """
 
     def __init__(
         self, checkpoint: str | Path = "tiny", *, steps: int | None = None, seed: int = 0, device: str = "cpu"
     ) -> None:
+        check_number("steps", steps, least=1, whole=True, optional=True)
+        check_number("seed", seed, least=0, whole=True)
+        usable_device(device)
         self.loaded = load(checkpoint)
         self.backbone = self.loaded.backbone.to(device)
-        self.steps, self.seed, self.device = steps, seed, device
-        self.guidance_text: float | None = None
-        self.guidance_image: float | None = None
-        self.size: int | None = None
+        self.settings, self.device = AskSettings(steps=steps, seed=seed), device
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
+        self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
 
-    def with_settings(
-        self,
-        *,
-        steps: int | None = None,
-        seed: int | None = None,
-        guidance_text: float | None = None,
-        guidance_image: float | None = None,
-        size: int | None = None,
-    ) -> Self:
+    def with_settings(self, settings: AskSettings) -> Self:
         """A pipeline of the same model with other settings; the model is in memory once.
 
-        Args:
-            steps: as of the constructor; None, here and below: as it is.
-            seed: as of the constructor.
-            guidance_text: see `idiff.sampling.Sampling`.
-            guidance_image: see there.
-            size: side of the square that the model looks at, in pixels; others than that of the training are less certain.
-
         Raises:
-            ConfigError: the size is no multiple of the autoencoder's factor, or a number is out of its range.
+            ConfigError: the size is no multiple of the autoencoder's factor.
         """
-        changed, least = copy.copy(self), self.backbone.autoencoder.factor
-        given = {
-            "steps": steps, "seed": seed, "guidance_text": guidance_text, "guidance_image": guidance_image, "size": size
-        }  # fmt: skip
-        for name, value in given.items():
-            if value is not None:
-                setattr(changed, name, value)
-        check_number("size", changed.size, least=least, whole=True, optional=True)
-        if changed.size is not None and changed.size % least:
-            raise ConfigError(f"the size is {changed.size}: expected a multiple of {least} pixels.")
-        changed._over(Sampling())
+        changed = copy.copy(self)
+        changed.settings = settings.fitting(self.backbone.autoencoder.factor)
         return changed
 
-    def segment(self, picture: Picture | str | Path, text: str) -> Answer:
+    def segment(self, picture: AnyPicture, text: str) -> Answer:
         """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
         return self.ask(self._first("referring", "segmentation"), picture, text)
 
-    def keypoints(self, picture: Picture | str | Path, text: str) -> Answer:
+    def keypoints(self, picture: AnyPicture, text: str) -> Answer:
         """Find joints of the one person that fills the image, such as `left hand, right hand`."""
         return self.ask(self._first("keypoints"), picture, text)
 
     def edit(
         self,
-        picture: Picture | str | Path,
+        picture: AnyPicture,
         text: str,
         *,
         keep_unedited: bool = False,
@@ -120,7 +100,7 @@ class Pipeline:
         so that a large image loses detail. Three ways around that:
 
         Args:
-            picture: uint8 (H, W, 3), a file, or `example:NAME`.
+            picture: see `AnyPicture`.
             text: the sentence.
             keep_unedited: pixels that the edit left alone are those of the original, to the bit, with a soft edge between.
             threshold: gray levels of 255 from which a pixel counts as edited, for `keep_unedited`.
@@ -132,8 +112,8 @@ class Pipeline:
             ConfigError: the words or the image cannot be used, both `tile` and `native` are asked for, the threshold is not a gray
                 level, or the image is too large for `native`.
         """
-        if not 0 < threshold <= 255:
-            raise ConfigError(f"the threshold is {threshold:g}: expected more than 0 and at most 255 gray levels.")
+        _check_threshold(threshold)
+        _check_text(text)
         choice, pixels = self._first("editing"), read_picture(picture)
         if tile or native:
             return self._pieces(
@@ -141,11 +121,11 @@ class Pipeline:
             )
         return self._asked(choice, pixels, text, keep=threshold if keep_unedited else None)
 
-    def restore(self, picture: Picture | str | Path, text: str, *, tile: bool = False, native: bool = False) -> Answer:
+    def restore(self, picture: AnyPicture, text: str, *, tile: bool = False, native: bool = False) -> Answer:
         """Restore an image: `denoise`, `deblur` or `dewatermark`. Nothing is ever shrunk.
 
         Args:
-            picture: uint8 (H, W, 3), a file, or `example:NAME`.
+            picture: see `AnyPicture`.
             text: one of the three.
             tile: restore overlapping tiles of the model's size and blend them: so it is done anyway, unless `native` is asked for.
             native: restore the whole image at once, at its own size, which the model was not trained for.
@@ -154,6 +134,7 @@ class Pipeline:
             ConfigError: the word or the image cannot be used, both `tile` and `native` are asked for, or the image is too large
                 for `native`.
         """
+        _check_text(text)
         if text not in RESTORATIONS:
             raise ConfigError(
                 f"restore knows no '{text}': expected {', '.join(RESTORATIONS[:-1])} or {RESTORATIONS[-1]}."
@@ -161,12 +142,13 @@ class Pipeline:
         choice, pixels = self._first(text), read_picture(picture)
         return self._pieces(choice, pixels, text, native=_one(tile, native), keep=None)
 
-    def ask(self, choice: TaskChoice, picture: Picture | str | Path, text: str) -> Answer:
+    def ask(self, choice: TaskChoice, picture: AnyPicture, text: str) -> Answer:
         """Ask one of the model's tasks in words; see `Task.asked`.
 
         Raises:
             ConfigError: the words or the image cannot be used.
         """
+        _check_text(text)
         return self._asked(choice, read_picture(picture), text, keep=None)
 
     @torch.no_grad()
@@ -180,7 +162,9 @@ class Pipeline:
         ood_score = self._familiar(pixels, choice)
         size = (pixels.shape[0], pixels.shape[1])
         painted = [to_picture(unwarp(one, query["warp"], size)) for one, query in zip(edited, queries, strict=True)]
-        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score, text=text, painted=painted)
+        answer = answer_of(
+            task, pixels, triplets, prediction, ood_score=ood_score, joints=choice.joints, text=text, painted=painted
+        )
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
             shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
@@ -190,7 +174,6 @@ class Pipeline:
     def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
         """Paint the image pixel on pixel: in tiles, or whole."""
         task, size = choice.task, (pixels.shape[0], pixels.shape[1])
-        self.backbone.sample_seed = self.seed
         instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
         if native:
             windows, overlap = [native_window(size, self.backbone.autoencoder.factor)], 0
@@ -215,31 +198,30 @@ class Pipeline:
 
     @torch.no_grad()
     def _familiar(self, pixels: Picture, choice: TaskChoice) -> float | None:
-        """How familiar an image is as a whole, without the borders that a task may see around it; None where it is not judged."""
-        if self.ood_score is None or choice.task.kind in RESTORATIONS:  # a damaged image is like no other
+        """How familiar an image is; None where the model does not say.
+
+        An image is judged as a whole, without the borders that a task may see around it. A damaged one is judged by its tiles, as
+        restoration sees them, because noise is gone from a smaller copy.
+        """
+        if self.ood_score is None:
             return None
-        side = int(choice.settings["size"])
-        small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
-        shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
+        side = int(self._trained(choice).settings["size"])
+        if choice.task.kind in RESTORATIONS:
+            shown = sample_tiles(pixels, side)
+        else:
+            small = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA)
+            shown = to_tensor(np.asarray(small, dtype=np.uint8))[None]
         rendered = self.backbone.autoencoder.render(shown.to(self.device)).cpu()
-        return float(self.ood_score(shown, rendered)[0])
+        return float(self.ood_damaged.get(choice.task.kind, self.ood_score)(shown, rendered).median())
 
     def _sampled(self, choice: TaskChoice) -> TaskChoice:
-        """The choice with the steps and the guidance that were asked for."""
-        choice.sampling = self._over(choice.sampling)
+        """The choice with the settings that were asked for."""
+        choice.sampling = self.settings.over(choice.sampling)
+        self.backbone.sample_seed = self.settings.seed
         return choice
-
-    def _over(self, sampling: Sampling) -> Sampling:
-        return replace(
-            sampling,
-            steps=sampling.steps if self.steps is None else self.steps,
-            guidance_text=sampling.guidance_text if self.guidance_text is None else self.guidance_text,
-            guidance_image=sampling.guidance_image if self.guidance_image is None else self.guidance_image,
-        )
 
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor]:
         """Painted and rendered images of the prompts of one image, each (B, 3, H, W)."""
-        self.backbone.sample_seed = self.seed
         source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None]).to(self.device)
         edited = torch.cat(
             [
@@ -254,9 +236,15 @@ class Pipeline:
         )
         return edited, self.backbone.autoencoder.render(source[:1]).expand_as(edited)
 
+    def _trained(self, choice: TaskChoice) -> TaskChoice:
+        """The choice as the model was trained on it."""
+        if self.settings.size is None:
+            return choice
+        return restore_task(self.loaded.config, choice.entry or choice.name, data="", changes={})
+
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows."""
-        presets, changes = self.loaded.presets, {} if self.size is None else {"size": self.size}
+        presets, changes = self.loaded.presets, self.settings.changes()
         for kind in kinds[:-1]:
             try:
                 return restore_task(self.loaded.config, kind, data="", changes=changes, presets=presets)
@@ -274,3 +262,13 @@ def _one(tile: bool, native: bool) -> bool:
     if tile and native:
         raise ConfigError("both tiles and the image's own size are asked for: choose one of them.")
     return native
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise ConfigError(f"the text is of type {type(text).__name__}: expected words in a str.")
+
+
+def _check_threshold(value: Any) -> None:
+    if not isinstance(value, Real) or not 0 < float(value) <= 255:
+        raise ConfigError(f"the threshold is {value}: expected more than 0 and at most 255 gray levels.")

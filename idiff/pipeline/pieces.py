@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ MOST_NATIVE = 1 << 20
 
 ROWS = 32
 """Images painted in one batch."""
+
+
+JUDGED = 16
+"""Most tiles of an image that tell how familiar it is."""
 
 
 @dataclass(slots=True)
@@ -77,6 +82,13 @@ def seen_through(pixels: Picture, window: Window, *, replicate: bool = False) ->
     shown = torch.zeros(3, window.height, window.width)
     shown[:, inside[0], inside[1]] = part
     return shown
+
+
+def sample_tiles(pixels: Picture, side: int) -> Tensor:
+    """At most `JUDGED` tiles of an image, spread evenly over it: float32 (N, 3, side, side) in [-1, 1]."""
+    windows = tiles((pixels.shape[0], pixels.shape[1]), side, overlap=0)
+    some = windows[:: math.ceil(len(windows) / JUDGED)]
+    return torch.stack([seen_through(pixels, window, replicate=True) for window in some])
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from idiff.predictions import ClassMasksPrediction, ImagePrediction, KeypointPrediction, MaskPrediction
 from idiff.tasks.base import Task
+from idiff.tasks.common.skeleton import joint_words
 from idiff.types import Picture, Prediction, Triplet
 from idiff.utils.masks import encode_mask
 from idiff.utils.painting import Rgb, class_color
@@ -32,8 +33,8 @@ class Answer:
         score: confidence in [0, 1]: of the decoder, times out-of-distribution score where the model knows its own images; None for
             edits and restoration, where nothing says how good they are.
         ood_score: in [0, 1], how like the images it was trained on; None where the model does not
-            say, and for restoration: a damaged image is unlike the others anyway.
-        notice: one sentence where the answer should not be trusted; else None.
+            say. For restoration: like the damaged ones.
+        notice: a sentence or two where the answer should not be trusted; else None.
         mask: bool (H, W), of segmentation.
         keypoints: name -> (x, y, score) in the image's pixels, of keypoints that were found.
         text: what was asked, in the words of the person who asked.
@@ -105,10 +106,11 @@ def answer_of(
     prediction: Prediction,
     *,
     ood_score: float | None,
+    joints: Sequence[str] = (),
     text: str = "",
     painted: Sequence[Picture] = (),
 ) -> Answer:
-    """Put an answer into words and images."""
+    """Put an answer into words and images. `joints` are those that the model was trained on; none where that is not known."""
     colors: dict[str, Rgb] = {}
     mask = points = None
     if isinstance(prediction, MaskPrediction):
@@ -137,7 +139,7 @@ def answer_of(
         overlay=task.render(prediction, pixels),
         score=None if isinstance(prediction, ImagePrediction) else prediction.score * sure,
         ood_score=ood_score,
-        notice=notice_of(ood_score),
+        notice=" ".join(filter(None, [notice_of(ood_score), _new_joints(triplets, joints)])) or None,
         mask=mask,
         keypoints=points,
         text=text,
@@ -151,6 +153,15 @@ def notice_of(ood_score: float | None) -> str | None:
     if ood_score is None or ood_score >= UNFAMILIAR:
         return None
     return "This image is unlike those the model was trained on: do not trust the answer."
+
+
+def _new_joints(triplets: Sequence[Triplet], joints: Sequence[str]) -> str | None:
+    """The warning that comes with joints that the model was not trained on."""
+    known = {joint_words(name) for name in joints}
+    new = [name for one in triplets for name in one.query.get("joints", ()) if name not in known]
+    if not known or not new:
+        return None
+    return f"The model was not trained on {', '.join(new)}: do not trust these joints. It knows {', '.join(sorted(known))}."
 
 
 def to_coco(answer: Answer, *, image_id: int) -> list[dict[str, Any]]:

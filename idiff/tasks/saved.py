@@ -26,7 +26,8 @@ from idiff.utils.settings import parameters
 class TaskChoice:
     """A task, its name, how its images are sampled, and the arguments it was made with, defaults included.
 
-    `entry` is the task's name in the training, `preset` what set the sampling; None: the training's own settings.
+    `entry` is the task's name in the training, `preset` what set the sampling; None: the training's own settings. `joints` are
+    those that its training set names; none where the checkpoint does not say.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TaskChoice:
     settings: dict[str, Any]
     entry: str = ""
     preset: Preset | None = None
+    joints: tuple[str, ...] = ()
 
 
 def restore_task(
@@ -171,7 +173,8 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskCho
         )
     task = kind(**_arguments(name, kind, description.get("init_args") or {}) | changes)
     task.more_metrics = dict(entry.get("metrics") or {})
-    return TaskChoice(name, task, Sampling(**(entry.get("sampling") or {})), dict(task.settings))
+    sampling = Sampling(**(entry.get("sampling") or {}))
+    return TaskChoice(name, task, sampling, dict(task.settings), joints=tuple(entry.get("joints") or ()))
 
 
 def _arguments(name: str, kind: type[Task], saved: dict[str, Any]) -> dict[str, Any]:

@@ -108,11 +108,16 @@ def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels
         BadSampleError: not an image, damaged, cut short or too large.
     """
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
-        orientation = _orientation(image)
-        picture = _rgb(image)
-        if orientation != 1:
-            picture = picture.transpose(_UPRIGHT[orientation])
-        return np.array(picture, dtype=np.uint8)
+        return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> Picture:
+    """Turn a PIL image into uint8 (H, W, 3) by the rules of this module. It may raise whatever PIL raises."""
+    orientation = _orientation(image)
+    picture = _rgb(image)
+    if orientation != 1:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    return np.array(picture, dtype=np.uint8)
 
 
 def decode_label(data: bytes, *, where: str, field: str = "label", max_pixels: int = MAX_PIXELS) -> Labels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from idiff.checks import check_number
 from idiff.data.latent_cache.cached_part import open_cached
@@ -37,6 +37,7 @@ class TaskEntry:
         sampling: how validation samples this task; few steps without guidance where it is left out.
         metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric, or its class_path and init_args; its
             `update` takes the combined prediction and the truth, as those of `Task.metrics` do.
+        joints: names of the joints of the training set, once `open_training` has opened it; none for other tasks.
 
     Raises:
         ConfigError: a weight that is not above 0, rows below 1, or a metric that cannot be made.
@@ -50,6 +51,7 @@ class TaskEntry:
     rows: int | None
     sampling: Sampling
     metrics: dict[str, OwnMetric]
+    joints: list[str]
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class TaskEntry:
         check_number("rows", rows, least=1, whole=True, optional=True)
         self.task, self.train, self.val, self.test = task, train, val, test
         self.weight, self.rows = weight, rows
+        self.joints = []
         self.sampling = Sampling() if sampling is None else sampling
         self.metrics = dict(task.more_metrics if metrics is None else metrics)
         task.more_metrics = self.metrics
@@ -106,8 +109,12 @@ def open_training(
         found = [
             open_part(name, entry.task, where=where, weight=entry.weight) for name, (entry, where) in trained.items()
         ]
+        for (entry, _), part in zip(trained.values(), found, strict=True):
+            entry.joints = _joints(part.meta)
         return in_shard_order(found, examples=epoch_samples, seed=seed)
     parts = [_open(name, entry.task, folder=folder) for name, (entry, folder) in trained.items()]
+    for (entry, _), each in zip(trained.values(), parts, strict=True):
+        entry.joints = _joints(each.shards.meta)
     weights = [
         entry.weight if entry.rows is None else entry.rows / len(part)
         for part, (entry, _) in zip(parts, trained.values(), strict=True)
@@ -185,3 +192,9 @@ def _open(name: str, task: Task, *, folder: str) -> Part:
     if not len(part):
         raise DataError(f"{folder}: has no {task.unit}, which task '{name}' works on. Give it another set.")
     return part
+
+
+def _joints(meta: Mapping[str, Any]) -> list[str]:
+    """Names of all joints of a set, each once, in its order."""
+    skeletons = meta.get("skeletons") or {}
+    return list(dict.fromkeys(str(name) for each in skeletons.values() for name in each.get("joints", ())))

@@ -98,14 +98,20 @@ def person(sample: Sample, item: int) -> Person:
     )
 
 
+def joint_words(name: str) -> str:
+    """The name of a joint as a person's words are understood: a hand is its wrist, a foot its ankle."""
+    words = name_words(name).split()
+    return " ".join([*words[:-1], *(_OTHER_NAMES.get(word, word) for word in words[-1:])])
+
+
 def asked_person(picture: Picture, text: str) -> Sample:
     """A sample that asks for joints, commas between their names, of the one person that fills the image.
 
     Raises:
         ConfigError: the text names no joint.
     """
-    names = [name.split() for name in re.split(r",|;|\band\b", name_words(needed_words(text)))]
-    words = [*dict.fromkeys(" ".join([*name[:-1], _OTHER_NAMES.get(name[-1], name[-1])]) for name in names if name)]
+    names = re.split(r",|;|\band\b", name_words(needed_words(text)))
+    words = [*dict.fromkeys(joint_words(name) for name in names if name.strip())]
     if not words:
         raise ConfigError(f"'{text}' names no joint: expected names with commas between, such as left wrist, neck.")
     skeleton = {"joints": words, "pairs": [], "sigmas": [0.05] * len(words)}
