@@ -28,6 +28,7 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
+    "serve": ("idiff.cli.serve", "answer on a page of this machine and by HTTP: idiff serve [--port N]"),
     "export": ("idiff.cli.export", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
     "instructions": ("idiff.cli.instructions.commands", "check the sentences that ask for a task, and multiply them"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from idiff.errors import ConfigError, unknown
 from idiff.models.io.checkpoint import Loaded
 from idiff.pipeline.asking import RESTORATIONS
+from idiff.sampling import Sampling
 from idiff.tasks.saved import restore_task
 from idiff.utils.strings import normalise_prompt
 
@@ -49,6 +50,17 @@ def commands_of(loaded: Loaded) -> list[str]:
         return True
 
     return [command for command, kinds in KINDS.items() if any(map(known, kinds))]
+
+
+def steps_of(loaded: Loaded, command: str, words: str) -> int:
+    """Sampling steps that a command takes where none are asked for. `words` are those that `choose` gave."""
+    kinds = (words,) if command == "restore" else KINDS[command]
+    for kind in kinds:
+        try:
+            return restore_task(loaded.config, kind, data="", changes={}, presets=loaded.presets).sampling.steps
+        except ConfigError:
+            continue
+    return Sampling().steps
 
 
 def choose(text: str, known: Sequence[str], command: str | None = None) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 
 from idiff.pipeline.results import Answer
 from idiff.types import Picture
-from idiff.utils.images import grid
 from idiff.utils.lettering import Box, font, label, wrapped
 from idiff.utils.painting import Rgb
 
@@ -34,28 +33,21 @@ def drawn(answer: Answer, *, compare: bool = False) -> Picture:
     Returns:
         uint8 (H, W, 3). Where the image is smaller than `SHOWN`, its pixels are repeated.
     """
-    right = _marked(answer)
-    parts = [_enlarged(answer.picture), right] if compare else [right]
+    right = marked(answer)
+    parts = [enlarged(answer.picture), right] if compare else [right]
     gap = np.full((right.shape[0], _PAD, 3), 255, np.uint8)
     row = np.concatenate([part for each in parts for part in (gap, each)][1:], axis=1)
     return np.concatenate([row, _legend(answer, row.shape[1], _letters(right))])
 
 
-def side_by_side(answer: Answer) -> Picture:
-    """What was asked about, what the model painted, and the answer, in one row with headers: uint8 (H, W, 3)."""
-    painted = answer.painted[:1]
-    headers = ["source", *["painted" for _ in painted], "answer"]
-    return grid([[answer.picture, *painted, answer.overlay]], headers, cell=SHOWN)
-
-
-def _marked(answer: Answer) -> Picture:
-    """The overlay at its drawn size, with contours, dots and names."""
+def marked(answer: Answer) -> Picture:
+    """The overlay at its drawn size, with contours, dots and names, and no legend: as large as `enlarged` makes the image."""
     scale = _scale(answer.picture)
     if answer.keypoints is not None:
-        page = Image.fromarray(_enlarged(answer.picture))
+        page = Image.fromarray(enlarged(answer.picture))
         _joints(page, answer, scale)
         return np.array(page)
-    page_pixels = _enlarged(answer.overlay)
+    page_pixels = enlarged(answer.overlay)
     if answer.mask is None or not answer.mask.any():
         return page_pixels
     return _region(page_pixels, answer)
@@ -138,6 +130,7 @@ def _scale(pixels: Picture) -> float:
     return float(max(1, -(-SHOWN // max(pixels.shape[:2]))))
 
 
-def _enlarged(pixels: Picture) -> Picture:
+def enlarged(pixels: Picture) -> Picture:
+    """An image at `SHOWN` pixels or more: each pixel is repeated, a whole number of times."""
     times = int(_scale(pixels))
     return np.ascontiguousarray(pixels.repeat(times, axis=0).repeat(times, axis=1))
