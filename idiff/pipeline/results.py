@@ -21,6 +21,9 @@ from idiff.utils.strings import normalise_prompt
 UNFAMILIAR = 0.5
 """Below this out-of-distribution score an answer comes with a warning."""
 
+_SAID = {"referring": "segment", "segmentation": "segment", "editing": "edit"}
+"""What kinds of tasks are called for people: as the commands."""
+
 
 @dataclass(slots=True, repr=False)
 class Answer:
@@ -67,8 +70,8 @@ class Answer:
         elif self.keypoints is not None:
             found = f"{len(self.keypoints)} found"
         score = "" if self.score is None else f", score {self.score:.2f}"
-        asked = f" '{normalise_prompt(self.text)}'" if self.text else ""
-        return f"{self.task}{asked}: {found}{score}"
+        asked = f" '{normalise_prompt(self.text)}'" if self.text not in {"", self.task} else ""
+        return f"{_SAID.get(self.task, self.task)}{asked}: {found}{score}"
 
     def _repr_png_(self) -> bytes:
         """The drawn answer as PNG: what a notebook shows."""

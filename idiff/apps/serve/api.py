@@ -1,6 +1,7 @@
 """The server by HTTP: ask and wait, or ask and look later; health and metrics. Its description is at /openapi.json."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,7 @@ _MOST_SEED = 2**31 - 1
 Working = Engine[Question, list[Shown]]
 
 Key = Annotated[str, Path(max_length=64, description="of a job: whoever knows it may read the answer")]
+Client = Annotated[str, Header(alias="X-Client", max_length=64, description="clients take turns; any name")]
 FileName = Literal["answer.png", "mask.png", "results.json", "compare.png", "painted.png"]
 
 
@@ -47,9 +49,24 @@ def create_api(engine: Working, asker: Asker) -> FastAPI:
         engine: works.
         asker: checks what is asked; its pipeline is the engine's.
     """
-    limits, about = asker.limits, "Every vision task is an instruction-guided image edit: send an image and sentences."
+    about = "Every vision task is an instruction-guided image edit: send an image and sentences."
     app = FastAPI(title="idiff serve", version=__version__, description=about, docs_url=None, redoc_url=None)
     _errors(app)
+    _ask_routes(app, engine, asker)
+    _server_routes(app, engine, asker)
+
+    @app.middleware("http")
+    async def counted(request: Request, respond: RequestResponseEndpoint) -> Response:
+        response = await respond(request)
+        engine.metrics.responded(response.status_code)
+        return response
+
+    return app
+
+
+def _question_of(asker: Asker) -> Callable[..., Awaitable[Question]]:
+    """What reads a question out of a form."""
+    limits = asker.limits
 
     async def question(
         text: Annotated[list[str], Form(min_length=1, description="sentences; each is answered")],
@@ -70,11 +87,15 @@ def create_api(engine: Working, asker: Asker) -> FastAPI:
         data = await picture.read() if picture is not None else _example(str(example))
         return await run_in_threadpool(asker.question, data, text, command=task or None, settings=settings)
 
-    Asked = Annotated[Question, Depends(question)]
-    Client = Annotated[str, Header(alias="X-Client", max_length=64, description="clients take turns; any name")]
+    return question
+
+
+def _ask_routes(app: FastAPI, engine: Working, asker: Asker) -> None:
+    """Ask, look, cancel, fetch files."""
+    question = Depends(_question_of(asker))
 
     @app.post("/api/answers", responses=_problems(400, 403, 408, 409, 413, 422, 429, 503), tags=["ask"])
-    async def answers(request: Request, asked: Asked, x_client: Client = "http") -> JobShown:
+    async def answers(request: Request, asked: Annotated[Question, question], x_client: Client = "http") -> JobShown:
         """Ask, and wait for the answer. Who hangs up cancels."""
         job = engine.submit(asked, client=x_client)
         try:
@@ -90,7 +111,7 @@ def create_api(engine: Working, asker: Asker) -> FastAPI:
         return job_shown(engine, job)
 
     @app.post("/api/jobs", status_code=202, responses=_problems(400, 403, 413, 422, 429, 503), tags=["ask"])
-    async def ask(asked: Asked, x_client: Client = "http") -> JobShown:
+    async def ask(asked: Annotated[Question, question], x_client: Client = "http") -> JobShown:
         """Ask, and look at the job later."""
         return job_shown(engine, engine.submit(asked, client=x_client))
 
@@ -110,18 +131,22 @@ def create_api(engine: Working, asker: Asker) -> FastAPI:
     found = {200: {"content": contents, "description": "the file"}} | _problems(400, 404, 422)
 
     @app.get("/api/jobs/{key}/{place}/{name}", responses=found, response_class=Response, tags=["ask"])
-    async def file(key: Key, place: Annotated[int, Path(ge=0, le=limits.sentences)], name: FileName) -> Response:
+    async def file(key: Key, place: Annotated[int, Path(ge=0, le=asker.limits.sentences)], name: FileName) -> Response:
         """A file of an answer."""
         results = engine.job(key).result or []
         if place >= len(results) or name not in results[place].files:
             raise RefusedError(f"the job has no {name} of sentence {place}.", 404)
         return Response(results[place].files[name], media_type=_TYPES[name.rpartition(".")[2]])
 
+
+def _server_routes(app: FastAPI, engine: Working, asker: Asker) -> None:
+    """What the server is and how it is."""
+
     @app.get("/api/model", responses=_problems(400), tags=["server"])
     async def model() -> Model:
         """What can be asked, and what a question may cost."""
         return Model(
-            name=asker.pipe.loaded.name, commands=asker.commands, examples=list(examples()), limits=asdict(limits)
+            name=asker.pipe.loaded.name, commands=asker.commands, examples=list(examples()), limits=asdict(asker.limits)
         )
 
     @app.get("/health", responses=_problems(400, 503), tags=["server"])
@@ -138,14 +163,6 @@ def create_api(engine: Working, asker: Asker) -> FastAPI:
     async def metrics() -> Response:
         """What the server counts."""
         return Response(engine.metrics.text(), media_type=CONTENT_TYPE)
-
-    @app.middleware("http")
-    async def counted(request: Request, respond: RequestResponseEndpoint) -> Response:
-        response = await respond(request)
-        engine.metrics.responded(response.status_code)
-        return response
-
-    return app
 
 
 def _errors(app: FastAPI) -> None:

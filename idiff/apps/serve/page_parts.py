@@ -14,13 +14,20 @@ from idiff.pipeline.image_input import examples
 PRESETS: dict[str, tuple[int, float | None]] = {"the model's own": (0, None), "fast": (1, None), "careful": (20, None)}
 """Name -> steps (0: the model's own) and guidance of the text."""
 
+HEAD = "<h1>idiff</h1><p>Drop or paste a picture and write what you want, one sentence a line.</p>"
+HINT = "the red star\nMake the red star blue.\nleft hand, right hand\ndenoise"
+
 CSS = """
 .gradio-container { max-width: 1200px !important; }
 #line p, #status p { overflow-wrap: anywhere; margin: 0.2em 0; }
 #status progress { width: 100%; height: 1.2em; }
 .idiff-notice { border-left: 4px solid #b02010; padding: 0.3em 0.7em; background: #b0201018; }
-#files a { display: inline-block; margin: 0.2em 0.6em 0.2em 0; padding: 0.45em 0.8em; border: 1px solid currentColor; border-radius: 6px; }
-#slider img, #side img { image-rendering: pixelated; }
+#files a { display: inline-block; margin: 0.2em 0.6em 0.2em 0; padding: 0.45em 0.8em; }
+#files a { border: 1px solid currentColor; border-radius: 6px; }
+#picture img { width: 100%; height: 100%; object-fit: contain; }
+#picture img, #slider img, #side img { image-rendering: pixelated; }
+#side .grid-wrap, #history .grid-wrap { min-height: 0; height: auto; max-height: none; }
+#history .caption-label { white-space: normal; overflow-wrap: anywhere; text-align: left; }
 @media (max-width: 640px) { .gradio-container { padding: 6px !important; } }
 """
 
@@ -68,9 +75,9 @@ def downloads(answer: Shown, key: str, place: int) -> str:
     )
 
 
-def seen(content: bytes, *, side: int | None = None) -> Image.Image:
-    """A PNG as Gradio takes it, at most `side` pixels a side."""
-    image = Image.open(io.BytesIO(content))
+def seen(content: bytes | None, *, side: int | None = None) -> Image.Image:
+    """A PNG as Gradio takes it, at most `side` pixels a side; None: gray."""
+    image = Image.new("RGB", (side or 1, side or 1), "gray") if content is None else Image.open(io.BytesIO(content))
     if side is not None:
         image.thumbnail((side, side))
     return image
