@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from idiff.apps.serve.asking import Asker, Question, Shown
 from idiff.apps.serve.engine import Engine
 from idiff.apps.serve.page_actions import ANY, Actions
 from idiff.apps.serve.page_parts import CSS, HEAD, HINT, PRESETS, examples_of
+from idiff.pipeline.image_input import examples
 
 
 def _file_bytes(payload: Any) -> bytes | None:
@@ -26,6 +29,19 @@ def _file_bytes(payload: Any) -> bytes | None:
         except binascii.Error:
             return b""
     return Path(payload.path).read_bytes()
+
+
+def _local_only(picture: gr.Image) -> Callable[[str | Path | None], Awaitable[str | None]]:
+    """What takes an upload in: never an address on the network, which Gradio would download."""
+    take = picture.async_move_resource_to_block_cache
+
+    async def taken(path: str | Path | None) -> str | None:
+        if path is not None and re.match(r"[a-z]+:", str(path), re.IGNORECASE):
+            raise gr.Error("send a file: addresses are not opened.")
+        found: str | None = await take(path)
+        return found
+
+    return taken
 
 
 def create_page(engine: Engine[Question, list[Shown]], asker: Asker) -> FastAPI:
@@ -62,7 +78,10 @@ def create_page(engine: Engine[Question, list[Shown]], asker: Asker) -> FastAPI:
     gr.mount_gradio_app(
         app, blocks, path="/", server_name="127.0.0.1", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
         pwa=False, enable_monitoring=False, max_file_size=limits.bytes, theme=theme, css=CSS, show_error=False,
+        allowed_paths=[str(file.parent) for file in examples().values()][:1],
     )  # fmt: skip
+    # Gradio takes paths anywhere on the disk for uploads until it was launched, and a mounted page never is
+    blocks.has_launched = blocks.is_running = True
     return app
 
 
@@ -72,7 +91,8 @@ def _questions(asker: Asker) -> tuple[list[Any], tuple[gr.Button, gr.Button], gr
         label="Picture", sources=["upload", "clipboard"], type="filepath", image_mode=None, format="png", height=300,
         elem_id="picture", buttons=["fullscreen"],
     )  # fmt: skip
-    vars(picture)["preprocess"] = _file_bytes  # a class of its own would make Gradio write a file beside this one
+    # set here, because Gradio writes a file beside the module of a class of one's own
+    vars(picture).update(preprocess=_file_bytes, async_move_resource_to_block_cache=_local_only(picture))
     text = gr.Textbox(label="Sentences", lines=2, max_lines=8, elem_id="text", placeholder=HINT)
     task = gr.Dropdown([ANY, *asker.commands], value=ANY, label="Task", elem_id="task")
     with gr.Row():
@@ -99,8 +119,8 @@ def _answers() -> tuple[gr.Markdown, list[Any], gr.Gallery]:
     )  # fmt: skip
     files = _words("", elem_id="files")
     past = gr.Gallery(
-        label="History (newest first)", columns=4, height="auto", object_fit="contain", allow_preview=False, fit_columns=False, format="png",
-        interactive=False, elem_id="history", buttons=[],
+        label="History (newest first)", columns=4, height="auto", object_fit="contain", allow_preview=False, fit_columns=False,
+        format="png", interactive=False, elem_id="history", buttons=[],
     )  # fmt: skip
     return status, [line, slider, side, files], past
 
