@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
+from starlette.routing import Route
 
 from idiff._version import __version__
 from idiff.apps.serve.asking import Asker, Question, Shown
@@ -183,8 +184,13 @@ def _errors(app: FastAPI) -> None:
         return JSONResponse({"error": f"{where}: {first['msg']}."}, status_code=422)
 
     @app.exception_handler(HTTPException)
-    def other(_: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": f"{error.detail}."}, status_code=error.status_code, headers=error.headers)
+    def other(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # one address may have a route for each method
+            routes = [route for route in app.routes if isinstance(route, Route)]
+            known = {m for route in routes if route.path_regex.match(request.url.path) for m in route.methods or ()}
+            headers["allow"] = ", ".join(sorted(known))
+        return JSONResponse({"error": f"{error.detail}."}, status_code=error.status_code, headers=headers)
 
 
 def _example(name: str) -> bytes:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -62,7 +63,7 @@ def serving(pipe: Pipeline, *, limits: Limits | None = None) -> Iterator[ASGIApp
             }
             from idiff.apps.serve.page import create_page  # reads the environment
 
-            joined = _Joined(create_api(engine, asker), create_page(engine, asker))
+            joined = _Joined(create_api(engine, asker), create_page(engine, asker, uploads=Path(folder).resolve()))
             yield Gate(joined, limit=limits.bytes + (1 << 20), policy=POLICY)
     finally:
         engine.close()

@@ -16,7 +16,6 @@ from idiff.apps.serve.asking import Asker, Question, Shown
 from idiff.apps.serve.engine import Engine
 from idiff.apps.serve.page_actions import ANY, Actions
 from idiff.apps.serve.page_parts import CSS, HEAD, HINT, PRESETS, examples_of
-from idiff.pipeline.image_input import examples
 
 
 def _file_bytes(payload: Any) -> bytes | None:
@@ -44,12 +43,13 @@ def _local_only(picture: gr.Image) -> Callable[[str | Path | None], Awaitable[st
     return taken
 
 
-def create_page(engine: Engine[Question, list[Shown]], asker: Asker) -> FastAPI:
+def create_page(engine: Engine[Question, list[Shown]], asker: Asker, *, uploads: Path) -> FastAPI:
     """Build the page; it is at `/`.
 
     Args:
         engine: works.
         asker: checks what is asked.
+        uploads: folder of Gradio's own files, as `GRADIO_TEMP_DIR` names it.
     """
     limits, actions = asker.limits, Actions(engine, asker)
     with gr.Blocks(title="idiff", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
@@ -60,7 +60,7 @@ def create_page(engine: Engine[Question, list[Shown]], asker: Asker) -> FastAPI:
                 asked, buttons, preset = _questions(asker)
             with gr.Column(scale=3, min_width=300):
                 status, shown, past = _answers()
-        gr.Examples(examples_of(asker.commands), asked[:2], label="Examples", cache_examples=False)
+        gr.Examples(examples_of(asker.commands, uploads), asked[:2], label="Examples", cache_examples=False)
         outputs = [status, *shown, history, past]
         go, stop = buttons
         for start in (go.click, asked[1].submit):
@@ -78,7 +78,6 @@ def create_page(engine: Engine[Question, list[Shown]], asker: Asker) -> FastAPI:
     gr.mount_gradio_app(
         app, blocks, path="/", server_name="127.0.0.1", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
         pwa=False, enable_monitoring=False, max_file_size=limits.bytes, theme=theme, css=CSS, show_error=False,
-        allowed_paths=[str(file.parent) for file in examples().values()][:1],
     )  # fmt: skip
     # Gradio takes paths anywhere on the disk for uploads until it was launched, and a mounted page never is
     blocks.has_launched = blocks.is_running = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image
 
@@ -39,10 +40,16 @@ _SENTENCES = {
 }
 
 
-def examples_of(commands: Sequence[str]) -> list[list[str]]:
-    """Bundled scenes, each with a sentence for it: (file, sentence)."""
-    files = examples()
-    return [[str(files[name]), text] for command, (name, text) in _SENTENCES.items() if command in commands]
+def examples_of(commands: Sequence[str], folder: Path) -> list[list[str]]:
+    """Bundled scenes, each with a sentence for it: (file, sentence). They are copied to where uploads lie."""
+    files, found = examples(), []
+    for command, (name, text) in _SENTENCES.items():
+        if command in commands:
+            copied = folder / "examples" / files[name].name
+            copied.parent.mkdir(exist_ok=True)
+            copied.write_bytes(files[name].read_bytes())
+            found.append([str(copied), text])
+    return found
 
 
 def said(text: str) -> str:
