@@ -60,7 +60,11 @@ def create_page(engine: Engine[Question, list[Shown]], asker: Asker, *, uploads:
                 asked, buttons, preset = _questions(asker)
             with gr.Column(scale=3, min_width=300):
                 status, shown, past = _answers()
-        gr.Examples(examples_of(asker.commands, uploads), asked[:2], label="Examples", cache_examples=False)
+        scenes = examples_of(asker.commands, uploads)
+        given = gr.Gallery(
+            scenes, label="Examples", columns=4, height="auto", object_fit="contain", allow_preview=False, fit_columns=False,
+            format="png", interactive=False, elem_id="examples", buttons=[],
+        )  # fmt: skip
         outputs = [status, *shown, history, past]
         go, stop = buttons
         for start in (go.click, asked[1].submit):
@@ -69,6 +73,7 @@ def create_page(engine: Engine[Question, list[Shown]], asker: Asker, *, uploads:
                 api_visibility="private",
             )  # fmt: skip
         stop.click(actions.cancel, None, None, queue=False, show_progress="hidden", api_visibility="private")
+        given.select(actions.example(scenes), None, asked[:2], show_progress="hidden", api_visibility="private")
         past.select(actions.again, [history], shown, show_progress="hidden", api_visibility="private")
         preset.change(lambda name: list(PRESETS[name]), [preset], asked[3:5], api_visibility="private")
         blocks.unload(actions.cancel)
@@ -90,7 +95,8 @@ def _questions(asker: Asker) -> tuple[list[Any], tuple[gr.Button, gr.Button], gr
         label="Picture", sources=["upload", "clipboard"], type="filepath", image_mode=None, format="png", height=300,
         elem_id="picture", buttons=["fullscreen"],
     )  # fmt: skip
-    # set here, because Gradio writes a file beside the module of a class of one's own
+    # set here, because Gradio writes a file beside the module of a class of one's own. It stays as long as events give the
+    # picture new values and no new properties: that would make another component
     vars(picture).update(preprocess=_file_bytes, async_move_resource_to_block_cache=_local_only(picture))
     text = gr.Textbox(label="Sentences", lines=2, max_lines=8, elem_id="text", placeholder=HINT)
     task = gr.Dropdown([ANY, *asker.commands], value=ANY, label="Task", elem_id="task")

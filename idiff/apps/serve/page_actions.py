@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import gradio as gr
@@ -76,6 +76,14 @@ class Actions:
     def again(self, before: list[Entry], chosen: gr.SelectData) -> list[Any]:
         """Show an answer of the history."""
         return self._views(before[chosen.index])
+
+    def example(self, scenes: list[tuple[str, str]]) -> Callable[[gr.SelectData], list[str]]:
+        """Put an example into the fields."""
+
+        def put(chosen: gr.SelectData) -> list[str]:
+            return list(scenes[chosen.index])
+
+        return put
 
     def cancel(self, request: gr.Request) -> None:
         """End whatever this page waits for."""

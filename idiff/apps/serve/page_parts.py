@@ -26,9 +26,9 @@ CSS = """
 #files a { display: inline-block; margin: 0.2em 0.6em 0.2em 0; padding: 0.45em 0.8em; }
 #files a { border: 1px solid currentColor; border-radius: 6px; }
 #picture img { width: 100%; height: 100%; object-fit: contain; }
-#picture img, #slider img, #side img { image-rendering: pixelated; }
-#side .grid-wrap, #history .grid-wrap { min-height: 0; height: auto; max-height: none; }
-#history .caption-label { white-space: normal; overflow-wrap: anywhere; text-align: left; }
+#picture img, #slider img, #side img, #examples img { image-rendering: pixelated; }
+#side .grid-wrap, #history .grid-wrap, #examples .grid-wrap { min-height: 0; height: auto; max-height: none; }
+#history .caption-label, #examples .caption-label { white-space: normal; overflow-wrap: anywhere; text-align: left; }
 @media (max-width: 640px) { .gradio-container { padding: 6px !important; } }
 """
 
@@ -40,15 +40,15 @@ _SENTENCES = {
 }
 
 
-def examples_of(commands: Sequence[str], folder: Path) -> list[list[str]]:
+def examples_of(commands: Sequence[str], folder: Path) -> list[tuple[str, str]]:
     """Bundled scenes, each with a sentence for it: (file, sentence). They are copied to where uploads lie."""
-    files, found = examples(), []
+    files, found = examples(), list[tuple[str, str]]()
     for command, (name, text) in _SENTENCES.items():
         if command in commands:
             copied = folder / "examples" / files[name].name
             copied.parent.mkdir(exist_ok=True)
             copied.write_bytes(files[name].read_bytes())
-            found.append([str(copied), text])
+            found.append((str(copied), text))
     return found
 
 

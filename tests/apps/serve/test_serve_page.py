@@ -107,7 +107,8 @@ def test_segment_keypoints_edit_and_history(driver, server):
 
 def test_an_example_is_one_click(driver, server):
     page = Page(driver, server)
-    rows = wait_for(lambda: driver.find_elements("css selector", "tr.tr-body, .gallery-item, table tbody tr"))
+    rows = wait_for(lambda: driver.find_elements("css selector", "#examples button.thumbnail-item"))
+    wait_for(lambda: page.images("examples") == len(rows) == 4)
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", rows[-1])
     rows[-1].click()
     wait_for(lambda: page.images("picture") and page.find("#text textarea").get_attribute("value") == "denoise")
