@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from numbers import Integral, Real
 from typing import Any, get_args
 
@@ -68,3 +71,27 @@ def check_number(
     ranges = [" and ".join(words.format(end) for words, end in ends.items() if end is not None)]
     wanted = [*filter(None, [*ranges, "a whole number" if whole else ""])] or ["a finite number"]
     raise ConfigError(f"{setting} is {value!r}: expected {', '.join([*wanted, *(['or null'] if optional else [])])}.")
+
+
+def check_there(setting: str, path: str) -> None:
+    """Refuse `module.Name` or `module:Name` whose module is not there. Nothing of it is imported or run.
+
+    Raises:
+        ConfigError: names the first part that is missing.
+    """
+    module = path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
+    if module in sys.modules:
+        return
+    where: list[str] | None = None
+    parts = module.split(".")
+    for count, part in enumerate(parts, start=1):
+        try:
+            spec = find_spec(part) if count == 1 else PathFinder.find_spec(".".join(parts[:count]), where)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None:
+            place = f"in {'.'.join(parts[: count - 1])}" if count > 1 else "in the working folder or installed"
+            raise ConfigError(
+                f"{setting} '{path}': there is no module '{part}' {place}. Put its file there, or correct the path."
+            )
+        where = list(spec.submodule_search_locations or ())

@@ -6,6 +6,7 @@ The command line prints the sentence on stderr without a traceback and exits wit
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,6 +54,10 @@ class CheckpointError(IdiffError):
     """Weights that are missing, damaged, or of another model."""
 
 
+class UntrustedError(CheckpointError):
+    """A checkpoint that names code or files which are not of this package, and which nobody has said to trust."""
+
+
 class ServiceError(IdiffError):
     """A service on the network that cannot be reached, refuses, or gives no usable answer."""
 
@@ -67,6 +72,20 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def meant(message: str, options: Iterable[str]) -> str:
+    """Return a did-you-mean for what argparse says of an option or a choice, or an empty string.
+
+    Args:
+        message: such as `unrecognized arguments: --stpes 3`.
+        options: those that the command has.
+    """
+    option = re.search(r"unrecognized arguments: (?:.* )?(--[^\s=]+)", message)
+    choice = re.search(r"invalid choice: '?([^'\s]+)'? \(choose from (.*)\)", message)
+    if option:
+        return suggest(option[1], options).rstrip("?")
+    return suggest(choice[1], re.findall(r"[\w.-]+", choice[2])).rstrip("?") if choice else ""
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> ConfigError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from idiff.checks import check_choice, check_number, is_path
+from idiff.checks import check_choice, check_number, check_there, is_path
 from idiff.errors import ConfigError
 
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m"]
@@ -19,12 +19,14 @@ OFF: dict[RuleName, float] = {"instructdiffusion": 0.5, "instructpix2pix": 1.0}
 
 
 def check_sampler(name: str) -> None:
-    """Refuse what is neither a known sampler nor the path of one, `module.function`.
+    """Refuse what is neither a known sampler nor the path of one, `module.function`, whose module is there.
 
     Raises:
         ConfigError: with the nearest name, and all of them.
     """
-    if not is_path(str(name)):
+    if is_path(str(name)):
+        check_there("sampler", name)
+    else:
         check_choice("sampler", name, SamplerName)
 
 

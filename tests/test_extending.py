@@ -70,12 +70,17 @@ def test_a_metric_beside_a_task_is_scored_in_validation_and_later(here, capsys):
     Path("run.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", "run.yaml"]) == 0, capsys.readouterr().err
     assert "toys,painted_share" in Path("run/results.csv").read_text()
-    assert main(["evaluate", "--checkpoint", "run/checkpoints/last.ckpt", "--data", "val", "--out", "card.json"]) == 0
+    words = ["evaluate", "--checkpoint", "run/checkpoints/last.ckpt", "--data", "val", "--out", "card.json"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "names own.PaintedShare, which does not come with this package" in said
+    assert said.endswith(f"\n  idiff {' '.join(words)} --trust\n")
+    assert main([*words, "--trust"]) == 0
     found = json.loads(Path("card.json").read_text())["metrics"]
     assert found["beyond"] < found["painted_share"] <= 1
     Path("own.py").rename("gone.py")
     sys.modules.pop("own")
-    assert main(["evaluate", "--checkpoint", "run/checkpoints/last.ckpt", "--data", "val", "--out", "card.json"]) == 2
+    assert main([*words, "--trust"]) == 2
     assert "metric 'own.PaintedShare': there is no module own in the working folder" in capsys.readouterr().err
 
 

@@ -152,7 +152,7 @@ class ClipScorer:
 
 
 def scorer_of(
-    folder: CandidateFolder, metric: str, *, clip: str | None = None, data: str | None = None
+    folder: CandidateFolder, metric: str, *, clip: str | None = None, data: str | None = None, trust: bool = False
 ) -> ClipScorer | TaskScorer:
     """What scores candidates by a metric.
 
@@ -161,6 +161,7 @@ def scorer_of(
         metric: `clip_sim`, or see `TaskScorer`.
         clip: see `ClipScorer`.
         data: the shards that were asked about, where they have moved.
+        trust: import code of others that the folder names.
 
     Raises:
         ConfigError: the task has no such metric, or `clip_sim` has no model.
@@ -172,7 +173,7 @@ def scorer_of(
         return ClipScorer(folder, clip)
     name, data = folder.settings["task"], data or folder.settings["data"]["path"]
     config = {"data": {"init_args": {"tasks": {name: {"task": folder.settings["entry"]}}}}}
-    task = restore_task(config, name, data=data, changes={}).task
+    task = restore_task(config, name, data=data, changes={}, trust=trust).task
     return TaskScorer(folder, task, ShardSet.open(data), metric=metric)
 
 

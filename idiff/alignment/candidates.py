@@ -14,6 +14,7 @@ Reading runs nothing, and no name in these files leads out of the folder.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import re
@@ -22,14 +23,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from idiff.data.shards.annotation import parse_json
 from idiff.errors import ConfigError, DataError, missing
 from idiff.utils.files import own_folder, write_atomic
+from idiff.utils.foreign import decoding, parse_json, read_json, read_regular
 
 SCHEMA = 1
 NAME = "align.json"
 SAMPLES = "samples"
 SAMPLE = "sample.json"
+_MAX_BYTES = 64 << 20
 _ID = re.compile(r"[0-9]{1,12}")
 _FILE = re.compile(r"[A-Za-z0-9_-]{1,80}\.png")
 _KNOWN_BY = {"checkpoint": "sha256", "data": "fingerprint"}
@@ -145,13 +147,9 @@ class CandidateFolder:
         file = self.path / SAMPLES / sample / SAMPLE
         if not _ID.fullmatch(sample) or not file.is_file():
             raise DataError(f"{self.path} has no sample '{sample[:40]}': expected one of those under {SAMPLES}/.")
-        try:
-            return _sample(sample, parse_json(file.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(
-                f"{file} is damaged: {reason}. Delete its folder and run `idiff align generate` again."
-            ) from error
+        remedy = "Delete its folder and run `idiff align generate` again."
+        with decoding(lambda reason: DataError(f"{file} is damaged: {reason}. {remedy}")):
+            return _sample(sample, parse_json(self._bytes(sample, SAMPLE)))
 
     def picture(self, sample: CandidateSample, file: str, sha256: str | None = None) -> bytes:
         """The bytes of one of a sample's images.
@@ -167,12 +165,18 @@ class CandidateFolder:
         path = self.path / SAMPLES / sample.sample / file
         remedy = "Delete the sample's folder and run `idiff align generate` again."
         try:
-            data = path.read_bytes()
-        except OSError:
-            raise missing(path, what="an image of this sample", remedy=remedy) from None
+            data = self._bytes(sample.sample, file)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise missing(path, what="an image of this sample", remedy=remedy) from None
+            raise DataError(f"{path} cannot be read: {error.strerror}. {remedy}") from None
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise DataError(f"{path} is not the image that was written: its SHA-256 differs. {remedy}")
         return data
+
+    def _bytes(self, sample: str, file: str) -> bytes:
+        """A file of a sample. Links are not followed: what they lead to is not of this folder."""
+        return read_regular(Path(SAMPLES) / sample / file, most=_MAX_BYTES, inside=self.path)
 
     def write(self, sample: CandidateSample, pictures: Mapping[str, bytes]) -> None:
         """Write a sample: its images first, then `sample.json`.
@@ -197,10 +201,8 @@ class CandidateFolder:
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    try:
-        value = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} is damaged: {error}. Generate the candidates again.") from error
+    with decoding(lambda reason: DataError(f"{file} is damaged: {reason}. Generate the candidates again.")):
+        value = read_json(file)
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         got = value.get("schema") if isinstance(value, dict) else None
         raise DataError(f"{file} has schema {got!r}, this version reads {SCHEMA}. Generate the candidates again.")

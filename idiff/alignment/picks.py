@@ -18,6 +18,7 @@ from pathlib import Path
 from idiff.alignment.decisions import MOST, Action, Decision, check_annotator, is_annotator, parse_decision
 from idiff.errors import ConfigError, DataError, unknown
 from idiff.utils.files import lock, sync_folder
+from idiff.utils.foreign import open_below, parse_json, read_regular
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class PickJournal:
             DataError: the journal cannot be read, or has a line that is not a decision.
         """
         try:
-            data = self.path.read_bytes()
+            data = read_regular(Path(FOLDER) / self.path.name, inside=self.path.parent.parent)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -150,7 +151,8 @@ def _held(path: Path) -> Iterator[int]:
     """Open a journal, made where missing, and lock it against other processes and threads."""
     path.parent.mkdir(exist_ok=True)
     new = not path.exists()
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    handle = open_below(path.parent.parent, Path(path.parent.name) / path.name, flags)
     try:
         lock(handle)
         if new:
@@ -185,8 +187,8 @@ def _parsed(data: bytes, path: Path, annotator: str) -> Iterator[Decision]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = parse_json(line)
+        except ValueError:
             log.warning("%s:%d: a line that was torn while it was written is left out.", path, number)
             continue
         try:

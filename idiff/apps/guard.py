@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from idiff.utils.foreign import parse_json
 
 HOSTS = ("127.0.0.1", "localhost")
 HEADER = "X-Idiff"
@@ -141,6 +142,6 @@ async def read_json(request: Request, *, limit: int) -> Any:
         if len(body) > limit:
             raise HTTPException(413, f"refused: the body has more than {limit} bytes")
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return parse_json(bytes(body))
+    except ValueError:
         raise HTTPException(400, "refused: the body is no JSON") from None

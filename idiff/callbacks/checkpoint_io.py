@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from idiff.errors import CheckpointError
 from idiff.utils.files import sha256_file, sync_folder, write_atomic
+from idiff.utils.foreign import decoding, read_json
 
 SUFFIX = ".check.json"
 """Ending of the file beside a checkpoint: step, size and SHA-256 of what counts as whole."""
@@ -70,14 +70,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: the file is damaged, or holds more than tensors and plain values.
         """
-        try:
-            return super().load_checkpoint(path, map_location=map_location, weights_only=True)
-        except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-            raise CheckpointError(
+        with decoding(
+            lambda reason: CheckpointError(
                 f"{path} cannot be read as a checkpoint ({reason}): it is cut short, or not tensors and plain values alone. "
                 "Use another checkpoint of the run."
-            ) from None
+            )
+        ):
+            return super().load_checkpoint(path, map_location=map_location, weights_only=True)
 
 
 def newest(folder: str | Path) -> tuple[Path | None, list[str]]:
@@ -131,9 +130,9 @@ def _check_file(path: Path) -> Path:
 def _records(path: Path) -> list[dict[str, Any]]:
     """What counts as whole; two records where a save was cut short."""
     try:
-        records = json.loads(_check_file(path).read_text())["whole"]
+        records = read_json(_check_file(path))["whole"]
         return [{"step": int(r["step"]), "size": int(r["size"]), "sha256": str(r["sha256"])} for r in records]
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # a damaged file is of any form
         return []
 
 

@@ -14,6 +14,7 @@ from idiff.config.resume import NOT_SET, config_changes, listed, without
 from idiff.errors import ConfigError
 from idiff.models.io.pretrained import located
 from idiff.utils.files import sha256_file, write_atomic
+from idiff.utils.foreign import read_json
 from idiff.utils.strings import names_in
 
 RECORDS = "chain"
@@ -201,7 +202,7 @@ def read_record(experiment: Experiment, entry: Entry) -> dict[str, Any] | None:
     A record of the other kind of stage under the same name counts as none.
     """
     try:
-        content = json.loads(record_file(experiment, entry).read_text(encoding="utf-8-sig"))
+        content = read_json(record_file(experiment, entry))
         known = {"finished", "origins", "config" if entry.config is not None else "words"} <= set(content)
     except (OSError, ValueError, TypeError):
         return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from idiff._version import __version__
-from idiff.errors import IdiffError, unknown
+from idiff.cli.foreign import in_words
+from idiff.cli.own_code import search_here, with_trust
+from idiff.errors import IdiffError, UntrustedError, unknown
 
 COMMANDS = {
     "fit": (
@@ -36,11 +39,16 @@ COMMANDS = {
 }
 
 
+DEBUG = "--debug"
+"""The option of every command that shows the traceback of an error."""
+
+
 def usage() -> str:
     """The text of `idiff --help`."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(["usage: idiff COMMAND ...", "", *lines, "", "idiff COMMAND --help says more."])
+    more = "idiff COMMAND --help says more. With --debug every command shows the traceback of an error."
+    return "\n".join(["usage: idiff COMMAND ...", "", *lines, "", more])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the exit code: 0 done, 1 a check failed, 2 bad input or configuration, 143 after SIGTERM with everything saved.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    words = [word for word in given if word != DEBUG]
     if not words or words[0] in {"-h", "--help"}:
         print(usage())  # noqa: T201
         return 0 if words else 2
@@ -67,9 +76,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the parts that serve several commands need the word itself
         code: int = part.run(words if COMMANDS[words[0]][0].endswith(("lightning_commands", "answer")) else words[1:])
         return code
-    except IdiffError as error:
-        print(f"idiff: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code
+    except Exception as error:
+        said = error if isinstance(error, IdiffError) else in_words(error)
+        if said is None:
+            raise
+        if DEBUG in given:
+            traceback.print_exception(error)
+        more = f":\n  {with_trust(words)}" if isinstance(said, UntrustedError) else ""
+        print(f"idiff: {said}{more}", file=sys.stderr)  # noqa: T201
+        return said.exit_code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2 if stop.code else 0
     except KeyboardInterrupt:
@@ -78,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """Entry point of the console script. The working folder comes first on the path, so that a user's own task is found."""
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    """Entry point of the console script. The working folder is searched last, where a command may name a class in it."""
+    search_here(sys.argv[1:])
     sys.exit(main())
 
 

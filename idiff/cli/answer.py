@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from idiff.cli.answer_all import answer_all, output_folder
 from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def parser(command: str) -> WordParser:
         )
     add("--compare", action="store_true", help="also write NAME_compare.png: the image and the answer side by side")
     add("--out", default=OUT, metavar="DIR", help=f"where the files go; default: {OUT}/ in the working folder")
+    add_trust(options)
     return options
 
 
@@ -75,7 +77,7 @@ def run(words: list[str]) -> int:
 
     from idiff.pipeline import Pipeline
 
-    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed)
+    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed, trust=options.trust)
 
     def ask(picture: str) -> Answer:
         answer: Answer = getattr(pipe, command)(picture, options.text, **ways)

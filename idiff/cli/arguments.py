@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, meant
 
 
 class WordParser(argparse.ArgumentParser):
@@ -36,7 +36,9 @@ class WordParser(argparse.ArgumentParser):
         Raises:
             ConfigError: always.
         """
-        raise ConfigError(f"{self.prog}: {message}. `{self.prog} --help` lists what there is.")
+        raise ConfigError(
+            f"{self.prog}: {message}{meant(message, self._option_string_actions)}. `{self.prog} --help` lists what there is."
+        )
 
 
 def at_least_one(word: str) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from idiff.cli.arguments import WordParser, at_least_one, not_negative, writable
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 
@@ -19,11 +20,8 @@ def parser() -> WordParser:
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes asked an image: those present and one absent, or all")
-    add(
-        "--phrasings",
-        choices=("seen", "unseen"),
-        help="ask as in training (default), or in sentences kept apart from it",
-    )
+    told = "ask as in training (default), or in sentences kept apart from it"
+    add("--phrasings", choices=("seen", "unseen"), help=told)
     add(
         "--joints",
         choices=("all", "coco"),
@@ -52,6 +50,7 @@ def parser() -> WordParser:
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
+    add_trust(options)
     return options
 
 
@@ -81,7 +80,9 @@ def run(words: list[str]) -> int:
     quiet()
     loaded = load(options.checkpoint)
     presets = {} if options.no_preset else loaded.presets
-    choice = restore_task(loaded.config, options.task, data=options.data, changes=_changes(options), presets=presets)
+    choice = restore_task(
+        loaded.config, options.task, data=options.data, changes=_changes(options), presets=presets, trust=options.trust
+    )
     if options.steps is not None:
         choice.sampling.steps = options.steps
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningCLI
 
-from idiff.cli.stage_cli import SaveConfig, StageCLI
+from idiff.cli.foreign import in_words
+from idiff.cli.save_config import SaveConfig
+from idiff.cli.stage_cli import StageCLI
 from idiff.cli.trainer import quiet
 from idiff.config.compose import compose, notice
 from idiff.config.messages import said_by_us, short
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, IdiffError
 from idiff.stages.base import Stage
 from idiff.utils.moved import modern_name
 
@@ -34,6 +37,12 @@ def run(words: list[str]) -> int:
     method, rest = words[0], words[1:]
     quiet()
     files, rest = _take_configs(rest)
+    asked = {word.partition("=")[0].split(".")[0] for word in rest}
+    if not files and not asked & {"-h", "--help", "--print_config"} and not {"--model", "--data"} <= asked:
+        beside = next((word for word in rest if word.endswith((".yaml", ".yml"))), "")
+        raise ConfigError(
+            f"idiff {method} needs a configuration: idiff {method} --config {beside or 'configs/experiment/demo.yaml'}."
+        )
     staged: list[str] = []
     with tempfile.TemporaryDirectory(prefix="idiff-") as folder:
         if files:
@@ -41,7 +50,7 @@ def run(words: list[str]) -> int:
             path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
         settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest}
-        only = type("StageCLI", (StageCLI,), settings)
+        only: Any = type("StageCLI", (StageCLI,), settings)
         rest = [word for word in rest if word != FRESH]
         try:
             only(
@@ -57,13 +66,27 @@ def run(words: list[str]) -> int:
                 parser_kwargs={"exit_on_error": False},
                 args=[method, *staged, *rest],
             )
-        except ArgumentError as error:
-            raise said_by_us(error) or ConfigError(
-                short(str(error), where=", ".join(files) or "the command line")
-            ) from None
-        except ValueError as error:  # what the parser makes of an error in a constructor
-            raise said_by_us(error) or error from None
+        except Exception as error:
+            said = _in_words(error, where=", ".join(files) or "the command line")
+            if said is None:
+                raise
+            if hasattr(only, "made"):
+                only.made.take_back()
+            raise said from error
     return 0
+
+
+def _in_words(error: Exception, *, where: str) -> IdiffError | None:
+    """What an error says to a user; see `idiff.cli.foreign.in_words`."""
+    if isinstance(error, IdiffError):
+        return error
+    if isinstance(error, ArgumentError | ValueError):  # a parser wraps what a constructor raises
+        said = said_by_us(error)
+        if said is not None:
+            return said
+    if isinstance(error, ArgumentError):
+        return ConfigError(short(str(error), where=where))
+    return in_words(error)
 
 
 def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
@@ -71,7 +94,12 @@ def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
     iterator = iter(words)
     for word in iterator:
         if word in {"--config", "-c"}:
-            files.append(next(iterator, ""))
+            file = next(iterator, "")
+            if not file or file.startswith("-"):
+                raise ConfigError(
+                    f"{word} is followed by no file: expected a YAML, such as configs/experiment/demo.yaml."
+                )
+            files.append(file)
         elif word.startswith("--config="):
             files.append(word.partition("=")[2])
         else:

@@ -8,63 +8,63 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from idiff.callbacks import AtomicCheckpointIO, ProgressLines
+from idiff.cli.trainer import say_aside, slow_bfloat16
+from idiff.config.opened_data import opened_data
 from idiff.config.resume import PARTS, refuse_changes
-from idiff.config.run_folder import prepare_folder, redrawn_from, refuse_overwriting, start_of
+from idiff.config.run_folder import RunFolder, redrawn_from, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
 from idiff.utils.files import own_run
-from idiff.utils.hardware import fast_bfloat16
 from idiff.utils.settings import as_list
 from idiff.utils.strings import names_in
-
-
-class SaveConfig(SaveConfigCallback):
-    """`config.yaml` in the run folder, whatever the logger."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write it over the one that is there."""
-        path = Path(trainer.default_root_dir) / self.config_filename
-        if not getattr(trainer, "fast_dev_run", False):
-            self.parser.save(self.config, str(path), skip_none=False, overwrite=True, multifile=self.multifile)
 
 
 class StageCLI(LightningCLI):
     """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
 
-    fresh = False
-    """Rename a run that is in the way."""
+    fresh = False  # rename a run that is in the way
+    made: RunFolder
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The callbacks every run has, and what may differ when a run goes on."""
         for name, kind in callbacks().items():
             parser.add_lightning_class_args(kind, name)
         parser.add_argument(
-            f"--{RESUME_ALLOW}",
-            default="",
-            help="settings that may differ from the checkpoint's, dotted, with commas between",
+            f"--{RESUME_ALLOW}", default="", help="settings that may differ, dotted, with commas between"
         )
         parser.set_defaults({"trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False})
 
     def _parse_ckpt_path(self) -> None:
         """A checkpoint never changes the configuration: what the YAML and the command line say holds."""
 
+    def instantiate_classes(self) -> None:
+        """Open the data before the model is made: a wrong folder is said before anything is loaded or renamed."""
+        trainer = self._get(self.config, "trainer")
+        type(self).made = RunFolder(Path(trainer["default_root_dir"]), fast=bool(trainer.get("fast_dev_run")))
+        self._anew = self.subcommand == "fit" and self._get(self.config, "ckpt_path") is None
+        if self._anew:
+            self.made.refuse_overwriting(fresh=self.fresh)
+        config = self.config.clone()
+        self.datamodule = opened_data(self._get(config, "data"), str(self.subcommand), said=say_aside)
+        config[self.subcommand].data = self.datamodule
+        self.config_init = self.parser.instantiate_classes(config)
+        self.model = self._get(self.config_init, "model")
+        self.trainer = self.instantiate_trainer()
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
-        root = Path(settings["default_root_dir"])
         fit = self.subcommand == "fit"
         wanted = self._get(self.config_init, "ckpt_path")
-        if fit and wanted is None and not settings.get("fast_dev_run"):
-            refuse_overwriting(root, fresh=self.fresh, said=_say)
-        prepare_folder(root, make=not settings.get("fast_dev_run"))
-        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=_say)
+        root = self.made.prepare()
+        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside)
         self._resumed = read(self._start) if fit and self._start is not None else {}
         logger = settings.get("logger")
         if logger is None or logger is True:
@@ -75,7 +75,10 @@ class StageCLI(LightningCLI):
             kwargs["enable_progress_bar"] = False
             kwargs["callbacks"] = [*as_list(settings.get("callbacks")), ProgressLines()]
         kwargs["plugins"] = [*as_list(settings.get("plugins")), AtomicCheckpointIO()]
-        return super().instantiate_trainer(**kwargs)
+        self.trainer = self.made.trainer = super().instantiate_trainer(**kwargs)
+        if self._anew and self.fresh:
+            self.made.put_aside(say_aside)
+        return self.trainer
 
     def before_fit(self) -> None:
         """Let the checkpoint carry the configuration as plain values, so that it can be used alone; compare it on resume."""
@@ -87,11 +90,12 @@ class StageCLI(LightningCLI):
             refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
         if self._resumed:
             of = f" of {self.trainer.max_steps:,}" if self.trainer.max_steps > 0 else ""
-            _say(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
+            say_aside(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
         self._resumed = {}
-        on_cpu = self.trainer.strategy.root_device.type == "cpu"
-        if on_cpu and "bf16" in str(self.trainer.precision) and not fast_bfloat16():
-            _say("this processor has no bfloat16 of its own: use trainer.precision 32-true, which is many times faster")
+        if slow_bfloat16(self.trainer):
+            say_aside(
+                "this processor has no bfloat16 of its own: use trainer.precision 32-true, which is many times faster"
+            )
 
     def before_validate(self) -> None:
         """Refuse a stage that has nothing to validate.
@@ -101,8 +105,8 @@ class StageCLI(LightningCLI):
         """
         if not is_overridden("validation_step", self.model):
             raise ConfigError(
-                f"model: {type(self.model).__name__} has no `validation_step`, which idiff {self.subcommand} runs: "
-                "give it one that returns idiff.types.Painted, or logs figures of its own."
+                f"model: {type(self.model).__name__} has no `validation_step`, which idiff {self.subcommand} runs: give it one "
+                "that returns idiff.types.Painted, or logs figures of its own."
             )
 
     before_test = before_validate
@@ -114,7 +118,3 @@ class StageCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return super()._prepare_subcommand_kwargs(subcommand) | {"ckpt_path": self._start, "weights_only": True}
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"idiff: {text}\n")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
-from idiff.utils.hardware import usable_device
+from idiff.utils.hardware import fast_bfloat16, usable_device
 
 UNHELPFUL = (
     ".*LightningCLI's args parameter is intended.*",
@@ -63,3 +64,14 @@ def _placed(device: str | None) -> dict[str, Any]:
     if place.type == "cpu":
         return {"accelerator": "cpu", "devices": 1}
     return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}
+
+
+def slow_bfloat16(trainer: Trainer) -> bool:
+    """Whether a trainer computes in bfloat16 on a processor that has none of its own."""
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    return on_cpu and "bf16" in str(trainer.precision) and not fast_bfloat16()
+
+
+def say_aside(text: str) -> None:
+    """Print a line on stderr."""
+    sys.stderr.write(f"idiff: {text}\n")

@@ -10,6 +10,7 @@ from typing import Any
 
 from idiff.cli.arguments import WordParser, at_least_one, counts, number_from, scales, writable
 from idiff.cli.bar import progress
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 STEPS = [1, 2, 4, 8, 16, 50]
@@ -54,6 +55,7 @@ def parser() -> WordParser:
     )  # fmt: skip
     add("--store", action="store_true", help="keep the preset with the model: its task is sampled so from now on")
     add("--device", metavar="NAME", help="where the network runs, such as cpu or cuda:1; default: what there is")
+    add_trust(options)
     return options
 
 
@@ -88,7 +90,7 @@ def run(words: list[str]) -> int:
     if options.store:
         check_storable(options.checkpoint)
     loaded = load(options.checkpoint)
-    choice = restore_task(loaded.config, options.task, data=options.data, changes={})
+    choice = restore_task(loaded.config, options.task, data=options.data, changes={}, trust=options.trust)
     samplers = known_samplers(options.samplers, choice.sampling)
     grid = affordable_grid(
         choice.sampling, rule=loaded.backbone.objective.rule, sampler=samplers[0], evaluations=loaded.backbone.evaluations,

@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from idiff.config.merge import merge
 from idiff.config.short_form import DEFAULTS, ROOT_HINT, completed, lengthened
 from idiff.errors import ConfigError
+from idiff.utils.foreign import read_text
 from idiff.utils.moved import modernised
+from idiff.utils.plain_yaml import parse_yaml
 
 INCLUDE = "include"
 SCHEMA = "$schema"
@@ -42,15 +42,18 @@ def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
         chain = " -> ".join(str(item) for item in (*above, resolved))
         raise ConfigError(f"{path} includes itself: {chain}. Take one include out.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = parse_yaml(read_text(path))
     except FileNotFoundError:
         by = f", included by {above[-1]}" if above else ""
         raise ConfigError(f"{path} is missing{by}: expected a YAML file. Configurations lie under configs/.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder: expected a YAML file, such as one under configs/.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {reason}") from None
+        raise ConfigError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. Correct the file."
+        ) from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}.") from None
     if content is None:
         return [{}]
     if not isinstance(content, dict):

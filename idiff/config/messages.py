@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 
-from idiff.config.sections import known_words
+from idiff.config.sections import classes, known_words
 from idiff.errors import IdiffError, suggest, unknown
 
 NOISE = (
@@ -23,6 +24,9 @@ UNKNOWN = (
 )
 WRONG_NAME = re.compile(r"Expected a typing\.Literal\[(.*)\]\. Got value: (.*)")
 NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+NO_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
+NO_PATH = re.compile(r"Expected a dot import path string: (\S+)")
+NO_CLASS = re.compile(r"^a class path \(str\)$")
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
 
 
@@ -50,6 +54,9 @@ def short(message: str, *, where: str) -> str:
     _, text, names = found
     text = WRONG_TYPE.sub(r"expected \1, got '\2'", text)
     text = NO_MODULE.sub(r"there is no module \1 in the working folder or installed: put its file there", text)
+    text = NO_ATTRIBUTE.sub(_no_class, text)
+    text = NO_PATH.sub(lambda found: f"there is no class '{found[1]}'{suggest(found[1], _class_names()) or '.'}", text)
+    text = NO_CLASS.sub("no class is named: give `class_path: NAME` beside the settings", text)
     wrong = WRONG_NAME.search(text)
     if wrong:
         choices = [choice.strip("'") for choice in wrong.group(1).split(", ")]
@@ -62,6 +69,17 @@ def short(message: str, *, where: str) -> str:
             text += suggest(strange[-1], known) if strange else ""
             break
     return ": ".join(part for part in (where, ".".join(names), text) if part)
+
+
+def _no_class(found: re.Match[str]) -> str:
+    module = sys.modules.get(found[1])
+    beside = [name for name, value in getattr(module, "__dict__", {}).items() if isinstance(value, type)]
+    meant = suggest(found[2], beside) or suggest(found[2], _class_names())
+    return f"there is no class '{found[2]}' in {found[1]}{meant or '.'}"
+
+
+def _class_names() -> list[str]:
+    return [kind.__name__ for kind in classes() if kind.__module__.startswith("idiff.")]
 
 
 def said_by_us(error: BaseException) -> IdiffError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,8 @@ They are listed here because the class is Lightning's; parameters of other class
 """
 
 NOT_SET = "not set"
-SHOWN = 5
+SHOWN, LONGEST = 3, 120
+"""Changes that an error lists, and letters of the names that it repeats."""
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -40,9 +42,23 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         if part == "trainer":
             before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
         if before != now:
-            free = {each.path for side in (old, new) for each in settings_in(side, part) if each.marks}
+            free = {
+                each.path for side in (_without_unloaded(old), new) for each in settings_in(side, part) if each.marks
+            }
             _compare(before, now, part, free, changes)
     return changes
+
+
+def _without_unloaded(value: Any) -> Any:
+    """A checkpoint's configuration without classes that are not loaded: comparing it imports nothing that it names."""
+    if isinstance(value, Mapping):
+        return {key: _without_unloaded(each) for key, each in value.items() if key != CLASS or _is_loaded(each)}
+    return [_without_unloaded(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_loaded(path: Any) -> bool:
+    module = str(path).rpartition(".")[0]
+    return not module or module in sys.modules or module.partition(".")[0] in {"idiff", "lightning"}
 
 
 def refuse_changes(
@@ -62,11 +78,23 @@ def refuse_changes(
     changes = without(config_changes(old, new), allow)
     if not changes:
         return
+    count = "a setting differs" if len(changes) == 1 else f"{len(changes)} settings differ"
+    allowed = ",".join(changes)
+    if len(allowed) > LONGEST:
+        allowed = _common(list(changes))
     raise ConfigError(
-        f"this run cannot go on from {origin}, its configuration differs: {listed(changes)}. Set the old values, or "
-        f"allow the change with --resume.allow {','.join(list(changes)[:SHOWN])}, or start a new run from its weights with "
-        "model.init_from."
+        f"this run cannot go on from {origin}: {count} (old -> new).\n  {listed(changes)}\n"
+        f"Set the old values, allow the new ones with --resume.allow {allowed}, or begin from its weights with model.init_from."
     )
+
+
+def _common(paths: Sequence[str]) -> str:
+    """The sections that hold all of some dotted paths, as deep as few names say it."""
+    for depth in range(4, 0, -1):
+        names = list(dict.fromkeys(".".join(path.split(".")[:depth]) for path in paths))
+        if len(names) <= SHOWN:
+            return ",".join(names)
+    return ",".join(dict.fromkeys(path.split(".")[0] for path in paths))
 
 
 def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[str, tuple[Any, Any]]:
@@ -103,7 +131,7 @@ def _short_path(path: str) -> str:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def listed(changes: Mapping[str, tuple[Any, Any]]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +14,74 @@ from idiff.errors import CheckpointError, ConfigError
 from idiff.utils.files import put_aside
 
 
-def prepare_folder(root: Path, *, make: bool) -> None:
-    """See that a run folder can be written.
+class RunFolder:
+    """A run folder: made without overwriting a run, and taken back where the run is refused.
 
     Args:
-        root: the folder.
-        make: make it where it is missing.
+        root: the folder; it may be missing, as may be folders above it.
+        fast: the run writes nothing, as with `trainer.fast_dev_run`.
 
-    Raises:
-        ConfigError: it cannot be made or written.
+    Attributes:
+        trainer: the run's, once there is one; its `global_step` tells whether anything was trained.
     """
-    try:
-        if make:
-            root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"the run folder {root} cannot be made: {error.strerror}. Set trainer.default_root_dir to one that can."
-        ) from None
-    if root.exists() and not os.access(root, os.W_OK):
-        raise ConfigError(f"the run folder {root} cannot be written. Set trainer.default_root_dir to one that can.")
 
+    def __init__(self, root: Path, *, fast: bool = False) -> None:
+        self.root, self.fast = root, fast
+        self.trainer: Any = None
+        self._missing = [each for each in (root, *root.parents) if not each.exists()]
 
-def refuse_overwriting(root: Path, *, fresh: bool, said: Callable[[str], None]) -> None:
-    """See that a new run does not overwrite one that is there.
+    def refuse_overwriting(self, *, fresh: bool) -> None:
+        """See that a new run does not overwrite one that is there, unless `fresh` will rename it.
 
-    Args:
-        root: the run folder.
-        fresh: rename the run that is there instead of refusing.
-        said: told the new name.
+        Raises:
+            ConfigError: there are checkpoints.
+        """
+        if not fresh and self._holds_run():
+            raise ConfigError(
+                f"{self.root} holds a run already: go on with it by --ckpt_path last, set trainer.default_root_dir to another "
+                "folder, or begin anew with --fresh, which renames the old run."
+            )
 
-    Raises:
-        ConfigError: there are checkpoints.
-    """
-    ranks = {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")}
-    if ranks != {"0"} or not any((root / "checkpoints").glob("*.ckpt")):
-        return
-    if not fresh:
-        raise ConfigError(
-            f"{root} holds a run already: go on with it by --ckpt_path last, set trainer.default_root_dir to another folder, or "
-            "begin anew with --fresh, which renames the old run."
-        )
-    put_aside(root, said)
+    def prepare(self) -> Path:
+        """Make the folder where it is missing, and see that it can be written.
+
+        Raises:
+            ConfigError: it cannot be made or written, or a file lies where its checkpoints belong.
+        """
+        root = self.root
+        try:
+            if not self.fast:
+                root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the run folder {root} cannot be made: {error.strerror}. Set trainer.default_root_dir to one that can."
+            ) from None
+        if root.exists() and not os.access(root, os.W_OK):
+            raise ConfigError(f"the run folder {root} cannot be written. Set trainer.default_root_dir to one that can.")
+        checkpoints = root / "checkpoints"
+        if checkpoints.exists() and not checkpoints.is_dir():
+            raise ConfigError(f"{checkpoints} is a file: expected a folder. Move it, or set trainer.default_root_dir.")
+        return root
+
+    def put_aside(self, said: Callable[[str], None]) -> None:
+        """Rename the run that is there, if any, and make an empty folder in its place; `said` is told the new name."""
+        if self._holds_run():
+            put_aside(self.root, said)
+            self.root.mkdir()
+
+    def take_back(self) -> None:
+        """Remove the folder where this run made it and trained nothing in it, and empty folders that were made above it."""
+        if not self._missing or getattr(self.trainer, "global_step", None) or any(self.root.rglob("*.ckpt")):
+            return
+        shutil.rmtree(self.root, ignore_errors=True)
+        for folder in self._missing[1:]:
+            with suppress(OSError):  # somebody else's by now
+                folder.rmdir()
+
+    def _holds_run(self) -> bool:
+        """Whether there are checkpoints that a new run would overwrite; the first process alone looks."""
+        ranks = {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")}
+        return not self.fast and ranks == {"0"} and any((self.root / "checkpoints").glob("*.ckpt"))
 
 
 def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str], None]) -> str | None:

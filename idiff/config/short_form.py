@@ -141,9 +141,20 @@ def _completed(value: Any, hint: Any, *, fill: bool = True) -> Any:
     kind = _class_at(str(value[CLASS])) if CLASS in value else None
     hints = _hints(kinds if kind is None else (kind,))
     if isinstance(value.get(ARGUMENTS), dict):
+        value[ARGUMENTS] = _with_default_task(value[ARGUMENTS], kind)
         value[ARGUMENTS] = {key: _completed(item, hints.get(key, Any)) for key, item in value[ARGUMENTS].items()}
         return value
     return {key: item if key in KEPT else _completed(item, hints.get(key, Any)) for key, item in value.items()}
+
+
+def _with_default_task(arguments: dict[str, Any], kind: type | None) -> dict[str, Any]:
+    """Name the task of a data module of one task, where its settings alone are given."""
+    task, default = arguments.get(TASK), getattr(kind, "default_task", None)
+    if not isinstance(task, dict) or CLASS in task or not inspect.isclass(default):
+        return arguments
+    return arguments | {
+        TASK: {CLASS: _short_names().get(default.__name__, f"{default.__module__}.{default.__qualname__}"), **task}
+    }
 
 
 def _rooted(entry: Any) -> Any:

@@ -14,6 +14,7 @@ from idiff.checks import check_number
 from idiff.data.loading.loaders import process_options
 from idiff.errors import ConfigError, missing
 from idiff.types import SentenceBatch
+from idiff.utils.foreign import read_text
 from idiff.utils.lookup import find_class
 from idiff.utils.settings import FREE
 
@@ -103,7 +104,7 @@ class SentenceDataModule(LightningDataModule):
             raise missing(words, what="a text file of object names", remedy="Correct data.words, or leave it out.")
         names: list[str] = []
         if words is not None:
-            names = sorted({name.replace("_", " ") for name in Path(words).read_text(encoding="utf-8-sig").split()})
+            names = sorted({name.replace("_", " ") for name in read_text(words).split()})
         self.sentences: Sentences = find_class(sentences or DRAWN, what="data.sentences")(seed=seed, names=names)
         self.batch_size, self.num_workers, self.seed, self.epoch_steps = batch_size, num_workers, seed, epoch_steps
         self.tasks: dict[str, Any] = {}

@@ -16,14 +16,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from idiff.decoders.calibration import Calibration
 from idiff.decoders.decoder_unet import ReadoutNet
-from idiff.errors import CheckpointError, ConfigError
+from idiff.errors import CheckpointError
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, read_json, read_regular, reason_of
 
 CONFIG, WEIGHTS, INSIDE = "config.json", "model.safetensors", "decoder"
 FORMAT = 1
@@ -93,29 +93,31 @@ def load(weights: str | Path) -> Learned:
         CheckpointError: there is none, or a file is not the one that was written.
     """
     place = _located(weights)
+    expected = f"expected {CONFIG} and {WEIGHTS}, as a training with configs/stage/readout.yaml writes them."
     try:
-        config = json.loads((place / CONFIG).read_text(encoding="utf-8-sig"))
-        data = (place / WEIGHTS).read_bytes()
+        config = read_json(place / CONFIG)
+        data = read_regular(place / WEIGHTS)
         if config["format"] != FORMAT or config["kind"] != "unet":
             raise ValueError(f"format {config['format']} of kind {config['kind']}")
         calibrations = {kind: Calibration(**value) for kind, value in config["calibration"].items()}
         net, wanted, trained = ReadoutNet(config["widths"]), str(config["sha256"]), dict(config["trained"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+    except Exception as error:  # whatever is met in a foreign file
         raise CheckpointError(
-            f"{place} holds no decoder that can be read ({type(error).__name__}: {str(error)[:120]}): expected {CONFIG} and "
-            f"{WEIGHTS}, as a training with configs/stage/readout.yaml writes them."
+            f"{place} holds no decoder that can be read ({reason_of(error)[:120]}): {expected}"
         ) from None
     got = hashlib.sha256(data).hexdigest()
     if got != wanted:
         raise CheckpointError(
             f"{place / WEIGHTS} is damaged or another file: SHA-256 {got[:12]}, expected {wanted[:12]}. Get the folder again."
         )
-    try:
+
+    def refused(reason: str) -> CheckpointError:
+        return CheckpointError(
+            f"{place / WEIGHTS} does not fit widths {config['widths']}: {reason[:120]}. Get the folder again."
+        )
+
+    with decoding(refused):
         net.load_state_dict(load_tensors(data))
-    except (RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{place / WEIGHTS} does not fit widths {config['widths']}: {str(error).splitlines()[0][:120]}. Get the folder again."
-        ) from None
     return Learned(net.eval(), calibrations, trained, got)
 
 

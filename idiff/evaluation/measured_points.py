@@ -11,6 +11,7 @@ from typing import Any
 from idiff.errors import ConfigError
 from idiff.sampling import Sampling
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, read_json
 from idiff.utils.presets import Preset
 
 
@@ -79,15 +80,14 @@ class PointFile:
         """
         if not path.exists():
             return cls(path, identity)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-            points = [Point(**{**row, "sampling": Sampling(**row["sampling"])}) for row in content["points"]]
-            there = {name: content[name] for name in identity}
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ConfigError(
+        with decoding(
+            lambda _: ConfigError(
                 f"--out {path} exists and holds no points of this command: name another file, or move it away"
-            ) from None
-        wrong = _differences(there, identity)
+            )
+        ):
+            content = read_json(path)
+            points = [Point(**{**row, "sampling": Sampling(**row["sampling"])}) for row in content["points"]]
+            wrong = _differences({name: content[name] for name in identity}, identity)
         if wrong:
             raise ConfigError(
                 f"--out {path} holds points of another measurement: {'; '.join(wrong)}. Name another file, or move it away."

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
+from idiff.models.weight_files import variant_of
+from idiff.utils.foreign import decoding
 
 Network = TypeVar("Network")
 
@@ -63,12 +65,16 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     Raises:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
-    try:
-        with _quiet():
-            net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.") from error
+    variant = variant_of(Path(folder), part=part)
+    if variant:
+        options["variant"] = variant
+    with (
+        decoding(
+            lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
+        ),
+        _quiet(),
+    ):
+        net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     wrong = {
         "missing": _keys(found.get("missing_keys")),
         "left over": _keys(found.get("unexpected_keys")),

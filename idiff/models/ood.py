@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from idiff.errors import CheckpointError
+from idiff.utils.foreign import decoding
 
 DAMAGED = "damaged"
 """Key of what `describe` wrote of damaged training images, by the restoration that mends them."""
@@ -87,14 +88,13 @@ class OODScore:
         Raises:
             CheckpointError: it is not that.
         """
-        try:
+        again = "export the model again"
+        with decoding(lambda reason: CheckpointError(f"the model's `ood_score` cannot be read ({reason}): {again}")):
             mean = torch.tensor(plain["mean"], dtype=torch.float64)
             precision = torch.tensor(plain["precision"], dtype=torch.float64)
             if precision.shape != (len(mean), len(mean)):
                 raise ValueError(f"precision has the shape {tuple(precision.shape)}")
             return cls(mean, precision, float(plain["usual"]), float(plain["far"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the model's `ood_score` cannot be read ({error}): export the model again") from None
 
     @classmethod
     def damaged(cls, plain: Mapping[str, Any], kinds: Iterable[str]) -> dict[str, OODScore]:

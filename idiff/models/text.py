@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
 from idiff.models.network import build_network, load_network
+from idiff.utils.foreign import decoding
 from idiff.utils.settings import WEIGHTS
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,11 @@ KEPT = 256
 def builtin_tokenizer() -> Path:
     """Folder of the byte-pair tokenizer that comes with the package."""
     return Path(str(files("idiff") / "assets" / "tokenizer"))
+
+
+def _tokenizer(folder: Path) -> Any:
+    with decoding(lambda reason: CheckpointError(f"the tokenizer in {folder} cannot be read: {reason}. Get it again.")):
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 class TextEncoder(nn.Module):
@@ -57,15 +63,11 @@ class TextEncoder(nn.Module):
         self.tokenizer_folder = tokenizer
         if weights is not None:
             folder = subfolder(weights, "text_encoder")
-            self.tokenizer = CLIPTokenizer.from_pretrained(
-                subfolder(tokenizer or weights, "tokenizer"), local_files_only=True
-            )
+            self.tokenizer = _tokenizer(subfolder(tokenizer or weights, "tokenizer"))
             self.net = load_network(CLIPTextModel, folder, part="text encoder", dtype=torch.float32)
             self.reference = {"path": str(Path(weights)), "sha256": folder_sha256(folder)}
         else:
-            self.tokenizer = CLIPTokenizer.from_pretrained(
-                subfolder(tokenizer or builtin_tokenizer(), "tokenizer"), local_files_only=True
-            )
+            self.tokenizer = _tokenizer(subfolder(tokenizer or builtin_tokenizer(), "tokenizer"))
             ids = {"bos_token_id": self.tokenizer.bos_token_id, "eos_token_id": self.tokenizer.eos_token_id}
             given = {
                 "vocab_size": len(self.tokenizer),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from idiff.checks import check_number
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, UntrustedError
 from idiff.models.io.checkpoint import load
 from idiff.models.ood import OODScore
 from idiff.pipeline.image_input import AnyPicture, read_picture
@@ -47,6 +47,7 @@ class Pipeline:
         steps: sampling steps; None: each task's own: those of its preset where the model has one, else the training's.
         seed: of the sampled images.
         device: where the network runs.
+        trust: import code of others that the checkpoint names, and read the files that it names.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -54,14 +55,20 @@ class Pipeline:
     """
 
     def __init__(
-        self, checkpoint: str | Path = "tiny", *, steps: int | None = None, seed: int = 0, device: str = "cpu"
+        self,
+        checkpoint: str | Path = "tiny",
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        trust: bool = False,
     ) -> None:
         check_number("steps", steps, least=1, whole=True, optional=True)
         check_number("seed", seed, least=0, whole=True)
         usable_device(device)
         self.loaded = load(checkpoint)
         self.backbone = self.loaded.backbone.to(device)
-        self.settings, self.device = AskSettings(steps=steps, seed=seed), device
+        self.settings, self.device, self.trust = AskSettings(steps=steps, seed=seed), device, trust
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
         self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
@@ -244,13 +251,13 @@ class Pipeline:
 
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows."""
-        presets, changes = self.loaded.presets, self.settings.changes()
+        config, presets, changes = self.loaded.config, self.loaded.presets, self.settings.changes()
         for kind in kinds[:-1]:
             try:
-                return restore_task(self.loaded.config, kind, data="", changes=changes, presets=presets)
-            except ConfigError:
+                return restore_task(config, kind, data="", changes=changes, presets=presets, trust=self.trust)
+            except (ConfigError, UntrustedError):
                 continue
-        return restore_task(self.loaded.config, kinds[-1], data="", changes=changes, presets=presets)
+        return restore_task(config, kinds[-1], data="", changes=changes, presets=presets, trust=self.trust)
 
 
 def _one(tile: bool, native: bool) -> bool:

@@ -13,7 +13,11 @@ from torch import Tensor
 
 from idiff.errors import BadSampleError, ConfigError, missing, unknown
 from idiff.types import Picture
+from idiff.utils.foreign import read_regular
 from idiff.utils.picture_files import MAX_PIXELS, decode_picture, upright_rgb
+
+MAX_BYTES = 256 << 20
+"""A larger file is refused before it is read."""
 
 EXAMPLE = "example:"
 """What the name of an image begins with that comes with the package."""
@@ -93,7 +97,7 @@ def _file(picture: str | Path) -> Picture:
     if not path.is_file():
         raise missing(path, what="an image (JPEG, PNG or WebP)", remedy="Correct the path.")
     try:
-        return decode_picture(path.read_bytes(), where=path.name)
+        return decode_picture(read_regular(path, most=MAX_BYTES), where=path.name)
     except BadSampleError as error:
         raise ConfigError(f"{path} cannot be used: {error}") from None
     except OSError as error:

@@ -13,6 +13,7 @@ import idiff.tasks
 from idiff.tasks.base import Task
 from idiff.tasks.instructions import InstructionBank
 from idiff.transforms.augment import Augment
+from idiff.utils.foreign import read_regular
 from idiff.utils.settings import READING, marks_of, parameters
 
 
@@ -64,7 +65,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, str | Path):
         file = Path(value)
-        return f"file {_digest(file.read_bytes())}" if _is_file(file) else str(value)
+        return f"file {_digest(read_regular(file))}" if _is_file(file) else str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

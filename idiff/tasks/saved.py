@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import idiff.tasks
 from idiff.errors import CheckpointError, ConfigError, missing, suggest
 from idiff.sampling import Sampling
 from idiff.tasks.base import Task
+from idiff.tasks.trust import is_known, refuse_foreign
 from idiff.utils.described import LEFT_OUT, class_path
+from idiff.utils.foreign import decoding, read_json, read_text
 from idiff.utils.moved import current, modernised
+from idiff.utils.plain_yaml import parse_yaml
 from idiff.utils.presets import Preset
 from idiff.utils.settings import parameters
+
+_MADE_FROM = ("task", "metrics", "sampling")
+"""What of an entry a task is made from; the others say where its shards lay."""
+
+FOREIGN = "another's"
+"""What stands for the kind of a task whose class is not imported."""
 
 
 @dataclass(slots=True)
@@ -46,6 +52,7 @@ def restore_task(
     data: str,
     changes: dict[str, Any],
     presets: Mapping[str, Preset] | None = None,
+    trust: bool = False,
 ) -> TaskChoice:
     """Choose a task of a training.
 
@@ -57,36 +64,49 @@ def restore_task(
         data: folder of shards.
         changes: arguments of the task that are set anew.
         presets: by the task's name in the training; one goes over the training's own sampling.
+        trust: import code of others that `config` names, and read files that it names; see `idiff.tasks.trust`. A YAML that is
+            asked for is always trusted.
 
     Raises:
         ConfigError: no task fits what was asked, or it does not take an argument.
         CheckpointError: the training had no task, or a task cannot be made again.
+        UntrustedError: it takes code or files of others, and `trust` is not set.
         DataError: the YAML is missing.
     """
     if wanted is not None and Path(wanted).suffix in {".yaml", ".yml"}:
         return _untrained(Path(wanted), changes)
-    entries = _entries(config)
-    kinds = {name: _class(entry["task"]).kind for name, entry in entries.items()}
+    entries = _entries(config, trust=trust)
+
+    def chosen(entry: str, name: str) -> TaskChoice:
+        if not trust:
+            described = {key: value for key, value in entries[entry].items() if key in _MADE_FROM}
+            refuse_foreign(entry, described | {"preset": _sampler(presets, entry)}, without=changes)
+        with decoding(lambda reason: CheckpointError(f"the task '{entry}' cannot be made again: {reason}.")):
+            return _preset(_build(name, entries[entry], changes), entry, presets)
+
     if wanted in entries:
-        return _preset(_build(str(wanted), entries[str(wanted)], changes), str(wanted), presets)
+        return chosen(str(wanted), str(wanted))
     asked = [wanted] if wanted is not None else _kinds_of(data)
+    kinds = {name: _kind(entry, trust=trust) for name, entry in entries.items()}
     names = [name for name, kind in kinds.items() if kind in asked]
     if not names:
+        for name in (name for name, kind in kinds.items() if kind == FOREIGN):
+            refuse_foreign(name, {"task": entries[name]["task"]})
         raise ConfigError(
             f"the checkpoint was trained on no task '{' or '.join(asked)}'{suggest(asked[0], [*entries, *kinds.values()]) or '.'} "
             f"Known: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}. Ask for one of these, or "
             "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
-    return _preset(_build(kinds[names[0]], entries[names[0]], changes), names[0], presets)
+    return chosen(names[0], kinds[names[0]])
 
 
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
     """A task that its YAML describes; it is named by the file."""
     try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        entry = parse_yaml(read_text(path))
     except FileNotFoundError:
         raise missing(path, what="the YAML of a task", remedy="Correct --task.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as YAML ({str(error).splitlines()[0]}). Correct --task.") from None
     task = entry.get("task") if isinstance(entry, dict) else None
     if not (isinstance(task, str) or (isinstance(task, dict) and "class_path" in task)):
@@ -105,14 +125,38 @@ def _preset(choice: TaskChoice, entry: str, presets: Mapping[str, Preset] | None
     return choice
 
 
-def _entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _sampler(presets: Mapping[str, Preset] | None, entry: str) -> dict[str, str]:
+    return {"sampler": presets[entry].sampler} if presets and entry in presets else {}
+
+
+def _kind(entry: dict[str, Any], *, trust: bool) -> str:
+    """The kind of a task; `FOREIGN` where its class may not be imported to tell."""
+    task = entry["task"]
+    path = str(task["class_path"] if isinstance(task, dict) else task)
+    return _class(task).kind if trust or is_known(path) else FOREIGN
+
+
+def _entries(config: dict[str, Any], *, trust: bool) -> dict[str, dict[str, Any]]:
     """Name -> task and sampling, as plain values."""
+    with decoding(lambda reason: CheckpointError(f"the checkpoint's tasks cannot be read: {reason}.")):
+        found = _described(config, trust=trust)
+        for name, entry in found.items():
+            if not (isinstance(entry, dict) and isinstance(entry.get("task"), str | dict)):
+                raise ValueError(f"'{name}' describes no task")
+            if isinstance(entry["task"], dict) and not isinstance(entry["task"].get("class_path"), str):
+                raise ValueError(f"'{name}' names no class")
+        return found
+
+
+def _described(config: dict[str, Any], *, trust: bool) -> dict[str, dict[str, Any]]:
     if config.get("tasks"):
         return dict(config["tasks"])
     data = config.get("data") or {}
     arguments = data.get("init_args") or {}
     if isinstance(arguments.get("tasks"), dict):
         return {name: entry.get("init_args", entry) for name, entry in arguments["tasks"].items()}
+    if not trust and not arguments.get("task") and data.get("class_path"):
+        refuse_foreign(str(arguments.get("name") or "task"), {"task": data["class_path"]})
     task = arguments.get("task") or _default_task(data.get("class_path"))
     if task is not None:
         return {arguments.get("name") or "task": arguments | {"task": task}}
@@ -133,11 +177,9 @@ def _default_task(datamodule: Any) -> str | None:
 
 def _kinds_of(data: str) -> list[str]:
     manifest = Path(data) / "manifest.json"
-    try:
-        kinds = json.loads(manifest.read_text(encoding="utf-8-sig"))["tasks"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{manifest} cannot be read: expected a folder that `idiff data build` wrote") from None
-    return [str(kind) for kind in kinds]
+    expected = "expected a folder that `idiff data build` wrote"
+    with decoding(lambda reason: ConfigError(f"{manifest} cannot be read ({reason}): {expected}")):
+        return [str(kind) for kind in read_json(manifest)["tasks"]]
 
 
 def _class(description: dict[str, Any] | str) -> type[Task]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import tokenize
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from idiff.errors import BadSampleError
+from idiff.utils.foreign import decoding
 
 MAGIC = b"\x93NUMPY"
 """What a `.npy` file starts with."""
@@ -32,14 +32,10 @@ def decode_array(data: bytes, *, where: str, field: str) -> NDArray[Any]:
         BadSampleError: not such a file, of another type or shape, or with more or fewer bytes than its header says.
     """
     stream = io.BytesIO(data)
-    try:
+    with decoding(lambda reason: BadSampleError(where, field, f"cannot be read as an .npy file: {reason}")):
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
-    except (ValueError, SyntaxError, EOFError, TypeError, OverflowError, RecursionError, MemoryError,
-            tokenize.TokenError) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:200]
-        raise BadSampleError(where, field, f"cannot be read as an .npy file: {reason}") from error
     _check(dtype, shape, where=where, field=field)
     start, size = stream.tell(), dtype.itemsize
     for side in shape:

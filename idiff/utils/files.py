@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from idiff.errors import ConfigError, DataError, IdiffError
+from idiff.utils.foreign import open_regular
 
 LOCK = ".lock"
 """The file in a folder that the process which writes there holds locked."""
@@ -120,7 +121,7 @@ def sha256_file(path: Path) -> str:
         DataError: it cannot be read.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error

@@ -7,9 +7,7 @@ laid over white; of 16-bit values the high byte is kept. JPEG, PNG and WebP only
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from idiff.errors import BadSampleError
+from idiff.utils.foreign import decoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,45 +39,40 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_FAULTS = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error,
-    Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
 
 
 @contextmanager
 def _opened(data: bytes, *, where: str, field: str, max_pixels: int) -> Iterator[Image.Image]:
     """Read the header, refuse what is too large, and turn every fault of the file into one error."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise BadSampleError(
-                        where,
-                        field,
-                        f"{width}x{height} pixels, expected at most {max_pixels:,} in all; shrink the file",
-                    )
-                yield image
-    except BadSampleError:
-        raise
-    except _FAULTS as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        if isinstance(error, UnidentifiedImageError):
-            reason = f"starts with {data[:12]!r}, expected a JPEG, PNG or WebP file"
-        elif isinstance(error, Image.DecompressionBombError):
-            reason = f"too many pixels, expected at most {max_pixels:,}; shrink the file"
-        raise BadSampleError(where, field, f"cannot be decoded: {reason}") from error
+
+    def refused(reason: str) -> BadSampleError:
+        return BadSampleError(where, field, f"cannot be decoded: {reason}")
+
+    with decoding(refused), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(data), formats=tuple(_FORMATS))
+        except UnidentifiedImageError as error:
+            raise refused(f"starts with {data[:12]!r}, expected a JPEG, PNG or WebP file") from error
+        except Image.DecompressionBombError as error:
+            raise refused(f"too many pixels, expected at most {max_pixels:,}; shrink the file") from error
+        with image:
+            width, height = image.size
+            if width * height > max_pixels:
+                reason = f"{width}x{height} pixels, expected at most {max_pixels:,} in all; shrink the file"
+                raise BadSampleError(where, field, reason)
+            if image.mode == "P" and image.palette is None:
+                raise refused("its palette is missing")
+            yield image
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8. A damaged EXIF block is not an orientation, as in other decoders."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except (*_FAULTS, AttributeError):
+        return value if value in _UPRIGHT else 1
+    except Exception:  # whatever the decoder of EXIF meets
         return 1
-    return value if value in _UPRIGHT else 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
 from idiff.errors import DataError
+from idiff.utils.foreign import decoding
 
 _ALLOWED = frozenset({
     "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET",
@@ -67,13 +67,11 @@ def load_plain(data: bytes, *, where: str) -> Any:
     Raises:
         DataError: damaged, cut short, or it holds anything else.
     """
-    try:
-        return _PlainUnpickler(io.BytesIO(data), encoding="utf-8", errors="replace").load()
-    except (
-        pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-        MemoryError, RecursionError, struct.error,
-    ) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(
+
+    def refused(reason: str) -> DataError:
+        return DataError(
             f"{where} is not a pickle of plain lists, records, words and numbers: {reason}. Nothing in it was run."
-        ) from None
+        )
+
+    with decoding(refused):
+        return _PlainUnpickler(io.BytesIO(data), encoding="utf-8", errors="replace").load()

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -20,7 +21,7 @@ from pycocotools.cocoeval import COCOeval
 from small_models import ROOT
 
 from idiff import __version__, cli
-from idiff.cli import COMMANDS, main
+from idiff.cli import COMMANDS, main, own_code
 from idiff.cli import evaluate as evaluation
 from idiff.cli.data import commands as data
 from idiff.data.shards.reader import ShardSet
@@ -113,16 +114,47 @@ def test_a_bug_keeps_its_traceback(stand_in):
         main(["probe"])
 
 
-def test_the_console_script_looks_in_the_working_folder_first(stand_in, monkeypatch, tmp_path):
-    seen = []
-    stand_in(lambda words: seen.append(sys.path[0]) or 0)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "argv", ["idiff", "probe"])
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["probe"], False),
+        (["data", "check", "set"], False),
+        (["data", "build", "synthetic", "--split", "val"], False),
+        (["data", "build", "coco", "--root", "./raw.d"], False),
+        (["export", "--checkpoint", "a.ckpt"], False),
+        (["segment", "a.png", "the red star"], False),
+        (["align", "pick", "candidates"], False),
+        (["fit", "--config", "a.yaml"], True),
+        (["evaluate", "--checkpoint", "a.ckpt"], True),
+        (["data", "build", "own_set.Mine", "--split", "val"], True),
+        (["data", "build", "--split=val", "own_set:Mine"], True),
+        (["data", "filter", "set", "--features", "own.yaml"], True),
+        (["segment", "a.png", "the red star", "--trust"], True),
+    ],
+)
+def test_the_working_folder_is_searched_last_and_only_for_classes(words, found, monkeypatch, tmp_path):
+    before = list(sys.path)
+    monkeypatch.setattr(sys, "path", list(before))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stopped:
-        cli.console()
-    assert stopped.value.code == 0
-    assert seen == [str(tmp_path)]
+    own_code.search_here(words)
+    assert sys.path == [*before, str(tmp_path)] if found else sys.path == before
+
+
+@pytest.mark.parametrize(
+    "how", [["-m", "idiff"], ["-c", "from idiff.cli import console; console()"]], ids=["-m", "script"]
+)
+def test_a_file_beside_the_data_never_takes_the_place_of_a_library(how, tmp_path):
+    for name in ("cv2", "numpy", "yaml", "lightning", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    command = [sys.executable, *how, "data", "check", "."]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    if "-m" not in how:
+        environment["PYTHONSAFEPATH"] = "1"  # as for a script that lies elsewhere
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, env=environment
+    )
+    assert done.returncode == 2 and "manifest.json is missing" in done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 # --- the documentation

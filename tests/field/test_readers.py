@@ -11,8 +11,8 @@ from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import safe_keys
 from idiff.data.sources.captions import CaptionedPictures
 from idiff.data.sources.coco_entries import read_entries
-from idiff.data.sources.coco_keypoints import wrong_size
 from idiff.data.sources.converting import gray_levels, read_label, read_picture
+from idiff.data.sources.keypoint_pictures import wrong_size
 from idiff.data.sources.label_maps import check_names
 from idiff.data.sources.pictures import list_pictures, notes_of_files, respell
 from idiff.errors import BadSampleError, DataError

@@ -7,6 +7,7 @@ import time
 
 from idiff.cli.arguments import WordParser
 from idiff.cli.bar import progress
+from idiff.cli.own_code import add_trust
 
 
 def parser() -> WordParser:
@@ -33,6 +34,7 @@ def parser() -> WordParser:
     )
     add("--clip", metavar="FOLDER", help="CLIP model in the hub's format, for clip_sim")
     add("--data", metavar="DIR", help="the shards that were asked about, where they have moved")
+    add_trust(options)
     return options
 
 
@@ -52,7 +54,7 @@ def run(words: list[str]) -> int:
     from idiff.alignment.picks import PickJournal
 
     folder = CandidateFolder.open(options.folder)
-    scorer = scorer_of(folder, options.auto, clip=options.clip, data=options.data)
+    scorer = scorer_of(folder, options.auto, clip=options.clip, data=options.data, trust=options.trust)
     journal = PickJournal(folder.path, options.annotator or f"auto-{scorer.metric}")
     with progress("samples") as show:
         counts = pick_all(folder, scorer, journal, clock=time.perf_counter, least=options.least, progress=show)

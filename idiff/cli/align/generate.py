@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from idiff.cli.arguments import WordParser, at_least_one, scales
 from idiff.cli.bar import progress
+from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def parser() -> WordParser:
         help="ddim, euler, euler_ancestral, dpmpp_2m or MODULE.FUNCTION; default: the task's",
     )
     add("--device", default="cpu", metavar="NAME", help="where the network runs (cpu)")
+    add_trust(options)
     return options
 
 
@@ -71,7 +73,7 @@ def run(words: list[str]) -> int:
         torch.set_num_threads(1)
     loaded = load(options.checkpoint)
     shards = ShardSet.open(options.data)
-    choice = restore_task(loaded.config, options.task, data=options.data, changes={})
+    choice = restore_task(loaded.config, options.task, data=options.data, changes={}, trust=options.trust)
     prepared = prepare(
         loaded, choice, shards, data=options.data, candidates=options.candidates, seed=options.seed, limit=options.limit,
         text=options.text, image=options.image, steps=options.steps, sampler=options.sampler,

@@ -20,6 +20,7 @@ def add_arguments(child: WordParser) -> None:
     child.add_argument("--out", metavar="DIR", required=True, help="folder of the shards")
     add_build_options(child)
     child.add_argument("--limit", metavar="N", type=int, help="take the first N samples")
+    child.add_argument("--verify", action="store_true", help="compare the input's bytes with those of an earlier build")
     child.epilog = "The options of a source, such as --root: idiff data build SOURCE --help."
     child.prepare = partial(add_source_options, child)
 
@@ -27,6 +28,7 @@ def add_arguments(child: WordParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build the shards, or finish what an earlier call began. Returns 0; raises IdiffError on bad input."""
     from idiff.data.build.builder import REJECTED, build, funnel_text
+    from idiff.data.build.kept import told
     from idiff.data.sources import create
 
     known = options_for(arguments.source)
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = build(
             source, arguments.out, name=name, split=arguments.split, options=stored, limit=arguments.limit,
             shard_size=arguments.shard_size, workers=arguments.workers, executor=arguments.executor,
-            progress=bar,
+            verify=arguments.verify, progress=bar,
         )  # fmt: skip
     contents = report.manifest
     for note in [*source.notes(), *report.notes]:
@@ -50,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     if report.resized:
         targets = f"{report.resized:,} target{'s' if report.resized > 1 else ''}"
         say(f"{targets} resized to the source, of the same shape within 1 %: see target_resized_from")
+    if report.again:
+        say(told(report.again))
     verb = "written" if report.written else "already there, nothing to do"
     size = f"{len(contents.shards)} shards, {contents.samples:,} samples, {contents.items:,} items"
     say(f"{arguments.out}: {size}: {verb}")

@@ -11,7 +11,7 @@ from idiff.errors import ConfigError, suggest
 if TYPE_CHECKING:
     from idiff.data.sources.constructor_options import Option
 
-OWN = ("--help", "--split", "--out", "--limit", "--workers", "--executor", "--shard-size")
+OWN = ("--help", "--split", "--out", "--limit", "--workers", "--executor", "--shard-size", "--verify")
 """Options of the command itself."""
 
 

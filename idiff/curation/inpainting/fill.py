@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
 from idiff.errors import ConfigError, missing, suggest
+from idiff.utils.foreign import decoding, read_json, read_text
+from idiff.utils.plain_yaml import parse_yaml
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -149,8 +149,8 @@ def create(spec: str) -> Inpainter:
     if path.suffix not in {".yaml", ".yml"}:
         return PipelineInpainter(PipelineOptions(path=spec))
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        value = parse_yaml(read_text(path))
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"--inpainter {spec} cannot be read: {error}. Expected cv2, a folder or a YAML file."
         ) from error
@@ -175,14 +175,12 @@ def _check_pipeline(folder: Path) -> None:
         raise missing(
             file, what="an inpainting pipeline in diffusers' format", remedy="Pass --inpainter cv2, or such a folder."
         )
-    try:
-        index = json.loads(file.read_text(encoding="utf-8-sig"))
+    with decoding(lambda reason: ConfigError(f"{file} cannot be read as the index of a pipeline: {reason}.")):
+        index = read_json(file)
         kind = index["_class_name"]
         parts = {name: part[0] for name, part in index.items() if isinstance(part, list)}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ConfigError(f"{file} cannot be read as the index of a pipeline: {error}.") from error
+        foreign = [f"{name} from {library!r}" for name, library in parts.items() if library not in _LIBRARIES]
     if not isinstance(kind, str) or "Inpaint" not in kind:
         raise ConfigError(f"{file}: its pipeline is {kind!r}, expected one for inpainting of diffusers.")
-    foreign = [f"{name} from {library!r}" for name, library in parts.items() if library not in _LIBRARIES]
     if foreign:
         raise ConfigError(f"{file}: parts of other libraries are not loaded: {', '.join(foreign)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -130,6 +131,10 @@ class Inpainting(Source):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """None: the set that this is made from is an option of the build, by its fingerprint."""
+        return ()
 
     def funnel(self) -> dict[str, int]:
         """Images, objects that words single out, those of a fitting size, those taken, and their pairs."""

@@ -9,17 +9,16 @@ ratings they were trained on, about 1 to 10. Both take features of unit length.
 from __future__ import annotations
 
 import itertools
-import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, missing
+from idiff.utils.foreign import decoding
 
 _CHAIN = re.compile(r"layers\.(\d+)\.(weight|bias)")
 Layer = tuple[Tensor, Tensor]
@@ -78,12 +77,11 @@ def load_head(path: Path | str) -> AestheticHead:
         raise missing(
             file, what="the weights of an aesthetic predictor", remedy="Give the path of a .safetensors file."
         )
-    try:
+    with decoding(
+        lambda reason: CheckpointError(f"{file} cannot be read as plain tensors: {reason}. Save it as .safetensors.")
+    ):
         plain = file.suffix == ".safetensors"
         state = load_file(file) if plain else torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
-        text = str(error).splitlines()[0][:200]
-        raise CheckpointError(f"{file} cannot be read as plain tensors: {text}. Save it as .safetensors.") from error
     layers = _layers(state) if isinstance(state, dict) else []
     fits = all(first[0].shape[0] == second[0].shape[1] for first, second in itertools.pairwise(layers))
     if not (layers and fits and layers[-1][0].shape[0] == 1):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, missing
+from idiff.utils.foreign import decoding
 
 if TYPE_CHECKING:
     from idiff.types import Picture
@@ -84,19 +85,17 @@ class ClipFeatures(Features):
             if not (self.folder / name).is_file():
                 remedy = "Download a CLIP model with safetensors weights; pickled weights are not read."
                 raise missing(self.folder / name, what="a part of a CLIP model", remedy=remedy)
-        from safetensors import SafetensorError
         from transformers import CLIPModel
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-        try:
+        with decoding(
+            lambda reason: CheckpointError(f"{self.folder} cannot be used as a CLIP model on {device}: {reason}.")
+        ):
             model, found = CLIPModel.from_pretrained(
                 self.folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
             self._process = CLIPImageProcessorPil.from_pretrained(self.folder, local_files_only=True)
             self._model = model.to(device, torch.float32).eval().requires_grad_(False)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            text = str(error).splitlines()[0]
-            raise CheckpointError(f"{self.folder} cannot be used as a CLIP model on {device}: {text}.") from error
         lost = sorted(str(key) for key in found["missing_keys"])
         if lost:
             raise CheckpointError(
@@ -122,11 +121,8 @@ class ClipFeatures(Features):
         """
         from transformers import CLIPTokenizer
 
-        try:
+        with decoding(lambda reason: CheckpointError(f"{self.folder} holds no tokenizer of a CLIP model: {reason}.")):
             tokenizer = CLIPTokenizer.from_pretrained(self.folder, local_files_only=True)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            text = str(error).splitlines()[0]
-            raise CheckpointError(f"{self.folder} holds no tokenizer of a CLIP model: {text}.") from error
         length = self._model.config.text_config.max_position_embeddings
         tokens = tokenizer(list(sentences), padding=True, truncation=True, max_length=length, return_tensors="pt")
         found = self._model.get_text_features(**tokens.to(self.device))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,10 @@ class Chosen(Source):
             target=parts.get("target"), rejected=parts.get("rejected"),
             maps={role: data for role, data in parts.items() if is_map(role)},
         )  # fmt: skip
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """None: the set that this is made from is an option of the build, by its fingerprint."""
+        return ()
 
     def funnel(self) -> dict[str, int]:
         """The steps of the choice."""

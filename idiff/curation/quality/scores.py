@@ -19,11 +19,12 @@ from torch import Tensor
 from idiff.curation.quality.aesthetic import AestheticHead
 from idiff.curation.quality.features import Features
 from idiff.curation.quality.giqa import knn_giqa
-from idiff.data.shards.annotation import canonical_json, parse_json
+from idiff.data.shards.annotation import canonical_json
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.types import Picture, Sample
 from idiff.utils.files import atomic, write_atomic
+from idiff.utils.foreign import decoding, read_json
 
 SETTINGS = "settings.json"
 ROW = np.dtype([("read", "?"), ("paired", "?"), ("source", "<f4"), ("target", "<f4"), ("giqa", "<f4")])
@@ -169,10 +170,8 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
     if not file.exists():
         write_atomic(file, canonical_json(settings) + b"\n")
         return
-    try:
-        before = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} is damaged: {error}. Delete that folder.") from error
+    with decoding(lambda reason: DataError(f"{file} is damaged: {reason}. Delete that folder.")):
+        before = read_json(file)
     if before != settings:
         names = [name for name in settings if not isinstance(before, dict) or before.get(name) != settings[name]]
         raise ConfigError(
@@ -189,8 +188,8 @@ def _save(file: Path, rows: NDArray[Any]) -> None:
 def _load(file: Path, *, rows: int) -> Rows | None:
     """A shard's table; None where there is none, or one that is cut or of another layout."""
     try:
-        table: Rows = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        table: Rows = np.load(file, mmap_mode="r", allow_pickle=False)
+    except Exception:  # whatever numpy meets in a cut or foreign file
         return None
     return table if table.dtype == ROW and table.shape == (rows,) else None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from idiff.curation.quality.aesthetic import load_head
@@ -14,7 +13,9 @@ from idiff.curation.quality.scores import QualityScorer
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import ConfigError, IdiffError
 from idiff.utils.files import sha256_file
+from idiff.utils.foreign import read_text
 from idiff.utils.moved import modernised
+from idiff.utils.plain_yaml import parse_yaml
 
 
 def scorer_of(features: str, *, aesthetic: str | None, reference: str | None, neighbours: int) -> QualityScorer:
@@ -54,8 +55,8 @@ def load_features(path: Path) -> tuple[dict[str, Any], Features]:
         ConfigError: it cannot be read, or what it names is not an extractor or takes other arguments.
     """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        config = parse_yaml(read_text(path))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
     if not (isinstance(config, dict) and {"class_path"} <= set(config) <= {"class_path", "init_args"}):
         raise ConfigError(

@@ -7,10 +7,9 @@ number of workers writes the same bytes.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,18 @@ import numpy as np
 
 from idiff.data.build import executors
 from idiff.data.build.findings import class_notes, commonest
-from idiff.data.build.slices import Job, read_done
+from idiff.data.build.fingerprint import shared_digest
+from idiff.data.build.kept import kept, remove_others
+from idiff.data.build.slices import Job
 from idiff.data.shards import index
 from idiff.data.shards import manifest as manifests
-from idiff.data.shards.annotation import canonical_json, parse_json
+from idiff.data.shards.annotation import canonical_json
 from idiff.data.shards.manifest import Manifest, Shard
 from idiff.data.shards.reader import ShardSet
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, DataError
 from idiff.utils.files import own_folder, write_atomic
+from idiff.utils.foreign import decoding, read_json
 
 CONFIGURATION = "build.json"
 REJECTED = "rejected.jsonl"
@@ -43,6 +45,7 @@ class Report:
         resized: targets resized to their source.
         reason: the most frequent one of the samples left out.
         notes: what a person should know of its classes.
+        again: why finished slices were built again -> how many.
     """
 
     manifest: Manifest
@@ -51,14 +54,18 @@ class Report:
     resized: int = 0
     reason: str = ""
     notes: Sequence[str] = ()
+    again: Mapping[str, int] = field(default_factory=dict)
 
 
 def build(
     source: Source, out: Path | str, *, name: str, split: str, options: Mapping[str, Any] | None = None,
-    limit: int | None = None, shard_size: int = 1000, workers: int = 1, executor: str = "local",
+    limit: int | None = None, shard_size: int = 1000, workers: int = 1, executor: str = "local", verify: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:  # fmt: skip
     """Write the shards, indices and manifest of a source; finish what an earlier call with the same arguments began.
+
+    Slices whose input is no longer what it was are built again: the source's lists are compared by their bytes, the samples'
+    files by path, size and time of change. Samples that were left out are tried once more.
 
     Args:
         source: what to build.
@@ -70,6 +77,7 @@ def build(
         shard_size: samples a shard.
         workers: processes.
         executor: `local` for processes here, `ray` for a Ray cluster; the bytes do not depend on it.
+        verify: compare the samples' files by their bytes, too.
         progress: called with (samples done, samples in all).
 
     Raises:
@@ -87,15 +95,21 @@ def build(
     folder, meta = Path(out), source.meta()
     settings = {
         "source": name, "split": split, "options": dict(options or {}), "shard_size": shard_size, "samples": total,
-        "meta": hashlib.sha256(canonical_json(meta)).hexdigest()[:12],
+        "limit": limit,
     }  # fmt: skip
     with _claimed(folder, settings):
+        shared = shared_digest(source, meta)
         jobs = [
-            Job(start, min(start + shard_size, total), folder / f"{split}-{start // shard_size:06d}.tar")
+            Job(
+                start, min(start + shard_size, total), folder / f"{split}-{start // shard_size:06d}.tar", shared, verify
+            )
             for start in range(0, total, shard_size)
         ]
-        results = {job: done for job in jobs if (done := read_done(job.path)) is not None}
+        results, again = kept(source, meta, jobs)
         todo = [job for job in jobs if job not in results]
+        if todo:
+            (folder / manifests.NAME).unlink(missing_ok=True)
+        remove_others(folder, split, jobs)
         progress(sum(job.stop - job.start for job in results), total)
         for job, done in run(source, meta, todo, workers=workers):
             results[job] = done
@@ -118,7 +132,7 @@ def build(
     notes = class_notes(meta.get("classes", ()), {one for some in seen for one in some or ()}) if any(seen) else []
     if total < len(source) or None in seen:  # of a part, nothing is known of the rest
         notes = []
-    return Report(manifest, len(todo), len(rejected), resized, commonest(rejected), notes)
+    return Report(manifest, len(todo), len(rejected), resized, commonest(rejected), notes, again)
 
 
 def finish(
@@ -155,10 +169,14 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     with own_folder(folder):
         file = folder / CONFIGURATION
         if file.exists():
-            _check_same(folder, parse_json(file.read_bytes()), settings)
+            with decoding(lambda reason: DataError(f"{file} is damaged: {reason}. Give another --out.")):
+                before = read_json(file)
+            _check_same(folder, before, settings)
         elif any(folder.glob("*.tar")) or (folder / manifests.NAME).exists():
             raise ConfigError(f"{folder} holds shards that this command did not build. Give another --out.")
         else:
+            before = None
+        if before != settings:
             write_atomic(file, canonical_json(settings) + b"\n")
         for left in folder.glob(".*.tmp"):
             left.unlink()
@@ -166,11 +184,13 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
 
 
 def _check_same(folder: Path, before: Any, now: dict[str, Any]) -> None:
-    def flat(value: dict[str, Any]) -> dict[str, Any]:
-        options: dict[str, Any] = value.get("options", {})
-        return {key: part for key, part in value.items() if key != "options"} | options
-
-    old, new = (flat(value) if isinstance(value, dict) else {} for value in (before, now))
+    """Refuse another build. Another number of samples is one unless the input, not the limit, has changed it."""
+    before = before if isinstance(before, dict) else {}
+    of_input = {"options", "limit", "meta"} | ({"samples"} if before.get("limit", -1) == now["limit"] else set())
+    old, new = (
+        {key: part for key, part in value.items() if key not in of_input} | value.get("options", {})
+        for value in (before, now)
+    )
     changes = [
         f"{key} was {old.get(key)!r}, now {new.get(key)!r}"
         for key in sorted({*old, *new})

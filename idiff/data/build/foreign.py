@@ -11,6 +11,7 @@ from idiff.data.shards import index, manifest
 from idiff.data.shards.annotation import LISTS, UNITS, parse_json
 from idiff.data.shards.index import Rows
 from idiff.errors import ConfigError, DataError, suggest
+from idiff.utils.foreign import MAX_TEXT, decoding, read_regular
 
 
 def index_folder(
@@ -69,10 +70,8 @@ def read_meta(file: Path) -> dict[str, Any]:
     Raises:
         DataError: it cannot be read, or holds no object.
     """
-    try:
-        meta = parse_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}.") from error
+    with decoding(lambda reason: DataError(f"{file} cannot be read as JSON: {reason}.")):
+        meta = parse_json(read_regular(file, most=MAX_TEXT))
     if not isinstance(meta, dict):
         raise DataError(f"{file}: expected an object with `classes` or `skeletons`.")
     return meta

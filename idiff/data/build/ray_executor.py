@@ -60,7 +60,7 @@ def _run(
     while left or busy:
         while left and len(busy) < workers:
             job = left.pop()
-            busy[work.remote(state, (job.start, job.stop, str(job.path.absolute())))] = job
+            busy[work.remote(state, job._replace(path=job.path.absolute()))] = job
         ready, _ = ray.wait(list(busy), num_returns=1)
         job = busy.pop(ready[0])
         done = _result(ray, ready[0])
@@ -71,10 +71,8 @@ def _run(
         half.unlink()
 
 
-def _work(state: tuple[Source, Mapping[str, Any]], job: tuple[int, int, str]) -> Done:
-    from pathlib import Path
-
-    return build_slice(*state, Job(job[0], job[1], Path(job[2])))
+def _work(state: tuple[Source, Mapping[str, Any]], job: Job) -> Done:
+    return build_slice(*state, job)
 
 
 def _result(ray: Any, reference: Any) -> Done:

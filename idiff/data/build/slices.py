@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from idiff.data.build.findings import classes_in
+from idiff.data.build.fingerprint import Fingerprint, fingerprint
 from idiff.data.shards import index, schema
 from idiff.data.shards.annotation import canonical_json, parse_json
 from idiff.data.shards.folder import check_shard
@@ -34,11 +35,21 @@ def describe(path: Path, samples: int) -> Shard:
 
 
 class Job(NamedTuple):
-    """A slice of the source, [start, stop), and the shard to write."""
+    """A slice of the source, [start, stop), and the shard to write.
+
+    Attributes:
+        start: first sample.
+        stop: the one after the last.
+        path: of the shard.
+        shared: what all slices are built from, see `shared_digest`.
+        content: note the files' bytes in the fingerprint, too.
+    """
 
     start: int
     stop: int
     path: Path
+    shared: str = ""
+    content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +61,14 @@ class Done:
         rejected: what was left out.
         resized: targets that had another size than their source and were resized to it.
         classes: label values of its label maps, without void; None: an older build did not note them.
+        inputs: what it was built from; None: an older build did not note it.
     """
 
     shard: Shard | None
     rejected: list[dict[str, Any]]
     resized: int = 0
     classes: list[int] | None = None
+    inputs: Fingerprint | None = None
 
 
 def read_done(path: Path) -> Done | None:
@@ -63,7 +76,8 @@ def read_done(path: Path) -> Done | None:
     try:
         value = parse_json(path.with_suffix(".done").read_bytes())
         shard = Shard(**value["shard"]) if value["shard"] else None
-        result = Done(shard, value["rejected"], value.get("resized", 0), value.get("classes"))
+        inputs = Fingerprint(**value["inputs"]) if "inputs" in value else None
+        result = Done(shard, value["rejected"], value.get("resized", 0), value.get("classes"), inputs)
         if result.shard is not None:
             check_shard(path.parent, result.shard, verify=True)
     except (OSError, ValueError, KeyError, TypeError, DataError):
@@ -77,6 +91,7 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
     Raises:
         DataError: a key twice, or the folder cannot be written.
     """
+    inputs = fingerprint(source, job.shared, job.start, job.stop, content=job.content)  # before the files are read
     rejected: list[dict[str, Any]] = []
     resized = 0
     classes: set[int] = set()
@@ -107,14 +122,23 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
         rows = index.build(job.path, meta=meta)
         index.write(job.path.with_name(index.index_name(job.path.name)), rows)
         shard = describe(job.path, len(rows))
+    else:
+        remove_slice(job.path)
     value: dict[str, Any] = {
         "shard": dataclasses.asdict(shard) if shard else None,
         "rejected": rejected,
         "resized": resized,
+        "inputs": inputs._asdict(),
     }
     value |= {"classes": sorted(classes)} if classes else {}
     write_atomic(job.path.with_suffix(".done"), canonical_json(value) + b"\n")
-    return Done(shard, rejected, resized, sorted(classes))
+    return Done(shard, rejected, resized, sorted(classes), inputs)
+
+
+def remove_slice(path: Path) -> None:
+    """Delete a shard, its index and its mark, those that are there."""
+    for file in (path.with_suffix(".done"), path, path.with_name(index.index_name(path.name))):
+        file.unlink(missing_ok=True)
 
 
 def run(source: Source, meta: Mapping[str, Any], jobs: list[Job], *, workers: int) -> Iterator[tuple[Job, Done]]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from idiff.errors import DataError, missing
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, parse_json, read_json, read_regular
 
 SCHEMA = 2
 NAME = "cache.json"
@@ -100,15 +101,14 @@ class LatentCache:
             raise missing(
                 path, what="a latent cache", remedy="`idiff data cache` makes one; run it again to finish it."
             )
-        try:
-            values = json.loads(path.read_text(encoding="utf-8-sig"))
+        again = "make the cache again."
+        with decoding(lambda reason: DataError(f"{path} is not a manifest of a latent cache ({reason}): {again}")):
+            values = read_json(path)
             schema = values.pop("schema")
             self.manifest = CacheManifest(**values)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            raise DataError(f"{path} is not a manifest of a latent cache: make the cache again.") from None
-        if schema != SCHEMA:
-            raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: make the cache again.")
-        self.ends = np.cumsum(self.manifest.parts)
+            if schema != SCHEMA:
+                raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: {again}")
+            self.ends = np.cumsum(np.array(self.manifest.parts, dtype=np.int64))
         self._arrays: dict[int, dict[str, NDArray[Any]]] = {}
         self._lines: dict[int, tuple[list[bytes], list[list[str]]]] = {}
         self._states: NDArray[np.float16] | None = None
@@ -123,21 +123,21 @@ class LatentCache:
     def _part(self, number: int) -> dict[str, NDArray[Any]]:
         if number not in self._arrays:
             folder = part_folder(self.folder, number)
-            try:
-                self._arrays[number] = {
+            with decoding(
+                lambda reason: DataError(f"{folder} is missing or damaged ({reason}): make the cache again.")
+            ):
+                arrays = {
                     file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in sorted(folder.glob("*.npy"))
                 }
-                assert {"mean", "std", "prompt"} <= set(self._arrays[number])
-            except (OSError, ValueError, AssertionError):
-                raise DataError(f"{folder} is missing or damaged: make the cache again.") from None
+                self._arrays[number] = {name: arrays.pop(name) for name in ("mean", "std", "prompt")} | arrays
         return self._arrays[number]
 
     def _described(self, number: int) -> tuple[list[bytes], list[list[str]]]:
         """A part's examples as JSON lines, and the lists of names they refer to."""
         if number not in self._lines:
             folder = part_folder(self.folder, number)
-            names = json.loads((folder / "names.json").read_text(encoding="utf-8-sig"))
-            self._lines[number] = (folder / "rows.jsonl").read_bytes().splitlines(), names
+            names = read_json(folder / "names.json")
+            self._lines[number] = read_regular(folder / "rows.jsonl").splitlines(), names
         return self._lines[number]
 
     def states(self, prompts: NDArray[np.int64] | list[int]) -> Tensor:
@@ -149,6 +149,11 @@ class LatentCache:
     def example(self, index: int) -> CachedTriplet:
         """Read one example, 0 <= index < len."""
         number = int(np.searchsorted(self.ends, index, side="right"))
+        where = part_folder(self.folder, number)
+        with decoding(lambda reason: DataError(f"{where}: row {index} is damaged ({reason}): make the cache again.")):
+            return self._read(number, index)
+
+    def _read(self, number: int, index: int) -> CachedTriplet:
         arrays = self._part(number)
         local = index - (int(self.ends[number - 1]) if number else 0)
 
@@ -156,15 +161,15 @@ class LatentCache:
             return torch.from_numpy(np.array(arrays[name][local]))
 
         lines, names = self._described(number)
-        described = json.loads(lines[local])
+        described = parse_json(lines[local], finite=False)
         return CachedTriplet(
             mean=tensor("mean"),
             std=tensor("std"),
             source=tensor("source") if "source" in arrays else None,
             changed=tensor("changed") if "changed" in arrays else None,
             prompt=int(arrays["prompt"][local]),
-            instruction=described["instruction"],
-            key=described["key"],
+            instruction=str(described["instruction"]),
+            key=str(described["key"]),
             query=described["query"],
             labels=tensor("labels") if "labels" in arrays else None,
             names=None if described["names"] is None else names[described["names"]],

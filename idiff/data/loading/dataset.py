@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
+from idiff.data.loading import reading
 from idiff.data.loading.mixture import Layout, Stream
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
@@ -102,6 +103,10 @@ class Part:
         index, local = self.shards.locate(self.task.unit, item)
         return self.task.encode(self.shards.read(index), local, rng, train=True)
 
+    def where(self, item: int) -> str:
+        """Task, shard and key of an item."""
+        return f"{self.name}, {self.shards.where(self.shards.locate(self.task.unit, item)[0])}"
+
 
 @dataclass(slots=True)
 class BadSamples:
@@ -171,6 +176,7 @@ class StreamDataset(Dataset[Example[T]]):
         Raises:
             LoadingError: too many bad samples, or no usable substitute in a few tries.
         """
+        reading.note(position)
         names: list[str] = []
         for attempt in range(_TRIES):
             number, item = self.stream.substitute(position, attempt) if attempt else self.stream.locate(position)
@@ -187,6 +193,13 @@ class StreamDataset(Dataset[Example[T]]):
         raise LoadingError(
             f"{chosen.name}: {_TRIES} samples in a row were bad, the last: {names[-1]}. Run `idiff data check`."
         )
+
+    def where(self, position: int) -> str:
+        """What stands at a position, in words."""
+        number, item = self.stream.locate(position)
+        chosen = self.sets[number]
+        where: Callable[[int], str] | None = getattr(chosen, "where", None)
+        return f"{chosen.name}, item {item}" if where is None else where(item)
 
 
 class EvaluationDataset(Dataset[Group]):
@@ -228,6 +241,7 @@ class EvaluationDataset(Dataset[Group]):
             LoadingError: too many bad samples.
         """
         part = self.part
+        reading.note(index)
         try:
             number, local = part.shards.locate(part.task.unit, self.items[index])
             triplets = part.task.queries(part.shards.read(number), local)
@@ -236,6 +250,10 @@ class EvaluationDataset(Dataset[Group]):
             return Group([], [str(error)])
         self.bad.met(None)
         return Group(triplets, [])
+
+    def where(self, index: int) -> str:
+        """This rank's item `index`, in words."""
+        return self.part.where(self.items[index])
 
 
 class PositionSampler(Sampler[list[int]]):

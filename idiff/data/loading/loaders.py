@@ -8,20 +8,25 @@ from typing import Any
 
 import cv2
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from idiff.data.loading import reading
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import EvaluationDataset, PositionSampler
 from idiff.sampling import Sampling
 from idiff.types import BatchBase
 
 
-def start_worker(number: int) -> None:
+def start_worker(number: int, *, table: Tensor | None = None) -> None:
     """Keep a worker process to one thread: the processes share the cores already.
 
     Args:
         number: which worker; the same settings for each.
+        table: where it notes what it reads, see `idiff.data.loading.reading`.
     """
+    if table is not None:
+        reading.begin(table, number)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
@@ -41,7 +46,7 @@ def training_loader(
     if isinstance(dataset, IterableDataset):
         batches = {"batch_size": None}
     return DataLoader(
-        dataset, collate_fn=collate, persistent_workers=workers > 0, **batches, **process_options(workers)
+        dataset, collate_fn=collate, persistent_workers=workers > 0, **batches, **process_options(workers, dataset)
     )
 
 
@@ -55,10 +60,15 @@ def evaluation_loader(dataset: EvaluationDataset, *, groups: int, sampling: Samp
         workers: worker processes.
     """
     collate = partial(collate_groups, task=dataset.part.name, sampling=sampling)
-    return DataLoader(dataset, batch_size=groups, shuffle=False, collate_fn=collate, **process_options(workers))
+    return DataLoader(
+        dataset, batch_size=groups, shuffle=False, collate_fn=collate, **process_options(workers, dataset)
+    )
 
 
-def process_options(workers: int) -> dict[str, Any]:
-    """Arguments of a DataLoader with that many worker processes."""
+def process_options(workers: int, dataset: Any = None) -> dict[str, Any]:
+    """Arguments of a DataLoader with that many worker processes, which note what they read of a dataset."""
+    start: Callable[[int], None] = start_worker
+    if workers and dataset is not None:
+        start = partial(start_worker, table=reading.table_of(dataset, workers))
     # a generator of its own: a loader that begins draws from it, and must not move torch's global random state
-    return {"num_workers": workers, "worker_init_fn": start_worker, "generator": torch.Generator().manual_seed(0)}
+    return {"num_workers": workers, "worker_init_fn": start, "generator": torch.Generator().manual_seed(0)}

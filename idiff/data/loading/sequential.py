@@ -12,7 +12,6 @@ from __future__ import annotations
 import glob
 import logging
 import random
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,15 +23,18 @@ import numpy as np
 import webdataset
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.shardlists import expand_urls
+from webdataset.tariterators import group_by_keys
 
 from idiff.data.loading.collate import collate_examples
 from idiff.data.loading.dataset import BadSamples, Example, LoadingError
 from idiff.data.loading.mixture import Layout
 from idiff.data.loading.training_set import TrainingSet
 from idiff.data.shards import annotation, manifest, schema
+from idiff.data.shards.strict_tar import stream_members
 from idiff.errors import BadSampleError, DataError
 from idiff.tasks.base import Task
 from idiff.types import Triplet
+from idiff.utils.foreign import decoding
 from idiff.utils.seeds import hash64, numpy_rng
 
 log = logging.getLogger(__name__)
@@ -235,20 +237,29 @@ class SequentialDataset(IterableDataset[list[Example[Triplet]]]):
 
 def _open(urls: list[str], *, buffer: int, seed: int) -> Iterator[dict[str, Any]]:
     """Raw samples of some shards: `__key__`, `__url__`, and suffix -> bytes of the members that the schema knows."""
-    pipeline = webdataset.WebDataset(
-        urls,
-        shardshuffle=False,
-        nodesplitter=None,
-        workersplitter=None,
-        empty_check=False,
-        select_files=_known,
-        seed=seed,
-    ).shuffle(buffer, rng=random.Random(seed))
-    try:
-        yield from pipeline
-    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-        shard = next((part for part in error.args if part in urls), f"one of {', '.join(urls[:3])}")
-        raise LoadingError(f"{shard}: cannot be read to its end: {error}. Fetch it again, or leave it out.") from error
+    shuffle = webdataset.filters.shuffle(buffer, rng=random.Random(seed))
+    yield from shuffle(group_by_keys(_members(urls)))
+
+
+def _members(urls: list[str]) -> Iterator[dict[str, Any]]:
+    """Members of some shards as `group_by_keys` takes them: an empty one after each shard.
+
+    Raises:
+        LoadingError: a shard that cannot be opened, or is damaged or cut at any place.
+    """
+    for url in urls:
+
+        def refused(reason: str, url: str = url) -> LoadingError:
+            return LoadingError(f"{url}: cannot be read to its end: {reason}. Fetch it again, or leave it out.")
+
+        with decoding(refused):
+            try:
+                with webdataset.gopen(url) as stream:
+                    for name, data in stream_members(stream, where=url, most=schema.LARGEST, wanted=_known):
+                        yield {"fname": name, "data": data, "__url__": url}
+            except DataError as error:
+                raise refused(str(error).removeprefix(f"{url}: ")) from error
+        yield {}
 
 
 def _known(name: str) -> bool:

@@ -15,12 +15,15 @@ from idiff.data.loading.sequential import in_shard_order, open_part
 from idiff.data.loading.training_set import TrainingSet, by_position
 from idiff.data.shards.overlap import proven, same_code
 from idiff.data.shards.reader import ShardSet
-from idiff.errors import ConfigError, DataError
+from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.sampling import Sampling
 from idiff.tasks.base import OwnMetric, Task
 from idiff.utils.settings import FREE
 
 log = logging.getLogger(__name__)
+
+_TRIED = 3
+"""Items that tell whether a task can use a set that was built for another."""
 
 
 @dataclass(init=False)
@@ -191,7 +194,32 @@ def _open(name: str, task: Task, *, folder: str) -> Part:
     part = Part(name, task, ShardSet.open(folder))
     if not len(part):
         raise DataError(f"{folder}: has no {task.unit}, which task '{name}' works on. Give it another set.")
+    _refuse_other_task(part)
     return part
+
+
+def _refuse_other_task(part: Part) -> None:
+    """Try the first items of a set that was built for tasks of other kinds.
+
+    Raises:
+        DataError: the task can use none of them.
+    """
+    made_for = part.shards.manifest.tasks
+    if part.task.kind in made_for:
+        return
+    faults = []
+    for item in range(min(_TRIED, len(part))):
+        index, local = part.shards.locate(part.task.unit, item)
+        try:
+            part.task.queries(part.shards.read(index), local)
+        except BadSampleError as error:
+            faults.append(error)
+        else:
+            return
+    raise DataError(
+        f"{part.shards.folder} was built for {' and '.join(made_for)}, and task '{part.name}' ({part.task.kind}) cannot use it: "
+        f"{faults[0].field}: {faults[0].reason}. Give it shards that were built for {part.task.kind}."
+    )
 
 
 def _joints(meta: Mapping[str, Any]) -> list[str]:

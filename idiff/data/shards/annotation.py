@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from idiff.errors import BadSampleError
+from idiff.utils.foreign import parse_json
 from idiff.utils.masks import check_mask
 
 LISTS = ("instances", "phrases")
@@ -26,33 +26,6 @@ def canonical_json(value: Any) -> bytes:
         TypeError: a value that JSON lacks.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-_WORD_OUTSIDE_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
-
-
-def parse_json(data: bytes, *, finite: bool = True) -> Any:
-    """Read JSON, strictly: UTF-8 with or without a byte order mark, no nan, no infinity.
-
-    Args:
-        data: the whole text.
-        finite: refuse NaN and Infinity, which Python writes and JSON lacks.
-
-    Raises:
-        ValueError: anything else, with the reason and the line.
-    """
-    text = data.decode("utf-8-sig")
-
-    def refuse(word: str) -> float:
-        if not finite:
-            return float(word)
-        place = next((found.start() for found in _WORD_OUTSIDE_TEXT.finditer(text) if found[1]), 0)
-        raise ValueError(f"{word} is not JSON, in line {text.count(chr(10), 0, place) + 1}")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def counts(annotation: Mapping[str, Any]) -> dict[str, int]:
@@ -158,3 +131,6 @@ def _phrase(phrase: Any, instances: int) -> None:
     targets = phrase.get("instances", [])
     if not isinstance(targets, list) or not all(type(index) is int and 0 <= index < instances for index in targets):
         raise _Fault(f"'instances' is {targets!r}, expected indices of the {instances} instances of this image")
+
+
+__all__ = ["LISTS", "UNITS", "canonical_json", "counts", "parse_json", "validate"]

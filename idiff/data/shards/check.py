@@ -15,7 +15,7 @@ from idiff.utils.files import sha256_file
 
 
 def check(path: Path | str) -> Iterator[str]:
-    """Check each shard's size and SHA-256, each member's checksum, that it decodes, and each annotation's fields.
+    """Check each shard's size, SHA-256 and index, each member's checksum, that it decodes, and each annotation's fields.
 
     Args:
         path: the folder, or its address; then what is fetched is checked, and shards that are not listed stay unseen.
@@ -39,7 +39,8 @@ def check(path: Path | str) -> Iterator[str]:
     listed = {shard.name for shard in contents.shards}
     for extra in sorted(file.name for file in folder.glob("*.tar") if file.name not in listed):
         yield f"{extra}: not in {manifest.NAME}"
-    tables, keys = [], set()
+    tables: list[index.Rows] = []
+    keys: set[str] = set()
     for shard in contents.shards:
         yield from _check_files(folder, shard)
         if not (folder / shard.name).is_file():
@@ -50,11 +51,8 @@ def check(path: Path | str) -> Iterator[str]:
             yield str(error)
             continue
         tables.append(rows)
-        for row in rows:
-            key = index.key_of(row)
-            if key in keys:
-                yield f"{shard.name}:{key}: key: appears twice"
-            keys.add(key)
+        yield from _check_keys(shard, rows, keys)
+        yield from _check_members(folder / shard.name, rows)
         with (folder / shard.name).open("rb") as stream:
             yield from _check_samples(stream, shard.name, rows, contents)
     if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
@@ -62,7 +60,7 @@ def check(path: Path | str) -> Iterator[str]:
 
 
 def _check_files(folder: Path, shard: Shard) -> Iterator[str]:
-    """Compare a shard and its index with the manifest; where they differ, say what a walk of the shard finds."""
+    """Compare a shard and its index with the manifest; say where they differ."""
     path = folder / shard.name
     if not path.is_file():
         yield f"{shard.name}: missing, expected {shard.size:,} bytes"
@@ -72,11 +70,6 @@ def _check_files(folder: Path, shard: Shard) -> Iterator[str]:
         yield f"{shard.name}: {size:,} bytes, expected {shard.size:,}"
     if sha256_file(path) != shard.sha256:
         yield f"{shard.name}: SHA-256 differs from {manifest.NAME}"
-        try:
-            for member in index.scan(path):
-                schema.parse_name(member.name, where=shard.name)
-        except DataError as error:
-            yield str(error)
     table = folder / index.index_name(shard.name)
     if not table.is_file():
         yield f"{table.name}: missing"
@@ -96,7 +89,8 @@ def _check_address(address: str) -> Iterator[str]:
     """As `check`, of a set behind an address."""
     folder = folder_at(address)
     contents = folder.manifest()
-    tables, keys = [], set()
+    tables: list[index.Rows] = []
+    keys: set[str] = set()
     for shard in contents.shards:
         try:
             folder.check(shard, verify=True)
@@ -107,20 +101,56 @@ def _check_address(address: str) -> Iterator[str]:
             yield str(error)
             continue
         tables.append(rows)
-        for key in map(index.key_of, rows):
-            if key in keys:
-                yield f"{shard.name}:{key}: key: appears twice"
-            keys.add(key)
+        yield from _check_keys(shard, rows, keys)
     if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
         yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(tables)} by the indices"
+
+
+def _check_keys(shard: Shard, rows: index.Rows, keys: set[str]) -> Iterator[str]:
+    """Refuse keys that are none, and those that are among `keys`; the others are added to them."""
+    for row in rows:
+        try:
+            key = index.key_of(row)
+        except BadSampleError as error:
+            yield f"{shard.name}: {error}"
+            continue
+        if key in keys:
+            yield f"{shard.name}:{key}: key: appears twice"
+        keys.add(key)
+
+
+def _check_members(path: Path, rows: index.Rows) -> Iterator[str]:
+    """Compare the places that an index names with those of the members of the tar, both ways."""
+    listed = {}
+    for row in rows:
+        key = bytes(row["key"]).decode("ascii", "replace")
+        for role in index.roles_of(row):
+            listed[f"{key}.{index.suffix_of(row, role)}"] = (int(row[role]["offset"]), int(row[role]["size"]))
+    try:
+        for member in index.scan(path):
+            name = ".".join(schema.parse_name(member.name, where=path.name))
+            place = listed.pop(name, None)
+            if place is None:
+                yield f"{path.name}: {name}: not in the index"
+            elif place != (member.offset, member.size):
+                yield (
+                    f"{path.name}: {name}: {member.size:,} bytes at {member.offset:,}, the index says {place[1]:,} at "
+                    f"{place[0]:,}"
+                )
+    except DataError as error:
+        yield str(error)
+        return
+    for name in listed:
+        yield f"{path.name}: {name}: in the index, and not in the tar"
 
 
 def _check_samples(stream: BinaryIO, name: str, rows: index.Rows, contents: Manifest) -> Iterator[str]:
     """Read and decode each sample that the index lists."""
     for row in rows:
-        key = index.key_of(row)
-        where = f"{name}:{key}"
+        where = name
         try:
+            key = index.key_of(row)
+            where = f"{name}:{key}"
             parts = index.read_members(stream, row, where=where)
             sample = schema.decode(parts, key=key, where=where, meta=contents.meta)
         except BadSampleError as error:

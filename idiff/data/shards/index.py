@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import tokenize
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,12 +26,15 @@ from idiff.data.shards.schema import (
     REQUIRED,
     decode_annotation,
     formats_of,
+    is_key,
     map_names,
     max_bytes_of,
     parse_name,
 )
+from idiff.data.shards.strict_tar import StrictInfo
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, open_regular
 
 Rows = NDArray[np.void]
 """Structured array, one row a sample: `key`, one `MEMBER` for each role, one count for each annotation list."""
@@ -82,20 +84,20 @@ def scan(path: Path) -> Iterator[Member]:
     Raises:
         DataError: it is not a tar, is cut, has a damaged header, has no end mark, or holds anything but plain files.
     """
-    size = path.stat().st_size
-    try:
-        with tarfile.open(path, "r:") as tar:
-            end = 0
-            while (info := tar.next()) is not None:
-                if not info.isdir():
-                    if not info.isreg() or info.issparse():
-                        raise DataError(
-                            f"{path.name}: member {info.name!r} is not a plain file. Write the shard again."
-                        )
-                    yield Member(info.name, info.offset_data, info.size)
-                end = info.offset_data + (-(-info.size // 512) * 512 if info.isreg() else 0)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path.name}: not a whole tar file: {error}. Write the shard again.") from error
+    remedy = "Write the shard again."
+    with (
+        decoding(lambda reason: DataError(f"{path.name}: not a whole tar file: {reason}. {remedy}")),
+        open_regular(path) as stream,
+        tarfile.open(fileobj=stream, mode="r:", tarinfo=StrictInfo) as tar,
+    ):
+        size, end = path.stat().st_size, 0
+        while (info := tar.next()) is not None:
+            if not info.isdir():
+                if not info.isreg():
+                    raise DataError(f"{path.name}: member {info.name!r} is not a plain file. {remedy}")
+                yield Member(info.name, info.offset_data, info.size)
+            end = info.offset_data + (-(-info.size // 512) * 512 if info.isreg() else 0)
+            tar.members.clear()  # type: ignore[attr-defined]
     with path.open("rb") as stream:
         stream.seek(end)
         tail = stream.read(1024)
@@ -103,8 +105,7 @@ def scan(path: Path) -> Iterator[Member]:
             tail = tail if not any(block) else block
     if len(tail) < 1024 or any(tail):
         raise DataError(
-            f"{path.name}: damaged or cut at byte {end:,} of {size:,}: expected a member or the end mark. "
-            "Write the shard again."
+            f"{path.name}: damaged or cut at byte {end:,} of {size:,}: expected a member or the end mark. {remedy}"
         )
 
 
@@ -171,8 +172,21 @@ def read_range(stream: BinaryIO, *, offset: int, size: int) -> bytes:
 
 
 def key_of(row: np.void) -> str:
-    """The sample's key."""
-    return bytes(row["key"]).decode("ascii")
+    """The sample's key.
+
+    Raises:
+        BadSampleError: it has other characters than a key has, as in an index that is damaged or made up.
+    """
+    key = bytes(row["key"]).decode("ascii", "replace")
+    if not is_key(key):
+        raise BadSampleError("index", "key", f"{key!r}, expected 1 to {MAX_KEY} letters, digits, '_' or '-'")
+    return key
+
+
+def roles_of(row: np.void) -> list[str]:
+    """The roles of which the sample has a member."""
+    roles = (*FORMATS, *map_names(row.dtype.names or ()))
+    return [role for role in roles if suffix_of(row, role) is not None]
 
 
 def suffix_of(row: np.void, role: str) -> str | None:
@@ -196,6 +210,8 @@ def read_members(stream: BinaryIO, row: np.void, *, where: str) -> dict[str, byt
         if suffix is None:
             continue
         offset, size, crc32 = (int(row[role][name]) for name in ("offset", "size", "crc32"))
+        if size > max_bytes_of(role):
+            raise BadSampleError(where, role, f"{size:,} bytes, expected at most {max_bytes_of(role):,}")
         data = read_range(stream, offset=offset, size=size)
         if len(data) != size:
             raise BadSampleError(where, role, f"the shard ends after {len(data):,} of its {size:,} bytes")
@@ -218,17 +234,15 @@ def load(path: Path) -> Rows:
     Raises:
         DataError: missing, damaged, or of another layout.
     """
-    try:
-        rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, MemoryError, tokenize.TokenError) as error:
-        raise DataError(
-            f"{path} cannot be used as an index: {error}. Run `idiff data check`, then build again."
-        ) from error
-    names = rows.dtype.names or ()
-    keys = rows.dtype["key"].itemsize if "key" in names else 1
-    if rows.ndim != 1 or rows.dtype != row_dtype(keys, names):
-        raise DataError(f"{path} is an index of another layout. Build the shards again.")
-    roles = [role for role in names if formats_of(role)]
-    if rows.size and not all(int(rows[role]["format"].max()) <= len(formats_of(role)) for role in roles):
-        raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
+    remedy = "Run `idiff data check`, then build again."
+    with decoding(lambda reason: DataError(f"{path} cannot be used as an index: {reason}. {remedy}")):
+        with open_regular(path):  # refuses a pipe, which numpy would wait for
+            rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        names = rows.dtype.names or ()
+        keys = rows.dtype["key"].itemsize if "key" in names else 1
+        if rows.ndim != 1 or keys > MAX_KEY or rows.dtype != row_dtype(keys, names):
+            raise DataError(f"{path} is an index of another layout. Build the shards again.")
+        roles = [role for role in names if formats_of(role)]
+        if rows.size and not all(int(rows[role]["format"].max()) <= len(formats_of(role)) for role in roles):
+            raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
     return rows

@@ -14,11 +14,15 @@ from idiff.data.shards.annotation import LISTS, UNITS, canonical_json, parse_jso
 from idiff.data.shards.index import Rows
 from idiff.errors import DataError, missing
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import decoding, read_regular
 
 SCHEMA = 1
 """Raised when a reader of the old schema would misread the new one."""
 
 NAME = "manifest.json"
+
+MAX_BYTES = 256 << 20
+"""A larger manifest is refused before it is read."""
 
 
 @dataclass(slots=True)
@@ -109,24 +113,23 @@ def load(folder: Path) -> Manifest:
         DataError: missing, not JSON, of another schema version, or in conflict with itself.
     """
     path = check_folder(folder)
-    try:
-        value = parse_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}. Build the shards again.") from error
+
+    def damaged(reason: str) -> DataError:
+        return DataError(f"{path} is damaged: {reason}. Build the shards again.")
+
+    with decoding(damaged):
+        value = parse_json(read_regular(path, most=MAX_BYTES))
     if not isinstance(value, dict) or "schema" not in value:
         raise DataError(f"{path} is not a manifest of shards: no 'schema' in it.")
     if value["schema"] != SCHEMA:
         raise DataError(f"{path} has schema {value['schema']!r}, this version reads {SCHEMA}. Build the shards again.")
-    try:
+    with decoding(damaged):
         names = {item.name for item in dataclasses.fields(Manifest)}
         manifest = Manifest(**{name: value[name] for name in names})
         manifest.shards = [Shard(**shard) for shard in value["shards"]]
         manifest.funnel = dict(value["funnel"])
         _check_types(manifest)
         same = value["fingerprint"] == manifest.fingerprint and value["items"] == manifest.items
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{path} is damaged: {reason}. Build the shards again.") from error
     if not same or sum(shard.samples for shard in manifest.shards) != manifest.samples:
         raise DataError(
             f"{path} is damaged: its counts or its fingerprint do not fit its shards. Build the shards again."

@@ -20,6 +20,7 @@ from idiff.data.shards.annotation import LISTS, canonical_json, parse_json, vali
 from idiff.errors import BadSampleError, DataError
 from idiff.types import void_of
 from idiff.utils.array_files import MAGIC, decode_array, encode_array
+from idiff.utils.foreign import decoding
 from idiff.utils.masks import mask_size
 from idiff.utils.picture_files import decode_map, decode_picture, encode_png, picture_format
 
@@ -55,6 +56,9 @@ MAX_BYTES = {
 MAX_MAP_BYTES = 256 << 20
 """Larger members are refused before they are read."""
 
+LARGEST = max(*MAX_BYTES.values(), MAX_MAP_BYTES)
+"""Bytes that no member may have more than."""
+
 MAX_KEY = 80
 """Characters of a key."""
 
@@ -82,13 +86,18 @@ def max_bytes_of(role: str) -> int:
     return MAX_BYTES.get(role, MAX_MAP_BYTES)
 
 
+def is_key(key: str) -> bool:
+    """Whether a key has 1 to 80 letters, digits, `_` and `-`, and nothing else."""
+    return _KEY.fullmatch(key) is not None
+
+
 def check_key(key: str, *, where: str) -> str:
     """Refuse keys that could name a file elsewhere or that tar cannot hold.
 
     Raises:
         DataError: other characters than letters, digits, `_` and `-`, or more than 80.
     """
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise DataError(f"{where}: key {key[:100]!r}: expected 1 to 80 letters, digits, '_' or '-'. Rename the sample.")
     return key
 
@@ -133,9 +142,10 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
     )
     maps = {name: decode_named(parts[name], where=where, field=name) for name in map_names(parts)}
     _check_sizes(image, {"label": label, "target": target, "rejected": rejected, **maps}, where=where)
-    _check_values(label, where=where, meta=meta)
     annotation = decode_annotation(parts["annotation"], where=where, meta=meta)
-    _check_masks(annotation, image, where=where)
+    with decoding(lambda reason: BadSampleError(where, "annotation", reason)):
+        _check_values(label, where=where, meta=meta)
+        _check_masks(annotation, image, where=where)
     return Sample(
         key=key, image=image, annotation=annotation, meta=meta, label=label, target=target, rejected=rejected, maps=maps
     )
@@ -160,11 +170,10 @@ def decode_annotation(data: bytes, *, where: str, meta: Mapping[str, Any]) -> di
     Raises:
         BadSampleError: not UTF-8, not JSON, or a known field of another type or shape.
     """
-    try:
+    with decoding(lambda reason: BadSampleError(where, "annotation", f"not JSON: {reason}")):
         value = parse_json(data)
-    except ValueError as error:
-        raise BadSampleError(where, "annotation", f"not JSON: {error}") from error
-    return validate(value, where=where, meta=meta)
+    with decoding(lambda reason: BadSampleError(where, "annotation", reason)):
+        return validate(value, where=where, meta=meta)
 
 
 def encode(sample: Sample | RawSample, *, where: str, meta: Mapping[str, Any]) -> dict[str, bytes]:

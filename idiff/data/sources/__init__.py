@@ -47,8 +47,19 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "mpii": SourceEntry(
         "idiff.data.sources.mpii:Mpii",
-        "annotations/mpii_{split}.json or annot/{split}.json: a list of image, joints, joints_vis, center, scale\n"
+        "annotations/mpii_{split}.json or annot/{split}.json: a list of image, joints, joints_vis, center, scale;\n"
+        "or mpii_human_pose_v1_u12_1.mat, --split train (or --annotations FILE)\n"
         "images/ (or --images DIR)",
+    ),
+    "yolo-pose": SourceEntry(
+        "idiff.data.sources.yolo_pose:YoloPose",
+        "data.yaml with kpt_shape, names, flip_idx and folders (or --annotations FILE)\n"
+        "images/{split}/ and labels/{split}/*.txt: class, box and joints of an object a line, in shares (or --images DIR)",
+    ),
+    "labelme": SourceEntry(
+        "idiff.data.sources.labelme:Labelme",
+        "{split}/*.json with shapes: points are joints, rectangles or polygons their boxes and categories\n"
+        "images where imagePath says (or --annotations DIR, --images DIR); --category NAME without rectangles",
     ),
     "aic": SourceEntry(
         "idiff.data.sources.coco_family:Aic",
@@ -106,6 +117,7 @@ SOURCES: Mapping[str, SourceEntry] = {
     "sidd": SourceEntry(
         "idiff.data.sources.restoration_sets:Sidd",
         "Data/{scene}/{scene}_NOISY_SRGB_{number}.PNG and {scene}_GT_SRGB_{number}.PNG, --split train,\n"
+        "ValidationNoisyBlocksSrgb.mat and ValidationGtBlocksSrgb.mat, --split val,\n"
         "or {split}/input/ and {split}/gt/; or --images DIR (noisy) and --targets DIR (clean)",
     ),
     "clwd": SourceEntry(
@@ -132,7 +144,8 @@ SOURCES: Mapping[str, SourceEntry] = {
     "magicbrush": SourceEntry(
         "idiff.data.sources.magicbrush:MagicBrush",
         "{split}/edit_turns.json: a list of input, mask, output, instruction; {split}/images/{id}/{id}-input.png, ...\n"
-        "{split}/global_descriptions.json, where it is there; --split train or dev",
+        "{split}/global_descriptions.json, where it is there; or data/{split}-*.parquet (needs idiff[parquet])\n"
+        "--split train or dev",
     ),
     "gier": SourceEntry(
         "idiff.data.sources.magicbrush:Gier",
@@ -154,6 +167,10 @@ SOURCES: Mapping[str, SourceEntry] = {
         "idiff.data.sources.captions:CaptionedPictures",
         "{split}/metadata.jsonl or metadata.csv: file_name and caption (or text) a line, images beside it;\n"
         "or COCO's annotations/captions_{split}*.json and images/{split}/ (or --annotations FILE and --images DIR)",
+    ),
+    "webdataset": SourceEntry(
+        "idiff.data.sources.webdataset_tars:WebdatasetTars",
+        "*.tar or {split}/*.tar, as img2dataset writes them: KEY.jpg with KEY.txt, or KEY.json with caption",
     ),
     "synthetic": SourceEntry(
         "idiff.synthetic.source:SyntheticSource",

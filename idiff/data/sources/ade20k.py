@@ -49,8 +49,8 @@ class Ade20k(LabelMaps):
             if annotations
             else find_folder(folder, ("annotations/{split}",), split=split, what="the label maps", remedy=remedy)
         )
-        super().__init__(pictures, maps, read_names(folder / _NAMES), named_in=_NAMES, void=[0], fold=fold)
-        scenes = folder / _SCENES
+        names, scenes = folder / _NAMES, folder / _SCENES
+        super().__init__(pictures, maps, read_names(names), named_in=_NAMES, void=[0], fold=fold, lists=[names, scenes])
         lines = read_lines(scenes, what="a line `picture scene` for each image") if scenes.is_file() else []
         known = dict(line.split(maxsplit=1) for line in lines if len(line.split(maxsplit=1)) == 2)
         self._scenes = {stem: known[stem] for stem in self._stems if stem in known}

@@ -9,15 +9,20 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from idiff.errors import BadSampleError
+from idiff.utils.foreign import read_regular
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from idiff.types import Labels, Picture, Sample, WideLabels
+
+
+MAX_BYTES = 256 << 20
+"""A larger file of a sample is refused before it is read, as shards refuse it."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,36 @@ class RawSample:
     target: bytes | Picture | None = None
     rejected: bytes | Picture | None = None
     maps: Mapping[str, bytes | NDArray[Any]] = field(default_factory=dict)
+
+
+class Stored(ABC):
+    """An image inside of a larger file: a cell of a table, a block of an array, a member of an archive.
+
+    Attributes:
+        path: of the file.
+        name: of the image, for annotations and errors.
+    """
+
+    path: Path
+    name: str
+
+    @abstractmethod
+    def read(self, *, where: str, field: str) -> bytes:
+        """The bytes of an image file.
+
+        Raises:
+            BadSampleError: it cannot be read.
+        """
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePosixPath(self.name).stem
+
+
+def files_of(*images: Path | Stored | None) -> list[Path]:
+    """The files that some images lie in."""
+    return [image.path if isinstance(image, Stored) else image for image in images if image is not None]
 
 
 class Source(ABC):
@@ -82,6 +117,20 @@ class Source(ABC):
         """Sentences about the set that a person should read when it is built."""
         return []
 
+    def set_inputs(self) -> Sequence[Path | str]:
+        """What all samples depend on: the files of lists and annotations, and words for what was found out of other files.
+
+        A build that is run again compares their bytes, and builds again what is no longer right.
+        """
+        return ()
+
+    def sample_inputs(self, index: int) -> Sequence[Path] | None:
+        """The files that a sample is read from, there or not; none is opened. None: not known.
+
+        A build that is run again compares their sizes and times of change, and builds again what is no longer right.
+        """
+        return None
+
 
 def read_file(path: Path, *, where: str, field: str) -> bytes:
     """Read a raw file whole.
@@ -90,7 +139,7 @@ def read_file(path: Path, *, where: str, field: str) -> bytes:
         BadSampleError: it is missing or unreadable.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path, most=MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadSampleError(where, field, f"{path} cannot be read: {reason}") from error

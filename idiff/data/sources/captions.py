@@ -6,24 +6,25 @@ Sources: COCO data format, "image captioning" (https://cocodataset.org/#format-d
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source
-from idiff.data.sources.coco_entries import same_id
 from idiff.data.sources.converting import read_picture
-from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json
+from idiff.data.sources.entries import EntryError, first_faults, object_of, read_each, same_id, text_of, wrong
+from idiff.data.sources.pictures import first_folder, inside, keys_of_files, load_json, notes_of_files
 from idiff.data.sources.places import of_split
-from idiff.errors import DataError, missing
+from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.strings import normalise_prompt
 
 _FIELDS = ("caption", "text", "captions")
-_NAMED = 3
 _TABLES = ("metadata.jsonl", "metadata.csv")
 
 Captions = dict[str, list[str]]
@@ -78,9 +79,19 @@ class CaptionedPictures(Source):
         return {"found": self._found, "with a caption": len(self)}
 
     def notes(self) -> list[str]:
-        """Entries that are left out."""
-        more = f" (and {len(self._faults) - _NAMED:,} more)" if len(self._faults) > _NAMED else ""
-        return [f"left out of {self.file.name}: {'; '.join(self._faults[:_NAMED])}{more}"] if self._faults else []
+        """Entries that are left out, and files that are converted or not read."""
+        told = notes_of_files((self.folder / name for name in self.names), [str(self.folder)])
+        return told + ([f"left out of {self.file.name}: {first_faults(self._faults)}"] if self._faults else [])
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The file of captions."""
+        return [self.file]
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The image's file; none where its name leads out of the folder."""
+        with contextlib.suppress(BadSampleError):
+            return [inside(self.folder, self.names[index], where="", field="")]
+        return []
 
     def sample(self, index: int) -> RawSample:
         """Read one image."""
@@ -120,28 +131,36 @@ def _find(root: Path, split: str) -> Path:
 def _coco(file: Path) -> tuple[Captions, list[str]]:
     """Captions by file, and a sentence for each entry that is left out."""
     value = load_json(file, what="COCO captions")
-    found: Captions = {}
     faults: list[str] = []
-    try:
-        names: dict[str | None, str] = {}
-        for place, picture in enumerate(value["images"]):
-            if isinstance(picture, dict) and same_id(picture["id"]) and isinstance(picture["file_name"], str):
-                names[same_id(picture["id"])] = picture["file_name"]
-                found.setdefault(picture["file_name"], [])
-            else:
-                faults.append(f"images[{place}]: {str(picture)[:80]}, expected id and file_name")
-        texts: dict[str | None, list[str]] = defaultdict(list)
-        for place, entry in enumerate(value["annotations"]):
-            identity = same_id(entry["image_id"]) if isinstance(entry, dict) else None
-            if identity not in names or not isinstance(entry["caption"], str):
-                faults.append(f"annotations[{place}]: {str(entry)[:80]}, expected a caption and a listed image_id")
-                continue
-            texts[identity].append(entry["caption"])
-        for known, name in names.items():  # a file may stand under two ids
-            found[name].extend(texts.get(known, []))
-    except (KeyError, TypeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{file} is not a COCO caption file: {reason}.") from error
+
+    names: dict[str | None, str] = {}
+
+    def picture(_: int, where: str, entry: Any) -> None:
+        entry = object_of(entry, where=where)
+        identity = same_id(entry.get("id"))
+        if identity is None or identity in names:
+            raise wrong(where, "id", entry.get("id"), "an id of its own")
+        names[identity] = text_of(entry, "file_name", where=where, expected="the name of a file")
+
+    def caption(_: int, where: str, entry: Any) -> tuple[str | None, str]:
+        entry = object_of(entry, where=where)
+        identity = same_id(entry.get("image_id"))
+        if identity not in names:
+            raise wrong(where, "image_id", entry.get("image_id"), "the id of an image that is listed")
+        return identity, text_of(entry, "caption", where=where, expected="a sentence")
+
+    lists = [value.get(name) for name in ("images", "annotations")] if isinstance(value, dict) else [None]
+    if not all(isinstance(one, list) for one in lists):
+        raise DataError(
+            f"{file} is not a COCO caption file: expected an object with the lists 'images' and 'annotations'."
+        )
+    read_each(lists[0] or [], picture, name="images", faults=faults)
+    found: Captions = {name: [] for name in names.values()}
+    texts: dict[str | None, list[str]] = defaultdict(list)
+    for identity, text in read_each(lists[1] or [], caption, name="annotations", faults=faults):
+        texts[identity].append(text)
+    for known, name in names.items():  # a file may stand under two ids
+        found[name].extend(texts.get(known, []))
     return found, faults
 
 
@@ -150,7 +169,7 @@ def _table(file: Path) -> tuple[Captions, list[str]]:
     found: Captions = defaultdict(list)
     faults: list[str] = []
     columns: set[str] = set()
-    for place, row in _rows(file):
+    for place, row in _rows(file, faults):
         name, field = row.get("file_name"), next((field for field in _FIELDS if row.get(field)), None)
         value = row[field] if field else []
         texts = [value] if isinstance(value, str) else value
@@ -167,21 +186,20 @@ def _table(file: Path) -> tuple[Captions, list[str]]:
     return dict(found), faults
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a JSONL or CSV file with their line numbers."""
-    try:
-        data = file.read_bytes()
+def _rows(file: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a JSONL or CSV file with their line numbers; a line of JSONL that is no object becomes a fault."""
+    with decoding(
+        lambda reason: DataError(f"{file} cannot be read as a table: {reason}. Expected file_name and caption a line.")
+    ):
+        data = read_regular(file)
         if file.suffix.lower() == ".csv":
             yield from enumerate(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))), start=2)
             return
         for place, line in enumerate(data.splitlines(), start=1):
             if line.strip():
                 try:
-                    row = parse_json(line, finite=False)
+                    row = object_of(parse_json(line, finite=False), where=f"line {place}")
                 except ValueError as error:
-                    raise ValueError(f"line {place}: {error}") from error
-                if not isinstance(row, dict):
-                    raise ValueError(f"line {place} is not an object")
-                yield place, row
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read as a table: {error}. Expected file_name and caption a line.") from error
+                    faults.append(str(error) if isinstance(error, EntryError) else f"line {place} is no JSON: {error}")
+                    continue
+                yield place, dict(row)

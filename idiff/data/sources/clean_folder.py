@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ class CleanFolder(TiledSource):
     def notes(self) -> list[str]:
         """Files that are converted or not read."""
         return notes_of_files(self.files, [self.folder])
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The image's file."""
+        return [self.files[self._places[index][0]]]
 
     def sample(self, index: int) -> RawSample:
         """Read one image or tile, and damage it."""

@@ -5,13 +5,13 @@ Source: COCO data format (https://cocodataset.org/#format-data). Ids may be text
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from idiff.data.sources.entries import EntryError, number, same_id
 from idiff.data.sources.joint_names import skeleton
 
 AREA_OF_BOX = 0.53
@@ -21,16 +21,7 @@ MARGIN = 0.15
 """A box that is made of joints is wider than they are by this share on each side, and by `LEAST_MARGIN` pixels at least."""
 LEAST_MARGIN = 8.0
 
-_NAMED = 3
 _NO = {"0", "0.0", "false", "none", "null", ""}
-
-
-class EntryError(ValueError):
-    """An entry that cannot be used: `reason` is its kind, for counting; the text names entry and field."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -50,29 +41,6 @@ class Entries:
     left_out: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     boxes_of_joints: int = 0
-
-    def first_faults(self) -> str:
-        """The first sentences about wrong entries, and how many more there are."""
-        more = f" (and {len(self.faults) - _NAMED:,} more)" if len(self.faults) > _NAMED else ""
-        return "; ".join(self.faults[:_NAMED]) + more
-
-
-def same_id(value: Any) -> str | None:
-    """An id as text, so that 1, 1.0 and "1" are one; None where it is no id."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() if type(value) in {int, str} and value != "" else None
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or text that is one; None for everything else."""
-    if type(value) not in {int, float, str}:
-        return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def read_entries(value: Mapping[str, Any]) -> tuple[dict[str, Any], Entries]:
@@ -241,6 +209,11 @@ def _box(value: Any, points: Sequence[Sequence[float]], where: str) -> tuple[lis
         raise EntryError("of a wrong form", f"{where}: 'bbox' is {value!r:.80}, expected x, y, width, height")
     if min(box[2:]) > 0:
         return box, False
+    return box_of_joints(points), True
+
+
+def box_of_joints(points: Sequence[Sequence[float]]) -> list[float]:
+    """x, y, width, height in pixels around the labelled joints, with a margin."""
     low, high = ([pick(point[axis] for point in points if point[2] > 0) for axis in (0, 1)] for pick in (min, max))
     margin = max(LEAST_MARGIN, MARGIN * max(high[0] - low[0], high[1] - low[1]))
-    return [low[0] - margin, low[1] - margin, *(high[axis] - low[axis] + 2 * margin for axis in (0, 1))], True
+    return [low[0] - margin, low[1] - margin, *(high[axis] - low[axis] + 2 * margin for axis in (0, 1))]

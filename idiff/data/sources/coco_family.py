@@ -6,9 +6,13 @@ Sources: CrowdPose (Li et al., CVPR 2019); AP-10K (Yu et al., NeurIPS 2021); Hum
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from idiff.data.sources.coco_keypoints import CocoKeypoints
+from idiff.data.sources.entries import list_of, number_of, object_of, read_each, text_of, wrong
 
 AIC_JOINTS = (
     "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist", "right hip",
@@ -55,13 +59,15 @@ class HumanArt(CocoKeypoints):
     def translate(self, value: Any) -> dict[str, Any]:
         """Cut the list of joints to those that `keypoints` has; name images from the folder of images on."""
         whole = super().translate(value)
-        counts = {len(entry["keypoints"]) // 3 for entry in whole["annotations"]}
-        if len(counts) > 1:
-            raise ValueError(f"people have {sorted(counts)} joints, expected one number")
-        joints = next(iter(counts), None)
-        categories = [entry | {"keypoints": entry["keypoints"][:joints]} for entry in whole["categories"]]
-        images = [entry | {"file_name": entry["file_name"].rpartition("images/")[2]} for entry in whole["images"]]
-        return whole | {"categories": categories, "images": images}
+        counts = Counter(len(each) // 3 for each in _fields(whole["annotations"], "keypoints", list))
+        joints = counts.most_common(1)[0][0] if counts else None
+        for entry in whole["categories"]:
+            if isinstance(entry, dict) and isinstance(entry.get("keypoints"), list):
+                entry["keypoints"] = entry["keypoints"][:joints]
+        for entry in whole["images"]:
+            if isinstance(entry, dict) and isinstance(entry.get("file_name"), str):
+                entry["file_name"] = entry["file_name"].rpartition("images/")[2]
+        return whole
 
 
 class Aic(CocoKeypoints):
@@ -85,21 +91,40 @@ class Aic(CocoKeypoints):
             return super().translate(value)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for entry in value:
-            identity = entry["image_id"]
+        faults: list[str] = []
+
+        def picture(_: int, where: str, entry: Any) -> None:
+            entry = object_of(entry, where=where)
+            identity = text_of(entry, "image_id", where=where)
+            people, boxes = (object_of(entry.get(f"{kind}_annotations"), where=f"{where}: '{kind}_annotations'")
+                             for kind in ("keypoint", "human"))  # fmt: skip
             images.append({"id": identity, "file_name": f"{identity}.jpg"})
-            for human in sorted(entry["keypoint_annotations"], key=lambda name: (len(name), name)):
-                points = entry["keypoint_annotations"][human]
-                left, top, right, bottom = entry["human_annotations"][human]
-                if len(points) != 3 * len(AIC_JOINTS) or not {*points[2::3]} <= {1, 2, 3}:
-                    raise ValueError(f"{human} of image {identity} is not {len(AIC_JOINTS)} of x, y, v with v 1 to 3")
-                for place in range(2, len(points), 3):
-                    points[place] = 3 - points[place]
-                annotations.append(
-                    {
-                        "id": len(annotations), "image_id": identity, "category_id": 1, "keypoints": points,
-                        "bbox": [left, top, right - left, bottom - top],
-                    }
-                )  # fmt: skip
+            names = sorted(people, key=lambda name: (len(name), name))
+            for human in read_each(names, partial(_aic_human, people, boxes), name=f"image {identity}", faults=faults):
+                annotations.append({"id": len(annotations), "image_id": identity, "category_id": 1} | human)
+
+        read_each(value, picture, name="entries", faults=faults)
         categories = [{"id": 1, "name": "person", "keypoints": list(AIC_JOINTS)}]
-        return {"images": images, "annotations": annotations, "categories": categories}
+        return {"images": images, "annotations": annotations, "categories": categories, "faults": faults}
+
+
+def _aic_human(people: Mapping[str, Any], boxes: Mapping[str, Any], _: int, where: str, name: str) -> dict[str, Any]:
+    """Key points and box of one person in COCO's form.
+
+    Raises:
+        EntryError: one of them cannot be used.
+    """
+    expected = f"x, y, v of {len(AIC_JOINTS)} joints with v 1, 2 or 3"
+    points = list(list_of(people, name, where=where, length=3 * len(AIC_JOINTS), expected=expected))
+    if not all(type(v) is int and v in {1, 2, 3} for v in points[2::3]):
+        raise wrong(where, name, points[2::3], "1, 2 or 3 of each joint")
+    points[2::3] = [3 - v for v in points[2::3]]
+    corners = list_of(boxes, name, where=where, length=4, expected="the corners of a box")
+    left, top, right, bottom = (number_of(part, where=where, field=name) for part in corners)
+    return {"keypoints": points, "bbox": [left, top, right - left, bottom - top]}
+
+
+def _fields(entries: Any, name: str, kind: type) -> list[Any]:
+    """A field of the entries that have it, of one type."""
+    listed = entries if isinstance(entries, list) else []
+    return [one[name] for one in listed if isinstance(one, dict) and isinstance(one.get(name), kind)]

@@ -69,10 +69,11 @@ class CocoStuff(LabelMaps):
             )
         )  # fmt: skip
         lists = [place / "labels.txt" for place in (folder, maps, maps.parent)]
-        names = read_labels(next((file for file in lists if file.is_file()), lists[0]), offset=label_offset)
+        labels = next((file for file in lists if file.is_file()), lists[0])
+        names = read_labels(labels, offset=label_offset)
         unused = unused_labels(names) | {value for value, name in names.items() if value == 0 and name == UNLABELED}
         names = {value: name for value, name in names.items() if value not in unused}
-        super().__init__(pictures, maps, names, named_in="labels.txt", void=unused, fold=fold)
+        super().__init__(pictures, maps, names, named_in="labels.txt", void=unused, fold=fold, lists=[labels])
 
 
 def unused_labels(names: dict[int, str]) -> set[int]:

@@ -6,14 +6,16 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from idiff.data.sources.base import read_file
+from idiff.data.sources.base import Stored, read_file
 from idiff.errors import BadSampleError
+from idiff.utils.foreign import decoding
 from idiff.utils.picture_files import MAX_PIXELS, decode_picture, encode_png
 
 if TYPE_CHECKING:
@@ -40,13 +42,14 @@ def foreign_format(data: bytes) -> str | None:
     return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), None)
 
 
-def read_picture(path: Path, *, where: str, field: str) -> bytes:
-    """Read an image file; BMP, TIFF and GIF (its first frame) come as PNG, others as they are.
+def read_picture(path: Path | Stored, *, where: str, field: str) -> bytes:
+    """Read an image file, or an image inside of a file; BMP, TIFF and GIF (its first frame) come as PNG, others as they are.
 
     Raises:
         BadSampleError: it is missing, unreadable, or cannot be converted.
     """
-    data = read_file(path, where=where, field=field)
+    read = path.read if isinstance(path, Stored) else partial(read_file, path)
+    data = read(where=where, field=field)
     form = foreign_format(data)
     return data if form is None else decode_foreign(data, form, where=where, field=field, gray=False)
 
@@ -75,24 +78,21 @@ def decode_foreign(data: bytes, form: str, *, where: str, field: str, gray: bool
     Raises:
         BadSampleError: damaged, too large, or of a kind that cannot be kept without loss.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=(form,)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise BadSampleError(
-                    where, field, f"{image.width}x{image.height} pixels, expected {MAX_PIXELS:,} in all"
-                )
-            if image.mode == "F" or (gray and image.mode not in _GRAY):
-                expected = "one channel of 8 bits, whose values are classes" if gray else "8 or 16 bits"
-                raise BadSampleError(where, field, f"a {form} file of mode {image.mode}, expected {expected}")
-            if gray:
-                return encode_png(np.asarray(image).astype(np.uint8))
-            stream = io.BytesIO()
-            image.convert("RGB" if image.mode in {"CMYK", "LAB", "YCbCr"} else image.mode).save(stream, "PNG")
-            return encode_png(decode_picture(stream.getvalue(), where=where, field=field))
-    except BadSampleError:
-        raise
-    except Exception as error:  # a damaged file raises whatever its decoder meets
-        raise BadSampleError(where, field, f"cannot be decoded as {form}: {str(error)[:200]}") from error
+    with (
+        decoding(lambda reason: BadSampleError(where, field, f"cannot be decoded as {form}: {reason}")),
+        warnings.catch_warnings(action="ignore"),
+        Image.open(io.BytesIO(data), formats=(form,)) as image,
+    ):
+        if image.width * image.height > MAX_PIXELS:
+            raise BadSampleError(where, field, f"{image.width}x{image.height} pixels, expected {MAX_PIXELS:,} in all")
+        if image.mode == "F" or (gray and image.mode not in _GRAY):
+            expected = "one channel of 8 bits, whose values are classes" if gray else "8 or 16 bits"
+            raise BadSampleError(where, field, f"a {form} file of mode {image.mode}, expected {expected}")
+        if gray:
+            return encode_png(np.asarray(image).astype(np.uint8))
+        stream = io.BytesIO()
+        image.convert("RGB" if image.mode in {"CMYK", "LAB", "YCbCr"} else image.mode).save(stream, "PNG")
+        return encode_png(decode_picture(stream.getvalue(), where=where, field=field))
 
 
 def gray_levels(data: bytes, label: Labels, named: NDArray[np.bool_]) -> Labels | None:

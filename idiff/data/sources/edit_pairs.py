@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from idiff.data.sources.base import RawSample, Source
+from idiff.data.sources.base import RawSample, Source, Stored, files_of
 from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import first_folder, fitted_target, inside, load_json, make_keys
 from idiff.errors import BadSampleError, ConfigError, DataError
@@ -41,11 +41,11 @@ class EditFiles:
     """
 
     name: str
-    source: Path
-    target: Path
+    source: Path | Stored
+    target: Path | Stored
     instructions: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    mask: Path | None = None
+    mask: Path | Stored | None = None
 
 
 class EditPictures(Source):
@@ -57,12 +57,15 @@ class EditPictures(Source):
     Args:
         entries: the edits; an error stands for one that cannot be used, so that the build names it and goes on.
         steps: how many were left after each step of listing, in order.
+        lists: the files that name the edits.
     """
 
     tasks = ("editing",)
 
-    def __init__(self, entries: Sequence[EditFiles | BadSampleError], steps: Mapping[str, int]) -> None:
-        self.entries, self.steps = entries, dict(steps)
+    def __init__(
+        self, entries: Sequence[EditFiles | BadSampleError], steps: Mapping[str, int], *, lists: Sequence[Path] = ()
+    ) -> None:
+        self.entries, self.steps, self.lists = entries, dict(steps), list(lists)
         names = [entry.name if isinstance(entry, EditFiles) else f"?{place}" for place, entry in enumerate(entries)]
         self.keys = make_keys(names)
 
@@ -76,6 +79,15 @@ class EditPictures(Source):
     def funnel(self) -> dict[str, int]:
         """The steps of listing."""
         return {"found": len(self)} | self.steps
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The lists of edits."""
+        return self.lists
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The images, and the mask where there is one; none of an entry that cannot be used."""
+        entry = self.entries[index]
+        return [] if isinstance(entry, BadSampleError) else files_of(entry.source, entry.target, entry.mask)
 
     def sample(self, index: int) -> RawSample:
         """Read one edit."""
@@ -101,7 +113,7 @@ class EditPictures(Source):
                 facts["region"] = encode_mask(region)
         return RawSample(self.keys[index], data, facts, target=target)
 
-    def read(self, path: Path, *, where: str, field: str) -> bytes:
+    def read(self, path: Path | Stored, *, where: str, field: str) -> bytes:
         """The bytes of a file.
 
         Raises:
@@ -109,7 +121,7 @@ class EditPictures(Source):
         """
         return read_picture(path, where=where, field=field)
 
-    def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
+    def region(self, path: Path | Stored, size: tuple[int, int]) -> NDArray[Any] | None:
         """The edited region that a mask file marks: bool (height, width); None where it says nothing that can be used."""
         return None
 
@@ -134,7 +146,7 @@ class EditList(EditPictures):
         listed = json_list(file, what="a list of {input, edited, instruction}")
         folder = first_folder([Path(images)], what="the images") if images else file.parent
 
-        super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
+        super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {}, lists=[file])
 
 
 def plain_reader(file: Path, folder: Path) -> Callable[[int, Mapping[str, Any]], EditFiles]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idiff.data.sources.base import Stored
 from idiff.data.sources.edit_pairs import EditFiles, EditPictures, parse_entries, sentences_of
 from idiff.data.sources.pictures import first_folder, inside, load_json
 from idiff.errors import BadSampleError, DataError, missing
@@ -50,7 +51,7 @@ class GqaInpaint(EditPictures):
             )
         value = load_json(file, what="scenes by image, or a list of {source, target, instruction}")
         if isinstance(value, list):
-            super().__init__(parse_entries(value, _reader(file, images), where=file.name), {})
+            super().__init__(parse_entries(value, _reader(file, images), where=file.name), {}, lists=[file])
             return
         if not isinstance(value, dict):
             raise DataError(f"{file} holds {type(value).__name__}, expected scenes by image.")
@@ -68,13 +69,14 @@ class GqaInpaint(EditPictures):
                 reason = f"no {error}" if isinstance(error, KeyError) else str(error)
                 entries.append(BadSampleError(f"{file.name}[{image}]", "scene", f"not as published: {reason}"))
         steps = {"found": self._found} if self._found > len(entries) else {}
-        super().__init__(entries, {**steps, "objects that a sentence can single out": len(entries)})
+        steps["objects that a sentence can single out"] = len(entries)
+        super().__init__(entries, steps, lists=[file, fixed])
 
-    def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
+    def region(self, path: Path | Stored, size: tuple[int, int]) -> NDArray[Any] | None:
         """Where the mask is bright; None where it is missing or of another size than the image."""
         from idiff.utils.picture_files import decode_picture
 
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             return None
         mask = decode_picture(self.read(path, where=path.stem, field="mask"), where=path.stem, field="mask")
         return None if mask.shape[:2] != size else mask[..., 0] >= 128
@@ -89,6 +91,8 @@ class GqaInpaint(EditPictures):
             if not thing.get("bidirected", True):
                 continue  # the authors made no image without it
             self._found += 1
+            if not isinstance(thing["name"], str):
+                raise TypeError(f"the name of object {identity} is {thing['name']!r:.40}, expected text")
             same = [other for other in objects if objects[other]["name"] == thing["name"]]
             apart = len(same) == 2 and sides.get(same[0]) != sides.get(same[1])
             if count[thing["name"]] > 1 and not apart:

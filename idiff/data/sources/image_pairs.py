@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from idiff.data.sources.base import RawSample
+from idiff.data.sources.base import RawSample, Stored, files_of
 from idiff.data.sources.converting import read_picture
 from idiff.data.sources.pictures import fitted_target, header_size, make_keys, notes_of_files, respell
 from idiff.data.sources.tiling import TiledSource, cut, tile_facts
@@ -25,8 +25,8 @@ TASKS = ("denoise", "deblur", "dewatermark")
 class PairFiles:
     """The two files of a pair; None where there is none of this name."""
 
-    source: Path | None
-    target: Path | None
+    source: Path | Stored | None
+    target: Path | Stored | None
 
 
 class PairedPictures(TiledSource):
@@ -47,7 +47,12 @@ class PairedPictures(TiledSource):
     """
 
     def __init__(
-        self, sources: Mapping[str, Path], targets: Mapping[str, Path], *, places: tuple[str, str], task: str
+        self,
+        sources: Mapping[str, Path | Stored],
+        targets: Mapping[str, Path | Stored],
+        *,
+        places: tuple[str, str],
+        task: str,
     ) -> None:
         self.tasks = (check_task(task),)
         self.places = places
@@ -67,8 +72,12 @@ class PairedPictures(TiledSource):
 
     def notes(self) -> list[str]:
         """Files that are converted or not read."""
-        files = [file for pair in self.pairs for file in (pair.source, pair.target) if file is not None]
-        return notes_of_files(files, self.places)
+        return notes_of_files((file for pair in self.pairs for file in files_of(pair.source, pair.target)), self.places)
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The two files of the pair, those that there are."""
+        pair = self.pairs[self._places[index][0]]
+        return files_of(pair.source, pair.target)
 
     def sample(self, index: int) -> RawSample:
         """Read one pair, or one tile of it."""
@@ -94,7 +103,9 @@ class PairedPictures(TiledSource):
             key, source[tile.slices], facts | resized | tile_facts(tile, source), target=clean[tile.slices]
         )
 
-    def _whole(self, number: int, name: str, source: Path, target: Path) -> tuple[Picture, Picture, dict[str, Any]]:
+    def _whole(
+        self, number: int, name: str, source: Path | Stored, target: Path | Stored
+    ) -> tuple[Picture, Picture, dict[str, Any]]:
         """Decode a pair that is cut up; the last one is kept for its other tiles."""
         if self._last is None or self._last[0] != number:
             picture = decode_picture(read_picture(source, where=name, field="source"), where=name)
@@ -116,7 +127,7 @@ def check_task(task: str) -> str:
     return task
 
 
-def _names(sources: Mapping[str, Path], targets: Mapping[str, Path]) -> str:
+def _names(sources: Mapping[str, Path | Stored], targets: Mapping[str, Path | Stored]) -> str:
     """An example of each side, where there is one."""
     firsts = [next(iter(side)) for side in (sources, targets) if side]
     return f" (such as {' and '.join(repr(name) for name in firsts)})" if firsts else ""

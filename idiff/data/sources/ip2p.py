@@ -5,13 +5,14 @@ Source: InstructPix2Pix (Brooks et al., CVPR 2023), `clip-filtered-dataset` and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import RawSample, Source, read_file, safe_keys
 from idiff.data.sources.edit_pairs import fraction, json_list
+from idiff.data.sources.entries import EntryError, first_faults, read_each
 from idiff.data.sources.pictures import fitted_target
 from idiff.data.sources.zips import ZipReader
 from idiff.errors import BadSampleError, DataError, missing
@@ -61,7 +62,13 @@ class InstructPix2Pix(Source):
         own = listed if listed is not None and not wanted else None
         if own is None and (folder / "seeds.json").is_file():
             own = json_list(folder / "seeds.json", what="a list of [prompt, [seed, ...]]")
-        prompts = _seeds(own) if own is not None else self._walk()
+        self.lists = [path for path in (Path(annotations or ""), folder / "seeds.json") if path.is_file()]
+        self.faults: list[str] = []
+        prompts = (
+            self._walk() if own is None else read_each(own, _prompt, name="seeds.json entries", faults=self.faults)
+        )
+        if self.faults and not prompts:
+            raise DataError(f"no entry of seeds.json can be used: {first_faults(self.faults)}.")
         edits = [(prompt, seed) for prompt, seeds in fraction(prompts, split) for seed in seeds]
         self.edits = [edit for edit in edits if "/".join(edit) in wanted] if wanted else edits
         self.keys = safe_keys([f"{prompt}-{seed}" for prompt, seed in self.edits])
@@ -79,6 +86,22 @@ class InstructPix2Pix(Source):
     def funnel(self) -> dict[str, int]:
         """Prompts, edits of the split, and those that the filter names, where there is one."""
         return dict(self.steps)
+
+    def notes(self) -> list[str]:
+        """Entries of the list that are left out."""
+        return [f"left out, because of a wrong form: {first_faults(self.faults)}"] if self.faults else []
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The lists of prompts and seeds, those that are read."""
+        return self.lists
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The zip file of the prompt, or its three files; none where the prompt has no home."""
+        prompt, seed = self.edits[index]
+        home = self.homes.get(prompt)
+        if home is None or home.path.suffix == ".zip":
+            return [] if home is None else [home.path]
+        return [home.path / name for name in (_PROMPT, f"{seed}_0.jpg", f"{seed}_1.jpg")]
 
     def sample(self, index: int) -> RawSample:
         """Read one edit."""
@@ -143,16 +166,15 @@ def _homes(root: Path, zips: ZipReader) -> dict[str, Home]:
     return found
 
 
-def _seeds(listed: list[Any]) -> list[tuple[str, list[str]]]:
-    """Check `[[prompt, [seed, ...]], ...]`; a prompt goes by the last part of its name, without its shard."""
-    found: list[tuple[str, list[str]]] = []
-    for place, entry in enumerate(listed):
-        if not (
-            isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and isinstance(entry[1], list)
-        ):
-            raise DataError(f"seeds.json, entry {place}: got {str(entry)[:80]}, expected [prompt, [seed, ...]].")
-        seeds = [str(seed) for seed in entry[1]]
-        if not all(seed.isascii() and seed.isdigit() for seed in seeds):
-            raise DataError(f"seeds.json, entry {place}: the seeds are {str(seeds)[:80]}, expected whole numbers.")
-        found.append((entry[0].rpartition("/")[2], seeds))
-    return found
+def _prompt(_: int, where: str, entry: Any) -> tuple[str, list[str]]:
+    """Check `[prompt, [seed, ...]]`; a prompt goes by the last part of its name, without its shard.
+
+    Raises:
+        EntryError: it is something else.
+    """
+    if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and isinstance(entry[1], list)):
+        raise EntryError("of a wrong form", f"{where} is {entry!r:.80}, expected [prompt, [seed, ...]]")
+    seeds = [str(seed)[:40] for seed in entry[1]]
+    if not all(seed.isascii() and seed.isdigit() for seed in seeds):
+        raise EntryError("of a wrong form", f"{where}: the seeds are {seeds!r:.80}, expected whole numbers")
+    return entry[0].rpartition("/")[2], seeds

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from idiff.data.sources.base import RawSample, Source, safe_keys
-from idiff.data.sources.converting import CONVERTED, gray_levels, read_label, read_picture, suffix_notes
-from idiff.data.sources.pictures import SUFFIXES, respell
+from idiff.data.sources.converting import CONVERTED, gray_levels, read_label, read_picture
+from idiff.data.sources.pictures import SUFFIXES, notes_of_files, respell
 from idiff.data.sources.places import read_lines
 from idiff.errors import BadSampleError, DataError, suggest
 from idiff.utils.picture_files import decode_label
@@ -44,6 +44,7 @@ class LabelMaps(Source):
         void: label values without a class, besides 255.
         fold: a file that maps labels to fewer classes; labels that it does not name become void.
         stems: the names of the set's images; None: those of all images and label maps.
+        lists: the files that name classes and images.
 
     Raises:
         DataError: the fold file cannot be used.
@@ -61,11 +62,13 @@ class LabelMaps(Source):
         void: Iterable[int] = (),
         fold: str | None = None,
         stems: Sequence[str] | None = None,
+        lists: Sequence[Path] = (),
     ) -> None:
         for folder, what, option in ((images, "images", "images"), (labels, "label maps (PNG)", "annotations")):
             if not folder.is_dir():
                 raise DataError(f"{folder} is a file, expected a folder of {what}. Give --{option} DIR.")
         self.images, self.labels, self.named_in = images, labels, named_in
+        self.lists = [*lists, *([Path(fold)] if fold else [])]
         groups = read_fold(Path(fold), names) if fold else {name: [value] for value, name in names.items()}
         self.classes = list(groups)
         self.table = np.full(256, VOID, np.uint8)
@@ -90,9 +93,23 @@ class LabelMaps(Source):
     def __len__(self) -> int:
         return len(self._stems)
 
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The lists, and whether 255 is a class."""
+        return [*self.lists, *(["0 and 255"] if self._binary else [])]
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The image and its label map."""
+        return self._paths(self._stems[index])
+
+    def _paths(self, stem: str) -> tuple[Path, Path]:
+        return self.images / self._files.get(stem, f"{stem}.jpg"), self.labels / self._maps.get(stem, f"{stem}.png")
+
     def notes(self) -> list[str]:
-        """How values of 255 are read where they are no void, and files that are converted."""
-        told = suffix_notes(self.images / name for name in [*self._files.values(), *self._maps.values()])
+        """How values of 255 are read where they are no void, and files that are converted or not read."""
+        told = notes_of_files(
+            [path for stem in self._stems for path in self._paths(stem)],
+            dict.fromkeys([str(self.images), str(self.labels)]),
+        )
         if self._binary:
             told.append(f"the label maps hold 0 and 255: 255 is read as '{self.classes[1]}', not as void")
         if any(gray_levels(data, label, self.named) is not None for data, label in self._first_maps()):
@@ -116,12 +133,12 @@ class LabelMaps(Source):
         return VOID in values and values <= {0, VOID}
 
     def _label(self, stem: str) -> bytes:
-        return read_label(self.labels / self._maps.get(stem, f"{stem}.png"), where=stem)
+        return read_label(self._paths(stem)[1], where=stem)
 
     def sample(self, index: int) -> RawSample:
         """Read one image and its label map."""
         stem = self._stems[index]
-        picture = read_picture(self.images / self._files.get(stem, f"{stem}.jpg"), where=stem, field="source")
+        picture = read_picture(self._paths(stem)[0], where=stem, field="source")
         data = self._label(stem)
         label = decode_label(data, where=stem)
         levels = gray_levels(data, label, self.named)

@@ -5,10 +5,11 @@ Sources: MagicBrush (Zhang et al., NeurIPS 2023); GIER (Shi et al., ECCV 2020).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from idiff.data.sources.base import Stored
 from idiff.data.sources.edit_pairs import (
     EditFiles,
     EditPictures,
@@ -19,6 +20,7 @@ from idiff.data.sources.edit_pairs import (
     plain_reader,
     sentences_of,
 )
+from idiff.data.sources.parquet_tables import Cell, read_columns
 from idiff.data.sources.pictures import first_folder, inside, load_json
 from idiff.errors import BadSampleError
 
@@ -31,6 +33,9 @@ _ALIASES = {"val": ("val", "dev")}
 
 class MagicBrush(EditPictures):
     """`{split}/edit_turns.json` and `{split}/images/{id}/{id}-input.png`, `-mask1.png`, `-output1.png`, ...
+
+    Or, as its hub has it, `data/{split}-*.parquet` with `img_id`, `turn_index`, `instruction`, `source_img`, `mask_img` and
+    `target_img`; this needs the extra `parquet`.
 
     One sample a turn: a later turn starts from the image that the turn before it made. Masks are transparent where the
     edit was made: they become `region`. Where `global_descriptions.json` is there, `source_caption` and `target_caption`
@@ -48,15 +53,20 @@ class MagicBrush(EditPictures):
 
     def __init__(self, root: str, split: str, annotations: str | None = None, images: str | None = None) -> None:
         names = _ALIASES.get(split, (split,))
+        tables = [] if annotations else _tables(Path(root), names)
+        if tables:
+            rows = [row for file in tables for row in read_turns(file)]
+            super().__init__(parse_entries(rows, read_turn, where="row"), {}, lists=tables)
+            return
         home = (
             Path(annotations).parent if annotations
-            else first_folder([Path(root) / name for name in names], what="edit_turns.json and images/")
+            else first_folder([Path(root) / name for name in names], what="edit_turns.json and images/, or *.parquet")
         )  # fmt: skip
         file = Path(annotations) if annotations else home / "edit_turns.json"
         listed = json_list(file, what="a list of {input, mask, output, instruction}")
         if annotations and listed and isinstance(listed[0], dict) and "edited" in listed[0]:  # converted by others
             folder = Path(images) if images else home
-            super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {})
+            super().__init__(parse_entries(listed, plain_reader(file, folder), where=file.name), {}, lists=[file])
             return
         folder = first_folder([Path(images) if images else home / "images"], what="a folder of images for each id")
         described = home / "global_descriptions.json"
@@ -80,9 +90,9 @@ class MagicBrush(EditPictures):
                 {key: text for key, text in facts.items() if text}, path("mask") if entry.get("mask") else None,
             )  # fmt: skip
 
-        super().__init__(parse_entries(listed, read, where=file.name), {})
+        super().__init__(parse_entries(listed, read, where=file.name), {}, lists=[file, described])
 
-    def region(self, path: Path, size: tuple[int, int]) -> NDArray[Any] | None:
+    def region(self, path: Path | Stored, size: tuple[int, int]) -> NDArray[Any] | None:
         """Where the mask is transparent; None where it is not, or has another size than the image."""
         from idiff.utils.picture_files import decode_alpha
 
@@ -128,7 +138,39 @@ class Gier(EditPictures):
 
         steps = {"found": len(listed)} | ({f"in the split {split}": len(taken)} if len(taken) < len(listed) else {})
         start = 0 if annotations else fraction_bounds(len(listed), split)[0]
-        super().__init__(parse_entries(taken, read, where=file.name, start=start), steps)
+        super().__init__(parse_entries(taken, read, where=file.name, start=start), steps, lists=[file])
+
+
+def _tables(root: Path, names: Sequence[str]) -> list[Path]:
+    """The split's tables, where it has no `edit_turns.json`."""
+    if any((root / name / "edit_turns.json").is_file() for name in names):
+        return []
+    patterns = [pattern for name in names for pattern in (f"data/{name}-*", f"{name}-*", f"{name}/*", f"{name}")]
+    return next((found for pattern in patterns if (found := sorted(root.glob(f"{pattern}.parquet")))), [])
+
+
+def read_turns(file: Path) -> list[dict[str, Any]]:
+    """The rows of a table, with cells in place of images.
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        DataError: the table cannot be read, or has other columns.
+    """
+    rows = read_columns(file, ["img_id", "turn_index", "instruction"])
+    images = ("source_img", "mask_img", "target_img")
+    return [
+        row | {name: Cell(file, f"{row['img_id']}-{name}{row['turn_index']}.png", name, place) for name in images}
+        for place, row in enumerate(rows)
+    ]
+
+
+def read_turn(place: int, row: Mapping[str, Any]) -> EditFiles:
+    """One row of a table as an edit; keys are those of the other layout."""
+    where = f"row[{place}]"
+    return EditFiles(
+        f"{row['img_id']}-output{row['turn_index']}", row["source_img"], row["target_img"],
+        sentences_of(row, where=where, fields=("instruction",)), mask=row["mask_img"],
+    )  # fmt: skip
 
 
 def _identity(name: Any) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from PIL import Image
 
 from idiff.data.shards.annotation import parse_json
-from idiff.data.sources.base import locate, spelling
+from idiff.data.sources.base import MAX_BYTES, Stored, locate, spelling
 from idiff.data.sources.converting import CONVERTED, foreign_format, read_picture, suffix_notes
 from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.foreign import decoding, open_regular, read_regular
 from idiff.utils.picture_files import decode_picture, picture_size
 from idiff.utils.seeds import hash64
 from idiff.utils.strings import safe_name
@@ -130,17 +131,15 @@ def _instead(candidates: Sequence[Path]) -> str:
 
 
 def load_json(path: Path, *, what: str, remedy: str = "Check --root, or give --annotations FILE.") -> Any:
-    """Read a JSON file of a raw data set.
+    """Read a JSON file of a raw data set, with the NaN and infinities that Python writes.
 
     Raises:
         DataError: it is missing, cannot be read, or is not JSON.
     """
     if not path.is_file():
         raise missing(path, what=what, remedy=remedy)
-    try:
-        return parse_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}. Expected {what}.") from error
+    with decoding(lambda reason: DataError(f"{path} cannot be read as JSON: {reason}. Expected {what}.")):
+        return parse_json(read_regular(path), finite=False)
 
 
 def inside(folder: Path, name: Any, *, where: str, field: str) -> Path:
@@ -180,17 +179,22 @@ def keys_of_files(names: Iterable[str]) -> list[str]:
     return make_keys(stem if count[stem] == 1 else name for stem, name in zip(stems, listed, strict=True))
 
 
-def header_size(path: Path) -> tuple[int, int] | None:
-    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none."""
+def header_size(path: Path | Stored) -> tuple[int, int] | None:
+    """The upright (height, width) of an image file, from its beginning where that will do; None where it has none.
+
+    None, too, of an image inside of a file.
+    """
+    if isinstance(path, Stored):
+        return None
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             data = stream.read(_HEADER)
             try:
                 return picture_size(data, where=path.name)
             except BadSampleError:
                 if foreign_format(data):
                     data = read_picture(path, where=path.name, field="source")
-                return picture_size(data + stream.read(), where=path.name)
+                return picture_size(data + stream.read(MAX_BYTES), where=path.name)
     except (OSError, BadSampleError):
         return None
 

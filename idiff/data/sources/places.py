@@ -12,6 +12,7 @@ from typing import Any
 from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import locate
 from idiff.errors import DataError, missing
+from idiff.utils.foreign import decoding, read_regular, read_text
 
 _SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -111,10 +112,8 @@ def read_json(file: Path, *, finite: bool = True) -> Any:
     Raises:
         DataError: it cannot be read, or is not JSON.
     """
-    try:
-        return parse_json(file.read_bytes(), finite=finite)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}.") from error
+    with decoding(lambda reason: DataError(f"{file} cannot be read as JSON: {reason}.")):
+        return parse_json(read_regular(file), finite=finite)
 
 
 def read_lines(file: Path, *, what: str) -> list[str]:
@@ -125,10 +124,8 @@ def read_lines(file: Path, *, what: str) -> list[str]:
     """
     if not file.is_file():
         raise missing(file, what=what, remedy="Check the path.")
-    try:
-        lines = [line.rstrip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as text: {error}.") from error
+    with decoding(lambda reason: DataError(f"{file} cannot be read as text: {reason}.")):
+        lines = [line.rstrip() for line in read_text(file).splitlines() if line.strip()]
     if not lines:
         raise DataError(f"{file}: empty, expected {what}.")
     return lines

@@ -12,11 +12,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from idiff.data.sources.base import RawSample, Source, locate
-from idiff.data.sources.coco_entries import number
 from idiff.data.sources.converting import read_picture
+from idiff.data.sources.entries import (
+    first_faults,
+    list_of,
+    number,
+    object_of,
+    read_each,
+    text_of,
+    whole_of,
+    wrong,
+)
 from idiff.data.sources.outlines import mask_of
+from idiff.data.sources.pictures import notes_of_files
 from idiff.data.sources.places import check_pictures, find_folder, given, read_json
 from idiff.errors import BadSampleError, DataError, missing, suggest
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.picture_files import picture_size
 from idiff.utils.plain_pickle import load_plain
 
@@ -71,16 +82,23 @@ class RefCoco(Source):
             raise missing(
                 objects, what="the objects that the phrases name", remedy="Put it beside the list of phrases."
             )
+        self.faults: list[str] = []
         refers = self._refers(split)
-        value = read_json(objects)
-        try:
-            self._pictures = {entry["id"]: entry for entry in _usable(value["images"])}
-            self._names = {entry["id"]: str(entry["name"]) for entry in value["categories"]}
-            wanted = {identity for refer in refers for identity in refer["ann_id"]}
-            objects_wanted = [entry for entry in _usable(value["annotations"]) if entry["id"] in wanted]
-        except (KeyError, TypeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{objects} is no COCO file of objects: {reason}.") from error
+        value = read_json(objects, finite=False)
+        lists: list[Any] = [
+            value.get(name) if isinstance(value, dict) else None for name in ("images", "categories", "annotations")
+        ]
+        if not all(isinstance(one, list) for one in lists):
+            raise DataError(
+                f"{objects} is no COCO file of objects: expected the lists images, categories and annotations."
+            )
+        pictures = read_each(lists[0] or [], _known, name="images", faults=self.faults)
+        categories = read_each(lists[1] or [], _named, name="categories", faults=self.faults)
+        things = read_each(lists[2] or [], _known, name="annotations", faults=self.faults)
+        self._pictures = {entry["id"]: entry for entry in pictures}
+        self._names = {entry["id"]: entry["name"] for entry in categories}
+        wanted = {identity for refer in refers for identity in refer["ann_id"]}
+        objects_wanted = [entry for entry in things if entry["id"] in wanted]
         self._objects = {entry["id"]: entry for entry in objects_wanted}
         often = {one for one, count in Counter(entry["id"] for entry in objects_wanted).items() if count > 1}
         self._files = self._find_files()
@@ -114,6 +132,19 @@ class RefCoco(Source):
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
             step += f" (references left out: {reasons})"
         return {f"found in {self.file.name}": self._found, step: len(self._ids)}
+
+    def notes(self) -> list[str]:
+        """Entries of a wrong form, and files that are converted or not read."""
+        told = [f"left out, because of a wrong form: {first_faults(self.faults)}"] if self.faults else []
+        return told + notes_of_files((Path(self._files[one]) for one in self._ids), [str(self.folder)])
+
+    def set_inputs(self) -> Sequence[Path | str]:
+        """The list of phrases and the objects."""
+        return [self.file, self.file.with_name(_OBJECTS)]
+
+    def sample_inputs(self, index: int) -> Sequence[Path]:
+        """The image's file."""
+        return [locate(self.folder, self._files[self._ids[index]])]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -158,17 +189,18 @@ class RefCoco(Source):
     def _refers(self, split: str) -> list[dict[str, Any]]:
         """The references of the split, checked, with those fields that are used."""
         entries = self.parse(self.file)
-        if not isinstance(entries, list) or not all(isinstance(one, dict) and one.keys() >= _REFERS for one in entries):
+        if not isinstance(entries, list):
             raise DataError(f"{self.file}: expected a list of references, each with {', '.join(sorted(_REFERS))}.")
-        known = sorted({str(entry["split"]) for entry in entries})
+        refers = read_each(entries, _refer, name=self.file.name, faults=self.faults)
+        if not refers:
+            raise DataError(
+                f"{self.file} has no reference that can be used: {first_faults(self.faults) or 'it is empty'}."
+            )
+        known = sorted({refer["split"] for refer in refers})
         if split not in known:
             hint = suggest(split, known) or "."
             raise DataError(f"{self.file} has no split '{split}'{hint} Its splits are {', '.join(known)}.")
-        try:
-            return [_refer(entry) for entry in entries if entry["split"] == split]
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"a sentence without {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{self.file}: {reason}.") from error
+        return [refer for refer in refers if refer["split"] == split]
 
     @staticmethod
     def parse(file: Path) -> Any:
@@ -179,25 +211,25 @@ class RefCoco(Source):
         """
         if file.suffix == ".json":
             return read_json(file)
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise DataError(f"{file} cannot be read: {error.strerror}.") from error
+        with decoding(lambda reason: DataError(f"{file} cannot be read: {reason}.")):
+            data = read_regular(file)
         return load_plain(data, where=str(file))
 
     def _instance(self, identity: int, *, where: str, height: int, width: int) -> dict[str, Any]:
         """One object that is named: its mask and what else is known of it."""
         entry = self._objects[identity]
         category = entry.get("category_id")
-        try:
+        with decoding(lambda reason: BadSampleError(where, f"object {identity}", reason)):
             mask = mask_of(entry.get("segmentation"), height=height, width=width)
-        except ValueError as error:
-            raise BadSampleError(where, f"object {identity}", str(error)) from None
-        instance = {"id": identity, "category": self._names.get(category, ""), "category_id": category, "mask": mask}
-        box = entry.get("bbox")
-        if isinstance(box, list) and len(box) == 4 and min(box[2:]) > 0:
-            instance["box"] = [float(value) for value in box]
-        return instance | ({"area": float(entry["area"])} if entry.get("area") else {})
+        instance: dict[str, Any] = {
+            "id": identity, "category": self._names.get(category, ""), "category_id": category, "mask": mask,
+        }  # fmt: skip
+        given, area = entry.get("bbox"), number(entry.get("area"))
+        numbers = [number(part) for part in given] if isinstance(given, list) else []
+        box = [part for part in numbers if part is not None]
+        if len(numbers) == len(box) == 4 and min(box[2:]) > 0:
+            instance["box"] = box
+        return instance | ({"area": area} if area else {})
 
 
 class GrefCoco(RefCoco):
@@ -206,25 +238,38 @@ class GrefCoco(RefCoco):
     lists = ("grefs(unc).json",)
 
 
-def _usable(entries: Any) -> list[dict[str, Any]]:
-    """The entries that have a whole number as id; the others are as if they were not there."""
-    return [entry for entry in entries if isinstance(entry, dict) and type(entry.get("id")) is int]
+def _known(_: int, where: str, entry: Any) -> dict[str, Any]:
+    """An image or object: its ids as whole numbers, which may be text in the file."""
+    fields = dict(object_of(entry, where=where))
+    ids = {
+        name: whole_of(fields[name], where=where, field=name) for name in ("image_id", "category_id") if name in fields
+    }
+    return fields | ids | {"id": whole_of(entry.get("id"), where=where, field="id")}
 
 
-def _refer(entry: dict[str, Any]) -> dict[str, Any]:
-    """One reference: which objects, by which sentences. Words that are empty are left out."""
-    named = entry["ann_id"] if isinstance(entry["ann_id"], list) else [entry["ann_id"]]
-    numbers = [entry["image_id"], entry["ref_id"], *named]
-    if not all(type(number) is int for number in numbers):
-        raise TypeError(f"reference {entry['ref_id']!r} has numbers that are none: {numbers[:5]!r}")
-    if -1 in named and len(named) > 1:
-        raise ValueError(f"reference {entry['ref_id']} names nothing (-1) and something: {named}")
-    sentences = [
-        {"text": text, "sent_id": sentence["sent_id"]}
-        for sentence in entry["sentences"]
-        if (text := str(sentence.get("sent") or sentence.get("raw") or "").strip())
-    ]
-    return {
-        "image_id": entry["image_id"], "ref_id": entry["ref_id"], "split": entry["split"], "sentences": sentences,
+def _named(place: int, where: str, entry: Any) -> dict[str, Any]:
+    """A category."""
+    return _known(place, where, entry) | {"name": text_of(entry, "name", where=where)}
+
+
+def _refer(_: int, where: str, entry: Any) -> dict[str, Any]:
+    """One reference: which objects, by which sentences. Words that are empty are left out.
+
+    Raises:
+        EntryError: names the field that cannot be used.
+    """
+    entry = object_of(entry, where=where)
+    given = entry.get("ann_id")
+    named = [whole_of(one, where=where, field="ann_id") for one in (given if isinstance(given, list) else [given])]
+    if not named or (-1 in named and len(named) > 1):
+        raise wrong(where, "ann_id", given, "ids of objects, or -1 alone for nothing")
+    sentences = []
+    for sentence in list_of(entry, "sentences", where=where, expected="a list of sentences"):
+        texts = object_of(sentence, where=f"{where}: a sentence")
+        if text := str(texts.get("sent") or texts.get("raw") or "").strip():
+            sentences.append({"text": text, "sent_id": whole_of(texts.get("sent_id"), where=where, field="sent_id")})
+    numbers = {name: whole_of(entry.get(name), where=where, field=name) for name in ("image_id", "ref_id")}
+    return numbers | {
+        "split": text_of(entry, "split", where=where), "sentences": sentences,
         "ann_id": [] if named == [-1] else list(dict.fromkeys(named)),
     }  # fmt: skip

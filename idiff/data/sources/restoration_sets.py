@@ -10,14 +10,19 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from idiff.data.sources.base import Stored
 from idiff.data.sources.image_pairs import PairedPictures
+from idiff.data.sources.mat_files import list_blocks
 from idiff.data.sources.pictures import first_folder, list_pictures
+from idiff.data.sources.places import split_words
 from idiff.errors import ConfigError, DataError, missing
 
 _CLEAN = ("gt", "target", "sharp")
 _SIDD = re.compile(r"(?P<scene>.*?)(?P<kind>NOISY|GT)_SRGB_(?P<number>\d+)$", re.IGNORECASE)
 
-Listing = tuple[Mapping[str, Path], Mapping[str, Path], tuple[str, str]]
+_BLOCKS = ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb")
+
+Listing = tuple[Mapping[str, Path | Stored], Mapping[str, Path | Stored], tuple[str, str]]
 """Damaged images, clean images, and the names of their two folders."""
 
 
@@ -45,7 +50,7 @@ class GoPro(PairedPictures):
     @staticmethod
     def _sequences(root: Path, split: str, variant: str) -> Listing:
         folder = first_folder([root / split], what=f"GoPro's sequences, {{sequence}}/{{{variant},sharp}}/")
-        sides: list[dict[str, Path]] = [{}, {}]
+        sides: list[dict[str, Path | Stored]] = [{}, {}]
         for sequence in sorted(path for path in folder.iterdir() if path.is_dir()):
             for side, name in zip(sides, (variant, "sharp"), strict=True):
                 if (sequence / name).is_dir():
@@ -87,9 +92,12 @@ class Reds(PairedPictures):
 class Sidd(PairedPictures):
     """`Data/{scene}/{scene}_NOISY_SRGB_{number}.PNG` and `..._GT_SRGB_...`, or `{split}/input` and `{split}/gt`.
 
+    The split `val` is the authors' benchmark: `ValidationNoisyBlocksSrgb.mat` and `ValidationGtBlocksSrgb.mat`, 1280 blocks of
+    256 x 256 pixels.
+
     Args:
-        root: folder of the set: SIDD-Medium or SIDD-Small (sRGB), with `Data` in it.
-        split: `train`; the authors publish the clean images of no other.
+        root: folder of the set: SIDD-Medium or SIDD-Small (sRGB), with `Data` in it; or of the two MATLAB files.
+        split: `train` or `val`.
         images: the damaged images, where they lie elsewhere; then `targets` is needed, too.
         targets: the clean images.
 
@@ -98,7 +106,8 @@ class Sidd(PairedPictures):
     """
 
     def __init__(self, root: str, split: str, images: str | None = None, targets: str | None = None) -> None:
-        given = _given(images, targets) or _flat(Path(root), split) or self._scenes(Path(root), split)
+        given = _given(images, targets) or _flat(Path(root), split) or _blocks(Path(root), split)
+        given = given or self._scenes(Path(root), split)
         super().__init__(given[0], given[1], places=given[2], task="denoise")
 
     @staticmethod
@@ -108,9 +117,9 @@ class Sidd(PairedPictures):
         if split != "train":
             raise DataError(
                 f"{folder} holds SIDD's training images, got split '{split}'. Pass --split train, or put pairs for "
-                f"others into {root / split}/input and gt."
+                f"others into {root / split}/input and gt, or {_BLOCKS[0]} and {_BLOCKS[1]} (val) into {root}."
             )
-        sides: dict[str, dict[str, Path]] = {"NOISY": {}, "GT": {}}
+        sides: dict[str, dict[str, Path | Stored]] = {"NOISY": {}, "GT": {}}
         for name, path in list_pictures(folder).items():
             match = _SIDD.match(name)
             if match:
@@ -166,6 +175,15 @@ class Paired(PairedPictures):
                 remedy="Check --root and --split, or give --images DIR and --targets DIR.",
             )
         super().__init__(given[0], given[1], places=given[2], task=task)
+
+
+def _blocks(root: Path, split: str) -> Listing | None:
+    """SIDD's validation blocks, where they are there."""
+    files = [root / f"{name}.mat" for name in _BLOCKS]
+    if split not in split_words("val") or not all(file.is_file() for file in files):
+        return None
+    noisy, clean = (list_blocks(file, file.stem) for file in files)
+    return noisy, clean, (str(files[0]), str(files[1]))
 
 
 def _given(images: str | None, targets: str | None) -> Listing | None:

@@ -59,5 +59,6 @@ class Voc(LabelMaps):
             reason = f"the name {odd!r} leads elsewhere" if odd is not None else "a name comes twice"
             raise DataError(f"{file}: {reason}, expected an image's name in each line, each once.")
         super().__init__(
-            places[0], places[1], dict(enumerate(CLASSES)), named_in="the 21 classes of VOC", fold=fold, stems=stems
-        )
+            places[0], places[1], dict(enumerate(CLASSES)), named_in="the 21 classes of VOC", fold=fold, stems=stems,
+            lists=[file],
+        )  # fmt: skip

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from idiff.errors import BadSampleError, DataError
+from idiff.utils.foreign import decoding, open_regular
 
 MAX_BYTES = 256 << 20
-"""Larger members are refused by the directory of the zip file, before they are unpacked."""
+"""A member that unpacks to more is refused, whatever size the directory of the zip file states."""
+
+_PIECE = 4096
+"""Bytes that are unpacked at a time: two of the ways of packing unpack all that a piece of the file holds."""
 
 _OPEN = 2
 
@@ -34,10 +37,8 @@ class ZipReader:
         Raises:
             DataError: it is not a zip file, or damaged.
         """
-        try:
+        with decoding(lambda reason: DataError(f"{path} cannot be read as a zip file: {reason}. Download it again.")):
             return self._file(path).namelist()
-        except (OSError, zipfile.BadZipFile, ValueError) as error:
-            raise DataError(f"{path} cannot be read as a zip file: {error}. Download it again.") from error
 
     def read(self, path: Path, member: str, *, where: str, field: str) -> bytes:
         """One member, whole; its checksum is verified.
@@ -45,32 +46,27 @@ class ZipReader:
         Raises:
             BadSampleError: it is missing, damaged, encrypted or too large.
         """
-        try:
+        with decoding(lambda reason: BadSampleError(where, field, f"{path}: {member} cannot be unpacked: {reason}")):
             file = self._file(path)
-            size = file.getinfo(member).file_size
-            if size > MAX_BYTES:
-                raise BadSampleError(
-                    where, field, f"{path}: {member} has {size:,} bytes, expected at most {MAX_BYTES:,}"
-                )
-            return file.read(member)
-        except KeyError as error:
-            raise BadSampleError(where, field, f"{path} has no member {member}") from error
-        except (
-            OSError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-            ValueError,
-            RuntimeError,
-            NotImplementedError,  # a way of packing that Python does not unpack
-        ) as error:
-            raise BadSampleError(where, field, f"{path}: {member} cannot be unpacked: {error}") from error
+            if member not in file.NameToInfo:
+                raise BadSampleError(where, field, f"{path} has no member {member}")
+            parts, left = [], MAX_BYTES
+            with file.open(member) as stream:
+                while part := stream.read(_PIECE):
+                    left -= len(part)
+                    if left < 0:
+                        raise BadSampleError(
+                            where, field, f"{path}: {member} unpacks to more bytes, expected at most {MAX_BYTES:,}"
+                        )
+                    parts.append(part)
+            return b"".join(parts)
 
     def _file(self, path: Path) -> zipfile.ZipFile:
         if path in self._open:
             self._open.move_to_end(path)
             return self._open[path]
-        self._open[path] = zipfile.ZipFile(path)
+        with open_regular(path):  # refuses a pipe, which zipfile would wait for
+            self._open[path] = zipfile.ZipFile(path)
         while len(self._open) > _OPEN:
             self._open.popitem(last=False)[1].close()
         return self._open[path]

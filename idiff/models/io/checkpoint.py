@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from idiff.errors import CheckpointError
+from idiff.errors import CheckpointError, suggest
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.export import read_folder
@@ -25,6 +24,7 @@ from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import UNET
 from idiff.utils.files import sha256_file
+from idiff.utils.foreign import decoding
 from idiff.utils.moved import modernised
 from idiff.utils.presets import Preset
 
@@ -61,18 +61,18 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     if not file.is_file():
+        meant = suggest(str(path), names())
         raise CheckpointError(
-            f"{path} is missing: expected a .ckpt file that a training wrote (runs/NAME/checkpoints/), a folder that "
-            f"`idiff export` wrote, or the name of a pretrained model ({', '.join(names()) or 'this package has none'})"
+            f"{path} is missing{meant or '.'} Expected a .ckpt file that a training wrote (runs/NAME/checkpoints/), a folder that "
+            f"`idiff export` wrote, or the name of a pretrained model ({', '.join(names()) or 'this package has none'})."
         )
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
+    with decoding(
+        lambda reason: CheckpointError(
             f"{path} cannot be read as a checkpoint ({reason[:160]}): it is cut short, or not tensors and plain values alone. "
             "Use another checkpoint of the run."
-        ) from None
+        )
+    ):
+        content = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path} is not a training checkpoint: expected a dictionary with a state_dict")
     return content
@@ -129,6 +129,13 @@ def load(path: str | Path) -> Loaded:
     content = read(path)
     if "backbone" not in content:
         raise CheckpointError(f"{path} holds no diffusion model: expected a checkpoint of a stage that trains one")
+    expected = "expected a checkpoint that `idiff fit` wrote. Use another one."
+    with decoding(lambda reason: CheckpointError(f"{path} holds a model that cannot be made ({reason}): {expected}")):
+        return _loaded(Path(path), content)
+
+
+def _loaded(path: Path, content: dict[str, Any]) -> Loaded:
+    """The model that the content of a checkpoint describes, with its weights."""
     backbone = build(content["backbone"])
     state = {key.removeprefix(PREFIX): value for key, value in content["state_dict"].items() if key.startswith(PREFIX)}
     if "lora" in content:
@@ -136,14 +143,14 @@ def load(path: str | Path) -> Loaded:
     else:
         assign(backbone, state, origin=str(path))
     refuse_not_finite(backbone.state_dict(), origin=str(path))
-    sha256 = sha256_file(Path(path))
+    sha256 = sha256_file(path)
     return Loaded(
         backbone=backbone.eval(),
-        config=content.get("config", {}) | ({"tasks": content["tasks"]} if content.get("tasks") else {}),
-        name=Path(path).name,
+        config=dict(content.get("config", {})) | ({"tasks": content["tasks"]} if content.get("tasks") else {}),
+        name=path.name,
         sha256=sha256,
         step=int(content.get("global_step", 0)),
-        presets=presets_beside(Path(path), sha256=sha256),
+        presets=presets_beside(path, sha256=sha256),
     )
 
 

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from idiff.models.lora import merged_copy
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.utils.files import sha256_file, whole_folder
+from idiff.utils.foreign import decoding, read_json
 from idiff.utils.moved import modernised
 from idiff.utils.presets import Preset
 
@@ -157,14 +158,28 @@ def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:
             raise CheckpointError(
                 f"{file} is damaged or another file: SHA-256 {got[:12]}, expected {wanted[:12]}. Get the folder again."
             )
-    backbone = LatentDiffusion(
-        autoencoder=Autoencoder(weights=str(subfolder(folder, "vae"))),
-        text=TextEncoder(weights=str(subfolder(folder, "text_encoder")), tokenizer=str(subfolder(folder, "tokenizer"))),
-        unet_weights=str(folder),
-        objective=Objective(**modernised(description["objective"])),
-        with_source=description["with_source"],
-    )
+    objective = objective_of(description["objective"], origin=str(folder))
+    with decoding(lambda reason: CheckpointError(f"{folder} cannot be read: {reason}. Get the folder again.")):
+        backbone = LatentDiffusion(
+            autoencoder=Autoencoder(weights=str(subfolder(folder, "vae"))),
+            text=TextEncoder(
+                weights=str(subfolder(folder, "text_encoder")), tokenizer=str(subfolder(folder, "tokenizer"))
+            ),
+            unet_weights=str(folder),
+            objective=objective,
+            with_source=description["with_source"],
+        )
     return backbone.eval(), description
+
+
+def objective_of(described: Any, *, origin: str) -> Objective:
+    """The objective that a model describes.
+
+    Raises:
+        CheckpointError: it is not one.
+    """
+    with decoding(lambda reason: CheckpointError(f"{origin}: its objective cannot be used: {reason}")):
+        return Objective(**modernised(described))
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -174,17 +189,25 @@ def read_description(folder: Path) -> dict[str, Any]:
         CheckpointError: it is missing or not what `write_folder` writes.
     """
     file = folder / DESCRIPTION
-    try:
-        description = json.loads(file.read_text(encoding="utf-8-sig"))
-        known = description["format"] == FORMAT and {"objective", "with_source", "sha256", "config"} <= set(description)
-    except (OSError, ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise CheckpointError(
-            f"{folder} is not an exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it"
-        )
-    assert isinstance(description, dict)
+    refusal = CheckpointError(
+        f"{folder} is not an exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it"
+    )
+    with decoding(lambda reason: refusal):
+        description: dict[str, Any] = read_json(file)
+        weights, objects = description["sha256"], ("objective", "config", "sha256")
+        if description["format"] != FORMAT or not all(isinstance(description[name], dict) for name in objects):
+            raise refusal
+        if not isinstance(description["with_source"], bool):
+            raise refusal
+        if not all(isinstance(sha256, str) and _is_weights(name) for name, sha256 in weights.items()):
+            raise refusal
     return description
+
+
+def _is_weights(name: str) -> bool:
+    """Whether a name is that of a weight file seen from a model's folder: nothing else is read because a file says so."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and path.suffix == ".safetensors"
 
 
 __all__ = ["PARTS", "read_description", "read_folder", "write_folder"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from idiff.errors import CheckpointError
 from idiff.models.io.pretrained import located
 from idiff.utils.files import sha256_file
+from idiff.utils.foreign import read_json
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer")
 """The folders of a model in the hub's layout."""
@@ -43,8 +43,8 @@ def subfolder(folder: str | Path, part: str) -> Path:
 def _shared(root: Path, part: str) -> Path | None:
     """Where an exported model keeps a part that it shares with others."""
     try:
-        where = json.loads((root / DESCRIPTION).read_text(encoding="utf-8-sig"))["parts"].get(part)
-    except (OSError, ValueError, KeyError, AttributeError):
+        where = read_json(root / DESCRIPTION)["parts"].get(part)
+    except Exception:  # read_description says what is wrong with it
         return None
     return None if where is None else (root / str(where)).resolve()
 

@@ -18,6 +18,7 @@ from idiff.models.io.export import read_description
 from idiff.models.io.folders import DESCRIPTION
 from idiff.models.io.pretrained import located
 from idiff.utils.files import lock, write_atomic
+from idiff.utils.foreign import decoding, read_json
 from idiff.utils.presets import Preset
 
 BESIDE = "presets.json"
@@ -110,16 +111,12 @@ def plain(presets: Mapping[str, Preset]) -> dict[str, Any]:
 def _read_beside(file: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8-sig"))
-        known = all(isinstance(entry["presets"], dict) and isinstance(entry["file"], str) for entry in entries.values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        known = False
-    if not known:
-        raise CheckpointError(
-            f"{file} cannot be read as presets: expected what `idiff tune --store` writes. Put it right, or move it away."
-        )
-    assert isinstance(entries, dict)
+    expected = "expected what `idiff tune --store` writes. Put it right, or move it away."
+    with decoding(lambda reason: CheckpointError(f"{file} cannot be read as presets ({reason}): {expected}")):
+        entries: dict[str, dict[str, Any]] = read_json(file)
+        for sha256, entry in entries.items():
+            if not (isinstance(entry["presets"], dict) and isinstance(entry["file"], str)):
+                raise ValueError(f"{sha256[:12]} has no file and presets")
     return entries
 
 

@@ -12,13 +12,13 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from idiff.checks import check_choice
 from idiff.errors import ConfigError, missing, unknown
+from idiff.utils.foreign import read_text
 from idiff.utils.seeds import hash64
 from idiff.utils.strings import join_words, normalise_prompt
 
@@ -166,10 +166,10 @@ def _read(kind: str, path: str | None) -> str:
     if path is None:
         return builtin(f"{kind}.txt")
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return read_text(path)
     except FileNotFoundError:
         raise missing(
             path, what="a text file of instructions", remedy="Correct `instructions`, or leave it out."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error}). Correct `instructions`.") from error

@@ -10,6 +10,7 @@ from idiff.errors import ConfigError, missing, suggest
 from idiff.tasks.instructions.bank import SLOTS, builtin
 from idiff.tasks.instructions.instruction_checks import Known, fault_of, numbered, seeds
 from idiff.tasks.instructions.kinds import EDITS, KINDS, Kind, kind_of
+from idiff.utils.foreign import read_text
 
 EDITING = "editing"
 """The name of all edits together, which share a file."""
@@ -120,8 +121,8 @@ def _edit(text: str, name: str) -> str | None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise missing(path, what="a text file of sentences", remedy="Correct the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error}). Give a text file.") from error

@@ -75,8 +75,8 @@ def test_files_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "cannot be read as a table"),
-        ("[1]\n", "line 1 is not an object"),
+        ("{", "line 1 is no JSON"),
+        ("[1]\n", r"line 1 is \[1\], expected an object"),
         (lines({"text": "x"}), "line 1: got .* expected file_name and caption"),
         (lines({"file_name": "a.jpg", "text": 7}), "line 1: got"),
     ],
@@ -96,7 +96,9 @@ def test_missing_and_ambiguous_captions_are_named(tmp_path):
     with pytest.raises(DataError, match="several files for split 'train'"):
         create("captioned", {"root": str(tmp_path), "split": "train"})
     file.write_text('{"images": []}')
-    with pytest.raises(DataError, match="not a COCO caption file: no 'annotations'"):
+    with pytest.raises(
+        DataError, match="not a COCO caption file: expected an object with the lists 'images' and 'annotations'"
+    ):
         create("captioned", {"root": str(tmp_path), "split": "train2017"})
 
 

@@ -195,10 +195,18 @@ def test_other_splits_of_ap10k(tmp_path):
     ("name", "change", "reason"),
     [
         ("mpii", lambda value: {"images": []}, "no MPII file: expected a list"),
-        ("mpii", lambda value: [value[0] | {"joints": [[1, 2]]}], "1 joints and 16 flags, expected 16"),
-        ("mpii", lambda value: [{"image": "a.jpg"}], "no 'center'"),
+        (
+            "mpii",
+            lambda value: [value[0] | {"joints": [[1, 2]]}],
+            r"entries\[0\]: 'joints' is \[\[1, 2\]\], expected a list for 16",
+        ),
+        ("mpii", lambda value: [{"image": "a.jpg"}], r"entries\[0\]: 'center' is None, expected x and y"),
         ("mpii", lambda value: [{**one, "joints": [], "joints_vis": []} for one in value], "labels no joint"),
-        ("aic", lambda value: [value[0] | {"keypoint_annotations": {"human1": [1, 2, 3]}}], "human1 .* is not 14 of x"),
+        (
+            "aic",
+            lambda value: [value[0] | {"keypoint_annotations": {"human1": [1, 2, 3]}}],
+            "human1' is .* expected x, y, v of 14 joints",
+        ),
         ("aic", lambda value: "x", "expected an object with images"),
         ("crowdpose", lambda value: [], "no CrowdPose file: expected an object"),
     ],

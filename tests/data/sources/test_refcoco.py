@@ -166,10 +166,10 @@ def test_what_is_missing_is_named(tmp_path):
     ("entries", "reason"),
     [
         ({}, "expected a list of references"),
-        ([{"ref_id": 1}], "each with ann_id, image_id"),
-        ([refer(1, 9, "x", "val", "a")], "reference 1 has numbers that are none"),
-        ([refer(1, 9, [-1, 13], "val", "a")], "names nothing .-1. and something"),
-        ([refer(1, 9, 13, "val") | {"sentences": [{"sent": "a"}]}], "a sentence without 'sent_id'"),
+        ([{"ref_id": 1}], "'ann_id' is None, expected a whole number"),
+        ([refer(1, 9, "x", "val", "a")], "'ann_id' is 'x', expected a whole number"),
+        ([refer(1, 9, [-1, 13], "val", "a")], r"'ann_id' is \[-1, 13\], expected ids of objects, or -1 alone"),
+        ([refer(1, 9, 13, "val") | {"sentences": [{"sent": "a"}]}], "'sent_id' is None, expected a whole number"),
     ],
 )
 def test_wrong_lists_are_one_sentence(tmp_path, entries, reason):
