@@ -14,7 +14,7 @@ from idiff.apps.serve.limits import Limits
 from idiff.apps.serve.metrics import Metrics
 from idiff.errors import BadSampleError
 from idiff.pipeline import Answer, Pipeline
-from idiff.pipeline.choosing import choose, commands_of, steps_of
+from idiff.pipeline.commands import choose, commands_of, steps_of
 from idiff.pipeline.files import answer_files
 from idiff.pipeline.overlay import enlarged, marked
 from idiff.pipeline.settings import AskSettings

@@ -4,7 +4,7 @@ import pytest
 
 from idiff import Pipeline
 from idiff.errors import ConfigError
-from idiff.pipeline.choosing import choose, commands_of, steps_of
+from idiff.pipeline.commands import choose, commands_of, steps_of
 from idiff.pipeline.settings import AskSettings
 from idiff.types import Sampling
 
