@@ -197,6 +197,7 @@ def test_words_about_a_module_and_entries_of_a_registry_are_no_import(source):
         ["tune", "--help"],
         ["run", "--help"],
         ["segment", "--help"],
+        ["serve", "--help"],
         ["export", "--help"],
         ["align", "--help"],
         ["align", "pick", "--help"],

@@ -111,7 +111,7 @@ def need_packages(what: str, *names: str) -> None:
 
     lacking = [name for name in names if not installed(name)]
     if lacking:
-        raise ConfigError(f"{what} needs {' and '.join(lacking)}: install the extra with pip install 'idiff[serve]'.")
+        raise ConfigError(f'{what} needs {" and ".join(lacking)}: install the extra with pip install "idiff[serve]".')
 
 
 def writable(file: Path) -> bool:
