@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import math
 import os
 import sys
@@ -86,32 +85,6 @@ def scales(words: str) -> list[float]:
         return [float(word) for word in words.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"got '{words}', expected numbers with commas between") from None
-
-
-def port(word: str) -> int:
-    """A port of this machine, 0 to 65535, for argparse's `type`."""
-    number = int(word)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"got {number}, expected 0 to 65535")
-    return number
-
-
-def need_packages(what: str, *names: str) -> None:
-    """Refuse a web page whose packages are missing.
-
-    Raises:
-        ConfigError: names them, and the extra that brings them.
-    """
-
-    def installed(name: str) -> bool:
-        try:
-            return importlib.util.find_spec(name) is not None
-        except ValueError:  # it is loaded, or blocked, without a specification
-            return sys.modules.get(name) is not None
-
-    lacking = [name for name in names if not installed(name)]
-    if lacking:
-        raise ConfigError(f'{what} needs {" and ".join(lacking)}: install the extra with pip install "idiff[serve]".')
 
 
 def writable(file: Path) -> bool:

@@ -6,7 +6,8 @@ import contextlib
 import os
 from dataclasses import fields
 
-from idiff.cli.arguments import WordParser, at_least_one, need_packages, number_from, port, say
+from idiff.cli.arguments import WordParser, at_least_one, number_from, say
+from idiff.cli.pages import need_packages, port
 
 PORT = 7860
 

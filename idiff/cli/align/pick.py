@@ -6,7 +6,8 @@ import argparse
 import importlib
 import sys
 
-from idiff.cli.arguments import WordParser, need_packages, port
+from idiff.cli.arguments import WordParser
+from idiff.cli.pages import need_packages, port
 from idiff.errors import DataError
 
 PORT = 8765
