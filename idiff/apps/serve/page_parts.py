@@ -29,6 +29,7 @@ CSS = """
 #picture img, #slider img, #side img, #examples img { image-rendering: pixelated; }
 #side .grid-wrap, #history .grid-wrap, #examples .grid-wrap { min-height: 0; height: auto; max-height: none; }
 #history .caption-label, #examples .caption-label { white-space: normal; overflow-wrap: anywhere; text-align: left; }
+#examples .grid-container { max-width: 560px; }
 @media (max-width: 640px) { .gradio-container { padding: 6px !important; } }
 """
 
