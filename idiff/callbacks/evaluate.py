@@ -139,21 +139,22 @@ class Evaluate(pl.Callback):
             for name, score in self.results.items()
             for key, value in score.metrics.items()
         }
-        figures[f"{split}/score"] = sum(known) / len(known) if known else 0.0
+        figures[f"{split}/score"] = sum(known) / len(known) if known else math.nan
         for key, value in figures.items():
             pl_module.log(
                 key, value, logger=False
             )  # for `best`; the logger gets them below, at the step that was scored
         if trainer.is_global_zero:
-            self._record(trainer, figures, split)
+            fitting = trainer.state.fn == TrainerFn.FITTING
+            step = trainer.global_step if fitting else int(getattr(pl_module, "loaded_step", 0))
+            self._record(trainer, figures, split, step=step)
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
-    def _record(self, trainer: pl.Trainer, figures: dict[str, float], split: str) -> None:
-        step = trainer.global_step
+    def _record(self, trainer: pl.Trainer, figures: dict[str, float], split: str, *, step: int) -> None:
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=step)
         fitting = trainer.state.fn == TrainerFn.FITTING
@@ -166,5 +167,6 @@ class Evaluate(pl.Callback):
                     for name, picture in drawn.items():
                         logger.experiment.add_image(f"val/{name}", picture, step, dataformats="HWC")
         if self.table:
-            total = f"{split}/score {figures[f'{split}/score']:.4f}"
+            mean = figures[f"{split}/score"]
+            total = f"{split}/score {'unknown' if math.isnan(mean) else f'{mean:.4f}'}"
             Console().print(render_table(self.results, step=step, below=total))

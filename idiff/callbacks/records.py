@@ -68,10 +68,14 @@ def render_table(results: dict[str, Score], *, step: int, below: str = "") -> Ta
     names = {score.baseline_name for score in results.values() if score.baseline_name}
     several, sure = len(results) > 1, any(score.intervals for score in results.values())
     title = f"step {step:,}" if several else ", ".join([*results, f"step {step:,}"])
-    caption = "; ".join(filter(None, [below, f"baseline: {', '.join(sorted(names))}" if names else ""])) or None
+    why: dict[str, dict[str, None]] = {}
+    for metric, text in (pair for score in results.values() for pair in score.reasons.items()):
+        why.setdefault(text, {})[metric] = None
+    told = [f"{', '.join(named)}: {text}" for text, named in why.items()]
+    caption = "; ".join(filter(None, [below, f"baseline: {', '.join(sorted(names))}" if names else "", *told])) or None
     table = Table(box=SIMPLE_HEAD, title=title, caption=caption, collapse_padding=True, pad_edge=False)
     columns = [*(["task"] if several else []), "metric", "score", *(["95 %"] if sure else [])]
-    for column in (*columns, "painted", "ceiling", "identity", "guess"):
+    for column in (*columns, "painted", "ceiling", "identity", "baseline"):
         table.add_column(column, justify="left" if column in {"task", "metric"} else "right", no_wrap=True)
     for name, score in results.items():
         for metric, value in score.metrics.items():

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from idiff.metrics.base import ItemMetric
 from idiff.metrics.bootstrap import Additions, Interval, intervals
 from idiff.tasks.base import Task
 from idiff.types import Batch, Painted, Prediction, Truth
@@ -66,6 +67,7 @@ class Score:
 
     Attributes:
         metrics: of the model.
+        reasons: why those that are nan are so, where more is known than that there was nothing to score.
         intervals: 95 % percentile intervals of `metrics` over images; empty where none were asked for.
         ceiling: of the painted truth after the autoencoder.
         painted: of the painted truth as it is: what painting and decoding lose without the autoencoder.
@@ -76,6 +78,7 @@ class Score:
     """
 
     metrics: dict[str, float]
+    reasons: dict[str, str] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
     ceiling: dict[str, float] = field(default_factory=dict)
     painted: dict[str, float] = field(default_factory=dict)
@@ -155,7 +158,9 @@ class TaskEvaluator:
     def compute(self) -> Score:
         """All figures as plain numbers, over all ranks."""
         samples, queries, split = (sum(gathered([count])) for count in (self.samples, self.queries, self.split))
-        score = Score(_numbers(self.model), samples=samples, queries=queries, asked=self.asked, split=split)
+        score = Score(
+            _numbers(self.model), _reasons(self.model), samples=samples, queries=queries, asked=self.asked, split=split
+        )
         if self.resamples:
             found = gathered(self.additions.found)
             score.intervals = intervals(self.model, found, resamples=self.resamples, seed=self.seed)
@@ -192,6 +197,12 @@ def _update(metrics: MetricCollection, found: list[GroupPrediction], device: Any
     metrics.to(device)
     for answer in found:
         metrics.update(answer.prediction, answer.truth)
+
+
+def _reasons(metrics: MetricCollection) -> dict[str, str]:
+    """What the metrics themselves say about figures that are nan. All ranks must call it together."""
+    told = {name: metric.reason() for name, metric in metrics.items(keep_base=True) if isinstance(metric, ItemMetric)}
+    return {name: text for name, text in told.items() if text}
 
 
 def _numbers(metrics: MetricCollection) -> dict[str, float]:

@@ -23,7 +23,7 @@ COMMANDS = {
         "idiff.cli.lightning_commands",
         "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)",
     ),
-    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and painted images"),
+    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and output images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
     "tune": ("idiff.cli.tune", "the fewest sampling steps that are good enough, found on validation shards"),
@@ -34,7 +34,7 @@ COMMANDS = {
     "serve": ("idiff.cli.serve", "answer on a page of this machine and by HTTP: idiff serve [--port N]"),
     "export": ("idiff.cli.export", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
-    "instructions": ("idiff.cli.instructions.commands", "check the sentences that ask for a task, and multiply them"),
+    "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
 }
 

@@ -19,8 +19,8 @@ def parser() -> WordParser:
     add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
-    add("--queries", choices=("present", "all"), help="classes asked an image: those present and one absent, or all")
-    told = "ask as in training (default), or in sentences kept apart from it"
+    add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
+    told = "instructions as in training (default), or held-out ones"
     add("--phrasings", choices=("seen", "unseen"), help=told)
     add(
         "--joints",
@@ -33,7 +33,7 @@ def parser() -> WordParser:
         default=None,
         help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
     )
-    add("--decoder", metavar="NAME", help="how painted answers are read: color, unet, or unet=FOLDER with its weights")
+    add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the preset, else the training's")
     add("--no-preset", action="store_true", help="sample as in training, whatever preset the model has")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")

@@ -39,7 +39,7 @@ def search_here(words: Sequence[str]) -> None:
 
 def names_code(words: Sequence[str]) -> bool:
     """Whether a command may import what a user wrote."""
-    command, *rest = words or [""]
+    command, *rest = [word for word in words if word != "--debug"] or [""]
     options = {word.partition("=")[0] for word in rest}
     if command in CLASS_PATHS or TRUST in options:
         return True

@@ -13,7 +13,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from idiff.callbacks import AtomicCheckpointIO, ProgressLines
+from idiff.callbacks import AtomicCheckpointIO
+from idiff.callbacks.console import shown
 from idiff.cli.trainer import say_aside, slow_bfloat16
 from idiff.config.opened_data import opened_data
 from idiff.config.resume import PARTS, refuse_changes
@@ -71,9 +72,7 @@ class StageCLI(LightningCLI):
             kwargs["logger"] = fit and TensorBoardLogger(
                 str(root), name="", version="", purge_step=redrawn_from(self._resumed, settings)
             )
-        if not sys.stdout.isatty() and settings.get("enable_progress_bar") is None:
-            kwargs["enable_progress_bar"] = False
-            kwargs["callbacks"] = [*as_list(settings.get("callbacks")), ProgressLines()]
+        kwargs |= shown(settings, terminal=sys.stdout.isatty())
         kwargs["plugins"] = [*as_list(settings.get("plugins")), AtomicCheckpointIO()]
         self.trainer = self.made.trainer = super().instantiate_trainer(**kwargs)
         if self._anew and self.fresh:

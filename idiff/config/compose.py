@@ -47,7 +47,9 @@ def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:
         by = f", included by {above[-1]}" if above else ""
         raise ConfigError(f"{path} is missing{by}: expected a YAML file. Configurations lie under configs/.") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder: expected a YAML file, such as one under configs/.") from None
+        raise ConfigError(
+            f"{path} cannot be read, it is a folder: expected a YAML file, such as one under configs/."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. Correct the file."

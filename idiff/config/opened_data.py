@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
-from lightning.pytorch import LightningDataModule
 
+from idiff.config.sections import sections
 from idiff.data.datamodule import StreamDataModule
 
 
@@ -28,7 +28,7 @@ def opened_data(section: Any, command: str, *, said: Callable[[str], None]) -> A
         DataError: a folder that is missing or damaged, or of another task.
     """
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(LightningDataModule, "data", fail_untyped=False)
+    parser.add_subclass_arguments(sections()["data"], "data", fail_untyped=False)
     with torch.random.fork_rng(devices=[]):  # the model's first weights do not depend on the data
         module = parser.instantiate_classes(Namespace(data=section)).data  # type: ignore[no-untyped-call]
     if isinstance(module, StreamDataModule) and type(module).setup is StreamDataModule.setup:

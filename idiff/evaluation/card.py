@@ -55,7 +55,7 @@ def card_of(
     return {
         "task": choice.name,
         "metrics": metrics,
-        "null": reasons(metrics, absent),
+        "null": reasons(metrics, {**score.reasons, **absent}),
         "intervals": score.intervals,
         "bootstrap": {"resamples": evaluate.resamples, "level": LEVEL, "unit": "picture"},
         "ceiling": without_nan(score.ceiling),

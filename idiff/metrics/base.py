@@ -39,6 +39,10 @@ class ItemMetric(Metric):
             ConfigError: prediction or truth are not of the kind that the metric reads, or differ in shape.
         """
 
+    def reason(self) -> str:
+        """Why `compute` of what was scored is nan, in words; empty where it is not, or nothing was scored."""
+        return ""
+
     def typed(self, prediction: Prediction, truth: Truth, kinds: tuple[type[P], type[T]]) -> tuple[P, T]:
         """Prediction and truth as the kinds that this metric reads.
 

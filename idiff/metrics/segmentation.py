@@ -14,6 +14,9 @@ from idiff.metrics.base import ItemMetric, RatioMetric, ratio, same_shape
 from idiff.predictions import ClassMasksPrediction, LabelMapPrediction, LabelMapTruth, MaskPrediction, MaskTruth, expect
 from idiff.types import VOID, Prediction, Truth
 
+ONE_CLASS = "the label maps of the set hold one class alone, so that any answer of it would be right: check --data"
+"""Why a mean over classes is nan."""
+
 LABELS = VOID + 1
 """How many values a uint8 label map can hold."""
 
@@ -86,7 +89,8 @@ def intersection_and_union(predicted: Tensor, true: Tensor) -> tuple[Tensor, Ten
 class MeanIoU(ItemMetric):
     """`miou`: the data-set mIoU of semantic segmentation (Pascal VOC, Cityscapes): one confusion over all images.
 
-    Reads `prediction.labels` and `truth.labels`, both integer (H, W). Not the mean over images of an image's mIoU.
+    Reads `prediction.labels` and `truth.labels`, both integer (H, W). Not the mean over images of an image's mIoU. nan where all
+    truth together holds one class alone: whoever answers that class everywhere would be perfect.
     """
 
     miou_confusion: Tensor
@@ -102,8 +106,18 @@ class MeanIoU(ItemMetric):
         self.miou_confusion = self.miou_confusion + confusion(found.labels.to(device), true.labels.to(device))
 
     def compute(self) -> Tensor:
-        """The mean IoU, float32 () in [0, 1]; nan where no pixel was counted."""
-        return miou_from_confusion(self.miou_confusion)
+        """The mean IoU, float32 () in [0, 1]; nan where no pixel was counted, or pixels of one class alone."""
+        mean = miou_from_confusion(self.miou_confusion)
+        return torch.where(self._classes() == 1, torch.nan, mean)
+
+    def reason(self) -> str:
+        """See `ItemMetric.reason`. All ranks must call it together."""
+        with self.sync_context():
+            return ONE_CLASS if self._classes() == 1 else ""
+
+    def _classes(self) -> Tensor:
+        """How many classes the truth holds, int64 ()."""
+        return (self.miou_confusion.sum(1) > 0).sum()
 
     def per_class(self) -> Tensor:
         """IoU by class index, float32 (255,); nan for a class never met. All ranks must call it together."""
@@ -117,16 +131,18 @@ class MeanClassIoU(ItemMetric):
     InstructDiffusion reports semantic segmentation so; it is not comparable with `miou`. Of the asked classes, the keys
     of `prediction.masks` (index -> bool (H, W)), those in `truth.labels` and the one `truth.absent` count. A class that
     was not asked, such as a background, does not. Classes with an empty union are left out of the mean; where only such
-    were asked, every one was rightly left unpainted, and the result is 1.
+    were asked, every one was rightly left unpainted, and the result is 1. nan where all truth together holds one class
+    alone, unless both it and others were asked: painting everything, or nothing, would be perfect.
     """
 
+    mciou_seen: Tensor
     mciou_intersection: Tensor
     mciou_union: Tensor
     mciou_queries: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("mciou_intersection", "mciou_union", "mciou_queries"):
+        for name in ("mciou_intersection", "mciou_union", "mciou_queries", "mciou_seen"):
             self.add_state(name, torch.zeros(VOID, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
@@ -134,7 +150,9 @@ class MeanClassIoU(ItemMetric):
         found, true = self.typed(prediction, truth, (ClassMasksPrediction, LabelMapTruth))
         masks, labels = found.masks, true.labels.to(self.mciou_union.device)
         counted = labels != VOID
-        wanted = set(torch.bincount(labels[counted].long()).nonzero().flatten().tolist())
+        present = torch.bincount(labels[counted].long(), minlength=VOID)[:VOID] > 0
+        wanted = set(present.nonzero().flatten().tolist())
+        self.mciou_seen = self.mciou_seen + present
         if true.absent is not None and bool(counted.any()):
             wanted.add(true.absent)
         more = torch.zeros(3, VOID, dtype=torch.int64, device=labels.device)
@@ -148,10 +166,22 @@ class MeanClassIoU(ItemMetric):
         self.mciou_queries = self.mciou_queries + more[2]
 
     def compute(self) -> Tensor:
-        """The mean over classes, float32 () in [0, 1]; nan where no class was asked."""
+        """The mean over classes, float32 () in [0, 1]; nan where no class was asked; see also above."""
+        if self._one_class():
+            return torch.full((), torch.nan, device=self.mciou_union.device)
         if not self.mciou_union.any() and self.mciou_queries.any():
             return torch.ones((), device=self.mciou_union.device)
         return ratio(self.mciou_intersection, self.mciou_union).nanmean()
+
+    def reason(self) -> str:
+        """See `ItemMetric.reason`. All ranks must call it together."""
+        with self.sync_context():
+            return ONE_CLASS if self._one_class() else ""
+
+    def _one_class(self) -> bool:
+        seen, asked = self.mciou_seen > 0, self.mciou_queries > 0
+        both = bool((asked & seen).any()) and bool((asked & ~seen).any())
+        return int(seen.sum()) == 1 and bool(asked.any()) and not both
 
     def per_class(self) -> Tensor:
         """IoU by class index, float32 (255,); nan where its union is empty. All ranks must call it together."""

@@ -43,11 +43,15 @@ class Stage(pl.LightningModule):
         seed: seed of noise, timesteps and dropout.
         max_skipped: updates in a row that may be skipped before training stops.
 
+    Attributes:
+        run_config: the run's configuration. loaded_step: optimizer steps of the checkpoint that was loaded last; 0 before.
+
     Raises:
         ConfigError: a name that is unknown, or a number out of its range.
     """
 
     run_config: dict[str, Any] | None = None
+    loaded_step = 0
     takes: ClassVar[tuple[type[BatchBase], ...]] = (Batch,)
     """Classes of batches that `loss` takes; where it is given another one, training stops with a sentence."""
 
@@ -222,6 +226,7 @@ class Stage(pl.LightningModule):
         Raises:
             CheckpointError: the checkpoint is of another model.
         """
+        self.loaded_step = int(checkpoint.get("global_step", 0))
         wanted = {key: value.shape for key, value in self.state_dict().items() if not key.startswith(self.frozen())}
         given = {key: value.shape for key, value in checkpoint["state_dict"].items()}
         wrong = sorted(wanted.keys() ^ given.keys()) or sorted(key for key in wanted if wanted[key] != given[key])

@@ -15,7 +15,7 @@ from idiff.sampling import Sampling
 from idiff.tasks.base import Task
 from idiff.tasks.trust import is_known, refuse_foreign
 from idiff.utils.described import LEFT_OUT, class_path
-from idiff.utils.foreign import decoding, read_json, read_text
+from idiff.utils.foreign import decoding, read_json, read_text, reason_of
 from idiff.utils.moved import current, modernised
 from idiff.utils.plain_yaml import parse_yaml
 from idiff.utils.presets import Preset
@@ -170,7 +170,7 @@ def _default_task(datamodule: Any) -> str | None:
     """Class path of the task that a data module has where none is set."""
     try:
         kind = getattr(_imported(str(datamodule)), "default_task", None)
-    except (ImportError, AttributeError):
+    except Exception:  # a module may fail in any way when it is imported
         return None
     return class_path(kind) if inspect.isclass(kind) else None
 
@@ -186,8 +186,10 @@ def _class(description: dict[str, Any] | str) -> type[Task]:
     path = description if isinstance(description, str) else str(description["class_path"])
     try:
         found = _imported(path)
-    except (ImportError, AttributeError) as error:
-        raise CheckpointError(f"the task {path} cannot be imported ({error}): put its file on the path") from None
+    except Exception as error:  # a module may fail in any way when it is imported
+        raise CheckpointError(
+            f"the task {path} cannot be imported ({reason_of(error)}): put its file on the path"
+        ) from None
     if not (inspect.isclass(found) and issubclass(found, Task)):
         raise CheckpointError(f"{path} is not a task: expected a subclass of idiff.tasks.base.Task")
     return found

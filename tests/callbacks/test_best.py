@@ -69,3 +69,10 @@ def test_one_that_is_missing_or_damaged_is_written_anew(tmp_path, content):
     path.unlink() if content is None else path.write_bytes(content)
     train(tmp_path, [0.9, 0.2], start=tmp_path / "checkpoints" / "last.ckpt")
     assert best(tmp_path) == 2
+
+
+def test_a_score_that_is_not_known_replaces_none(tmp_path):
+    train(tmp_path, [float("nan")])
+    assert best(tmp_path) == 1
+    train(tmp_path, [float("nan"), 0.4, float("nan"), 0.3], start=tmp_path / "checkpoints" / "last.ckpt")
+    assert best(tmp_path) == 2

@@ -4,11 +4,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from idiff.callbacks.records import FIELDS, append_results, draw_grids, read_results, render_table
 from idiff.callbacks.scoring import Score, TaskEvaluator, group_predictions
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
+from idiff.evaluation.clip_metrics import reasons
 from idiff.metrics.base import RatioMetric
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Painted, Sampling
@@ -150,6 +152,18 @@ def test_the_table_shows_every_score_beside_its_ceiling_and_floors(capsys):
     for text in ("0.5000", "0.9000", "0.1250", "lc", "step 7"):
         assert text in shown
     assert "95 %" not in shown
+
+
+def test_a_figure_that_is_nan_stands_in_the_table_with_its_reason(tmp_path, capsys):
+    score = Score({"miou": math.nan}, reasons={"miou": "the label maps hold one class alone"}, samples=3)
+    Console(width=200).print(render_table({"segmentation": score}, step=1))
+    shown = capsys.readouterr().out
+    assert "miou: the label maps hold one class alone" in shown and "nan" not in shown
+    append_results(tmp_path, {"segmentation": score}, step=1)
+    assert read_results(tmp_path)[0]["score"] == ""
+    assert reasons({"miou": None, "mciou": None}, score.reasons) == {
+        "miou": "the label maps hold one class alone", "mciou": "no sample has what it scores"
+    }  # fmt: skip
 
 
 def test_the_table_shows_intervals_and_the_painted_truth(capsys):

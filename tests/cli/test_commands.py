@@ -126,6 +126,7 @@ def test_a_bug_keeps_its_traceback(stand_in):
         (["align", "pick", "candidates"], False),
         (["fit", "--config", "a.yaml"], True),
         (["evaluate", "--checkpoint", "a.ckpt"], True),
+        (["--debug", "tune"], True),
         (["data", "build", "own_set.Mine", "--split", "val"], True),
         (["data", "build", "--split=val", "own_set:Mine"], True),
         (["data", "filter", "set", "--features", "own.yaml"], True),
@@ -292,7 +293,7 @@ def test_the_card_has_every_field(here, checkpoint, shards, task, capsys):
     assert card["versions"]["idiff"] == __version__
     assert card["versions"]["torch"] == torch.__version__
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("ceiling", "identity", "guess", *METRICS[task]))
+    assert all(word in shown for word in ("ceiling", "identity", "baseline", *METRICS[task]))
     assert [path.name for path in here.iterdir() if path.name.startswith(".card")] == []
 
 

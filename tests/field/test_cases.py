@@ -256,6 +256,27 @@ def test_a_palette_of_gray_is_read_by_its_levels(build):
     assert set(np.unique(shards.read(0).label).tolist()) == {0, 7, 11}
 
 
+def test_shards_of_img2dataset_are_captioned_images(build, capsys):
+    code, said, shards = build("img2dataset", "webdataset", split="train")
+    assert code == 0, said
+    assert [shards.read(place).annotation["captions"] for place in range(3)] == [
+        [f"a caption {n}", f"c {n}"] for n in range(3)
+    ]
+    assert main(["data", "index", str(CASES / "img2dataset")]) == 2
+    assert "read by `idiff data build webdataset --root DIR`" in capsys.readouterr().err
+
+
+def test_a_table_that_is_none_is_one_sentence(build):
+    code, said, _ = build("mb_parquet", "magicbrush", split="dev")
+    assert code == 2 and said.count("\n") == 1
+    assert "cannot be read as Parquet" in said or "needs pyarrow: pip install 'idiff[parquet]'" in said
+
+
+def test_every_case_is_tried():
+    tried = "".join(file.read_text("utf-8") for file in Path(__file__).parent.glob("test_*.py"))
+    assert [case.name for case in CASES.iterdir() if f'"{case.name}' not in tried] == []
+
+
 def test_facts_with_a_byte_order_mark_are_read(tmp_path, capsys):
     shutil.copy(CASES / "foreign_bommeta" / "a.tar", tmp_path)
     (tmp_path / "meta.json").write_text('{"classes": ["background", "cat", "dog"]}', "utf-8-sig")

@@ -68,7 +68,7 @@ class MemoryShards:
         self.folder, self.samples, self.per, self.broken = name, samples, per, frozenset(broken)
         self.fingerprint = f"{name}:{samples}"
         self.meta = {}
-        self.manifest = SimpleNamespace(shards=[name])
+        self.manifest = SimpleNamespace(shards=[name], tasks=["counting"])
 
     def rows(self, shard):
         rows = np.zeros(self.samples, row_dtype(1))

@@ -85,8 +85,9 @@ def test_miou_is_the_brute_force_one(seed):
     assert {index for index in range(VOID) if not per_class[index].isnan()} == set(expected)
     for label, iou in expected.items():
         assert float(per_class[label]) == pytest.approx(iou, abs=1e-6)
-    if expected:
+    if len({int(label) for _, true in pairs for label in true.flat} - {VOID}) > 1:
         assert float(metric.compute()) == pytest.approx(np.mean(list(expected.values())), abs=1e-6)
+        assert not metric.reason()
     else:
         assert metric.compute().isnan()
 
@@ -133,7 +134,9 @@ def test_mciou_is_the_brute_force_one(seed):
                 inter[label] += (mask & (true == label)).sum()
                 union[label] += ((mask | (true == label)) & valid).sum()
     ious = [inter[c] / union[c] for c in range(8) if union[c]]
-    if ious:
+    if metric.reason():
+        assert metric.compute().isnan()
+    elif ious:
         assert float(metric.compute()) == pytest.approx(np.mean(ious), abs=1e-6)
     per_class = metric.per_class()
     assert [c for c in range(VOID) if not per_class[c].isnan()] == [c for c in range(8) if union[c]]
@@ -151,12 +154,33 @@ def test_mciou_counts_false_alarms_of_the_absent_class_only():
     assert float(metric.compute()) == pytest.approx((1.0 + 0.0) / 2)
 
 
+def test_a_mean_over_one_class_alone_is_nan_with_a_reason():
+    maps = np.zeros((2, 3), np.uint8)
+    miou = MeanIoU()
+    miou.update(*item(maps, maps))
+    assert miou.compute().isnan() and "one class alone" in miou.reason()
+    miou.update(*item(maps, maps + 1))
+    assert float(miou.compute()) == pytest.approx(0.25) and not miou.reason()
+    mciou = MeanClassIoU()
+    answer = ClassMasksPrediction(query={}, masks={0: torch.ones(2, 3, dtype=torch.bool)})
+    mciou.update(answer, LabelMapTruth(key="k", labels=torch.from_numpy(maps)))
+    assert mciou.compute().isnan() and "one class alone" in mciou.reason()
+    background = MeanClassIoU()  # is asked of nobody, and all there is
+    nothing = {1: torch.zeros(2, 3, dtype=torch.bool)}
+    background.update(
+        ClassMasksPrediction(query={}, masks=nothing), LabelMapTruth(key="k", labels=torch.from_numpy(maps), absent=1)
+    )
+    assert background.compute().isnan() and background.reason()
+    mciou.update(answer, LabelMapTruth(key="l", labels=torch.from_numpy(maps + 1)))  # 1 is a background: nobody asks it
+    assert float(mciou.compute()) == 1.0 and not mciou.reason()
+
+
 def test_mciou_of_rightly_empty_answers_is_one():
     metric = MeanClassIoU()
     nothing = torch.zeros(1, 2, dtype=torch.bool)
     metric.update(
         ClassMasksPrediction(query={}, masks={2: nothing}),
-        LabelMapTruth(key="k", labels=torch.tensor([[0, 0]]), absent=2),
+        LabelMapTruth(key="k", labels=torch.tensor([[0, 1]]), absent=2),
     )
     assert float(metric.compute()) == 1.0
 

@@ -73,10 +73,10 @@ def test_what_is_no_image_is_said(given, sentence):
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"x")
 
-    def refuse(_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("idiff.pipeline.image_input.read_regular", refuse)
     with pytest.raises(ConfigError, match=r"a\.png cannot be read: Permission denied"):
         read_picture(tmp_path / "a.png")
 

@@ -33,7 +33,7 @@ def parser() -> WordParser:
         help="choose so many of each sample even if none beats the source (0)",
     )
     add("--clip", metavar="FOLDER", help="CLIP model in the hub's format, for clip_sim")
-    add("--data", metavar="DIR", help="the shards that were asked about, where they have moved")
+    add("--data", metavar="DIR", help="the shards of the candidates, where they have moved")
     add_trust(options)
     return options
 

@@ -32,7 +32,7 @@ def parser() -> WordParser:
         "--task", metavar="NAME", help="a task of the training by its name, or a kind; default: what the shards are for"
     )
     add("--candidates", type=at_least_one, default=CANDIDATES, metavar="N", help=f"images a prompt ({CANDIDATES})")
-    add("--limit", type=at_least_one, metavar="N", help="images asked about, spread evenly; default: all")
+    add("--limit", type=at_least_one, metavar="N", help="images sampled, spread evenly; default: all")
     add("--seed", type=int, default=0, metavar="N", help="of the candidates' noise (0)")
     add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
     add("--text", type=scales, metavar="LIST", help="text scales, such as 0.5,1,2; default: five around the preset")

@@ -26,7 +26,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE.txt", required=True, help="the bank to write; what was rejected goes beside it")
     add("--seeds", metavar="FILE", help="sentences to multiply; default: the seeds of the shipped bank")
     add("--count", type=at_least_one, default=100, metavar="N", help="new sentences wanted, of each kind (100)")
-    add("--per-request", type=at_least_one, default=10, metavar="N", help="rewrites asked for at once (10)")
+    add("--per-request", type=at_least_one, default=10, metavar="N", help="rewrites per request (10)")
     add("--max-requests", type=at_least_one, metavar="N", help="most prompts, of each kind (4 x COUNT / PER_REQUEST)")
     add("--model", default="gpt-4", metavar="NAME", help="model of the service (gpt-4)")
     add(

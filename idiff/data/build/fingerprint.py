@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from idiff.data.shards.annotation import canonical_json
 from idiff.data.sources.base import Source
+from idiff.utils.foreign import open_regular
 
 
 class Fingerprint(NamedTuple):
@@ -68,7 +69,7 @@ def _stat(path: Path) -> str:
 
 def _content(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, ValueError):
         return "missing"

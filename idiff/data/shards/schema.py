@@ -112,7 +112,10 @@ def parse_name(name: str, *, where: str) -> tuple[str, str, str]:
     role, _, form = suffix.partition(".")
     if form not in formats_of(role):
         known = ", ".join(f"key.{role}.{'|'.join(forms)}" for role, forms in {**FORMATS, "NAME": MAP_FORMATS}.items())
-        raise DataError(f"{where}: member {name[:100]!r} is not of this schema. Expected {known}.")
+        raise DataError(
+            f"{where}: member {name[:100]!r} is not of this schema. Expected {known}. Images with captions (KEY.jpg, KEY.txt) are "
+            "read by `idiff data build webdataset --root DIR`."
+        )
     return check_key(key, where=where), role, form
 
 

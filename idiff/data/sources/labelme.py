@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from idiff.data.shards.annotation import parse_json
 from idiff.data.sources.base import locate
 from idiff.data.sources.entries import EntryError, list_of, number_of, object_of, read_each, text_of, wrong
 from idiff.data.sources.keypoint_pictures import KeypointPictures
 from idiff.data.sources.pictures import SUFFIXES
 from idiff.data.sources.places import given
 from idiff.errors import DataError, missing
+from idiff.utils.foreign import MAX_TEXT, decoding, parse_json, read_regular
 
 _HIDDEN = {"hidden", "occluded"}
 _BOXES = {"rectangle", "polygon"}
@@ -139,8 +139,9 @@ class Labelme(KeypointPictures):
 
 def _load(file: Path, *, where: str) -> Mapping[str, Any]:
     try:
-        value = parse_json(file.read_bytes(), finite=False)
-    except (OSError, ValueError) as error:
+        with decoding(DataError):
+            value = parse_json(read_regular(file, most=MAX_TEXT), finite=False)
+    except DataError as error:
         raise EntryError("of a wrong form", f"{where} cannot be read as JSON: {error}") from error
     return object_of(value, where=where)
 

@@ -5,6 +5,10 @@ Sources: MPII Human Pose, `mpii_human_pose_v1_u12_1.mat`; SIDD, `ValidationNoisy
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +19,7 @@ import numpy as np
 
 from idiff.data.sources.base import Stored
 from idiff.errors import BadSampleError, DataError
+from idiff.utils.foreign import decoding, open_regular
 from idiff.utils.picture_files import encode_png
 
 HIDDEN = "hidden"
@@ -24,24 +29,34 @@ _JOINTS = 16
 _RELEASE = "RELEASE"
 
 
+_MEMORY = 4 << 30
+_LOAD = """
+import pickle, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+from scipy.io import loadmat
+found = loadmat(sys.argv[1], squeeze_me=True, struct_as_record=False)
+pickle.dump(found, sys.stdout.buffer, protocol=5)
+"""
+"""Run by a process of its own: scipy's reader is compiled, and a damaged file can end the process that it runs in."""
+
+
 def load_mat(file: Path) -> dict[str, Any]:
     """The variables of a file of MATLAB 5 to 7: numbers as arrays, structures as objects with fields.
 
     Raises:
         DataError: it cannot be read, or is of version 7.3, which is another format.
     """
-    from scipy.io import loadmat
-
-    try:
-        found: dict[str, Any] = loadmat(str(file), squeeze_me=True, struct_as_record=False)
-    except NotImplementedError as error:
-        raise DataError(
-            f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7')."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # a damaged file raises whatever its decoder meets
-        raise DataError(f"{file} cannot be read as a MATLAB file: {str(error)[:200]}. Download it again.") from error
+    with decoding(lambda reason: DataError(f"{file} cannot be read as a MATLAB file: {reason}. Download it again.")):
+        with open_regular(file) as stream:
+            size = os.fstat(stream.fileno()).st_size
+        command = [sys.executable, "-I", "-c", _LOAD, str(file.absolute()), str(_MEMORY + 8 * size)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        if said.startswith("NotImplementedError"):
+            raise DataError(f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7').")
+        if done.returncode:
+            raise ValueError(said or f"its reader ended by signal {-done.returncode}")
+        found: dict[str, Any] = pickle.loads(done.stdout)
     return found
 
 

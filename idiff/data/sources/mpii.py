@@ -81,7 +81,7 @@ def _person(names: dict[str, str], place: int, where: str, entry: Any) -> dict[s
         seen = list_of(entry, "joints_vis", where=where, length=len(JOINTS), expected=expected)
     points: list[float] = []
     for joint, flag in zip(joints, seen, strict=True):
-        if not isinstance(joint, list) or len(joint) != 2 or flag not in _SEEN:
+        if not isinstance(joint, list) or len(joint) != 2 or flag not in list(_SEEN):
             raise wrong(where, "joints", [joint, flag], "x, y and a flag of 0 or 1")
         x, y = (number_of(part, where=where, field="joints") - 1 for part in joint)
         points += (x, y, _SEEN[flag]) if flag else (0, 0, 0)

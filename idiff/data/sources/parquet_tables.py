@@ -10,6 +10,7 @@ from typing import Any
 
 from idiff.data.sources.base import Stored
 from idiff.errors import BadSampleError, ConfigError, DataError
+from idiff.utils.foreign import decoding, open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,12 @@ def _open(file: Path, _changed: int) -> Any:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ConfigError(f"{file} is a Parquet file, which needs pyarrow: pip install 'idiff[parquet]'.") from error
-    return _checked(file, lambda: ParquetFile(file))
+
+    def opened() -> Any:
+        with open_regular(file):  # refuses a pipe, which would be waited for
+            return ParquetFile(file)
+
+    return _checked(file, opened)
 
 
 @lru_cache(maxsize=3)
@@ -93,7 +99,7 @@ def _group(file: Path, column: str, group: int, changed: int) -> Any:
 
 
 def _checked(file: Path, read: Any) -> Any:
-    try:
+    with decoding(
+        lambda reason: DataError(f"{file} cannot be read as Parquet: {reason.rstrip('.')}. Download it again.")
+    ):
         return read()
-    except Exception as error:  # a damaged file raises whatever its decoder meets
-        raise DataError(f"{file} cannot be read as Parquet: {str(error)[:200]}. Download it again.") from error

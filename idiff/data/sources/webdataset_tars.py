@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from idiff.data.shards.annotation import parse_json
 from idiff.data.shards.index import Member, scan
 from idiff.data.sources.base import RawSample, Source
 from idiff.data.sources.converting import decode_foreign, foreign_format
 from idiff.data.sources.entries import first_faults
 from idiff.data.sources.pictures import SUFFIXES, make_keys
 from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.foreign import decoding, open_regular, parse_json
 from idiff.utils.strings import normalise_prompt
 
 MAX_BYTES = 256 << 20
@@ -149,22 +150,22 @@ def _read(tar: Path, member: Member, *, where: str) -> bytes:
     field = _suffix(member.name).lstrip(".")
     if member.size > MAX_BYTES:
         raise BadSampleError(where, field, f"{member.size:,} bytes, expected at most {MAX_BYTES:,}")
-    try:
-        with tar.open("rb") as stream:
-            stream.seek(member.offset)
-            data = stream.read(member.size)
-    except OSError as error:
-        raise BadSampleError(where, field, f"{tar} cannot be read: {error.strerror}") from error
+    refusal = partial(_refused, where, field, f"{tar} cannot be read")
+    with decoding(refusal), open_regular(tar) as stream:
+        stream.seek(member.offset)
+        data = stream.read(member.size)
     if len(data) != member.size:
         raise BadSampleError(where, field, f"{tar} ends after {len(data):,} of its {member.size:,} bytes")
     return data
 
 
 def _text(data: bytes, *, where: str) -> str:
-    try:
+    with decoding(partial(_refused, where, "txt", "is no UTF-8")):
         return data.decode("utf-8-sig").strip()
-    except ValueError as error:
-        raise BadSampleError(where, "txt", f"is no UTF-8: {error}") from error
+
+
+def _refused(where: str, field: str, what: str, reason: str) -> BadSampleError:
+    return BadSampleError(where, field, f"{what}: {reason}")
 
 
 def _facts(data: bytes) -> Mapping[str, Any]:

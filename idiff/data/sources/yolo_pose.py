@@ -15,6 +15,7 @@ from idiff.data.sources.keypoint_pictures import KeypointPictures
 from idiff.data.sources.pictures import list_pictures
 from idiff.data.sources.places import given, split_words
 from idiff.errors import DataError, missing
+from idiff.utils.foreign import decoding, read_text
 
 COCO_JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
@@ -22,6 +23,7 @@ COCO_JOINTS = (
 )  # fmt: skip
 _COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 _HEAD = 5  # class and box
+_MOST = 1000  # joints
 
 
 class YoloPose(KeypointPictures):
@@ -54,8 +56,9 @@ class YoloPose(KeypointPictures):
             if images
             else _images(file, facts, Path(root), split)
         )
-        count, size = _shape(file, facts)
-        categories, self.unnamed = _categories(file, facts, count)
+        with decoding(lambda reason: DataError(f"{file} cannot be used: {reason}.")):
+            count, size = _shape(file, facts)
+            categories, self.unnamed = _categories(file, facts, count)
         labels = _label_folder(folder)
         faults: list[str] = []
         pictures: list[dict[str, Any]] = []
@@ -118,12 +121,10 @@ def _yaml_file(root: Path) -> Path:
 
 
 def _read_yaml(file: Path) -> Mapping[str, Any]:
-    import yaml
+    from idiff.utils.plain_yaml import parse_yaml
 
-    try:
-        value = yaml.safe_load(file.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"{file} cannot be read as YAML: {' '.join(str(error).split())[:200]}.") from error
+    with decoding(lambda reason: DataError(f"{file} cannot be read as YAML: {reason}.")):
+        value = parse_yaml(read_text(file))
     if not isinstance(value, dict):
         raise DataError(f"{file} holds {type(value).__name__}, expected kpt_shape, names and folders of the set.")
     return value
@@ -133,7 +134,11 @@ def _shape(file: Path, facts: Mapping[str, Any]) -> tuple[int, int]:
     """Number of joints, and how many numbers each has."""
     shape = facts.get("kpt_shape")
     if not (
-        isinstance(shape, list) and len(shape) == 2 and type(shape[0]) is int and shape[0] > 0 and shape[1] in {2, 3}
+        isinstance(shape, list)
+        and len(shape) == 2
+        and type(shape[0]) is int
+        and 0 < shape[0] <= _MOST
+        and shape[1] in [2, 3]
     ):
         raise DataError(
             f"{file}: kpt_shape is {shape!r:.60}, expected [joints, 2] or [joints, 3]. Is it a set of boxes without key points?"
@@ -148,7 +153,11 @@ def _categories(file: Path, facts: Mapping[str, Any], count: int) -> tuple[list[
     if not isinstance(named, dict) or not named:
         raise DataError(f"{file}: names is {names!r:.60}, expected the names of classes.")
     flip = facts.get("flip_idx")
-    if flip is not None and (not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(count)))):
+    if flip is not None and (
+        not isinstance(flip, list)
+        or [one for one in flip if type(one) is int] != flip
+        or sorted(flip) != [*range(count)]
+    ):
         raise DataError(f"{file}: flip_idx is {flip!r:.80}, expected the numbers 0 to {count - 1} in another order.")
     given_names = facts.get("kpt_names")
     pairs = None if flip is None else [[a, b] for a, b in enumerate(flip) if a < b and flip[b] == a]
@@ -193,8 +202,9 @@ def _label_folder(images: Path) -> Path:
 
 def _lines(file: Path, faults: list[str]) -> list[str]:
     try:
-        return [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+        with decoding(DataError):
+            return [line for line in read_text(file).splitlines() if line.strip()]
+    except DataError as error:
         faults.append(f"{PurePosixPath(file).name} cannot be read as text: {error}")
         return []
 

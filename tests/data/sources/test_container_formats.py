@@ -53,7 +53,7 @@ def test_magicbrush_as_its_hub_has_it(tmp_path):
     assert [shards.key(place) for place in range(4)] == ["100-output1", "100-output2", "101-output1", "101-output2"]
     assert np.array_equal(samples[3].image, smooth(3)) and np.array_equal(samples[3].target, edited(smooth(3)))
     assert decode_mask(samples[0].annotation["region"])[10, 12]
-    serves(shards, InstructEditing(size=32))
+    serves(shards, InstructEditing(size=48))
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
