@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from idiff.cli.answer_all import answer_all, output_folder
-from idiff.cli.arguments import WordParser, at_least_one
+from idiff.cli.arguments import WordParser
+from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
@@ -41,7 +42,7 @@ def parser(command: str) -> WordParser:
         metavar="CKPT",
         help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
     )
-    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the task's")
+    add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     if command == "edit":
         add("--paste-back", action="store_true", help="what the edit left alone is taken from the image, to the bit")
@@ -77,7 +78,7 @@ def run(words: list[str]) -> int:
 
     from idiff.pipeline import Pipeline
 
-    pipe = Pipeline(options.checkpoint, steps=options.steps, seed=options.seed, trust=options.trust)
+    pipe = Pipeline(options.checkpoint, **of_pipeline(options))
 
     def ask(picture: str) -> Answer:
         answer: Answer = getattr(pipe, command)(picture, options.text, **ways)

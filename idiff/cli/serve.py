@@ -7,6 +7,7 @@ import os
 from dataclasses import fields
 
 from idiff.cli.arguments import WordParser, at_least_one, number_from, say
+from idiff.cli.own_code import add_trust
 from idiff.cli.pages import need_packages, port
 
 PORT = 7860
@@ -32,7 +33,7 @@ def run(words: list[str]) -> int:
 
         given = {each.name: getattr(options, each.name, None) for each in fields(Limits)}
         limits = Limits(**{name: value for name, value in given.items() if value is not None})
-        pipe = Pipeline(options.checkpoint)
+        pipe = Pipeline(options.checkpoint, device=options.device, dtype=options.dtype, trust=options.trust)
         with serving(pipe, limits=limits) as app:
             address = f"http://{HOST}:{listening.getsockname()[1]}/"
             say(f"{address}  ({options.checkpoint}; HTTP is described at {address}openapi.json; Ctrl-C ends)", now=True)
@@ -48,8 +49,16 @@ def _parser() -> WordParser:
     add("--port", type=port, default=PORT, metavar="N", help=f"of 127.0.0.1 ({PORT}); 0: any that is free")
     checkpoint = "a .ckpt file, an exported folder, or a pretrained model (tiny)"
     add("--checkpoint", default="tiny", metavar="CKPT", help=checkpoint)
+    add(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto (the GPU where there is one), cpu, cuda, mps; default: auto",
+    )
+    add("--dtype", metavar="NAME", help="of the weights: float32, bfloat16 or float16; default: float32")
     add("--pixels", type=at_least_one, metavar="N", help="most pixels of an image; default: 16 million")
     add("--bytes", type=at_least_one, metavar="N", help="most bytes of an image's file; default: 20 MiB")
     add("--seconds", type=number_from(0.1), metavar="X", help="most seconds that a question is worked on; default: 120")
     add("--waiting", type=at_least_one, metavar="N", help="most questions that wait; default: 64")
+    add_trust(parser)
     return parser

@@ -33,7 +33,7 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule) -> None
 
 
 def training_target(
-    clean: Tensor, noise: Tensor, *, t: Tensor | int, schedule: NoiseSchedule, prediction_type: str
+    clean: Tensor, noise: Tensor, *, t: Tensor | float, schedule: NoiseSchedule, prediction_type: str
 ) -> Tensor:
     """What the network should predict for x_t = add_noise(clean, noise, t).
 
@@ -57,7 +57,7 @@ def training_target(
 
 
 def to_clean_and_noise(
-    prediction: Tensor, noisy: Tensor, *, t: Tensor | int, schedule: NoiseSchedule, prediction_type: str
+    prediction: Tensor, noisy: Tensor, *, t: Tensor | float, schedule: NoiseSchedule, prediction_type: str
 ) -> tuple[Tensor, Tensor]:
     """Solve x_t = alpha_t x_0 + sigma_t eps for (x_0, eps), given the prediction. Finite at zero terminal SNR.
 

@@ -25,6 +25,7 @@ from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.auxiliary_loss import AuxiliaryLoss
 from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
+from idiff.models.network import in_float, in_type_of
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
@@ -149,8 +150,7 @@ class LatentDiffusion(nn.Module):
             source_latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known.
 
         Raises:
-            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache was made with other
-                weights.
+            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache of other weights.
         """
         if (batch.source is not None) != self.with_source:
             have, want = ("no source", "one") if batch.source is None else ("a source", "none")
@@ -220,7 +220,8 @@ class LatentDiffusion(nn.Module):
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
-        prediction: Tensor = self.unet(inputs, t, encoder_hidden_states=states).sample
+        given, told = in_type_of(self.unet, inputs), in_type_of(self.unet, states)
+        prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if self.objective.residual and condition is not None:
             prediction = prediction + self.autoencoder.scale * condition
         return prediction

@@ -100,7 +100,7 @@ class Denoiser:
         self._active: Tensor | None = None  # places of the examples that go on; None: all
         self._context, self._condition = self._conditions(states, source)
 
-    def __call__(self, noisy: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, noisy: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Predicted x_0 and eps, each (B, C, h, w), of noisy latents (B, C, h, w) at timestep t."""
         if self.on_step is not None:
             self.on_step()
@@ -120,9 +120,10 @@ class Denoiser:
             self._count(rows.tolist())
         return clean, eps
 
-    def _denoise(self, noisy: Tensor, t: int, weights: Sequence[float | Tensor]) -> tuple[Tensor, Tensor]:
+    def _denoise(self, noisy: Tensor, t: float, weights: Sequence[float | Tensor]) -> tuple[Tensor, Tensor]:
         count = len(self.parts)
-        steps = torch.full((len(noisy) * count,), t, device=noisy.device, dtype=torch.long)
+        kind = torch.long if isinstance(t, int) else torch.float32
+        steps = torch.full((len(noisy) * count,), t, device=noisy.device, dtype=kind)
         predicted = self.predict(noisy.repeat(count, 1, 1, 1), steps, self._context, self._condition)
         guided = combine(predicted, weights)
         return to_clean_and_noise(guided, noisy, t=t, schedule=self.schedule, prediction_type=self.prediction)
@@ -154,7 +155,7 @@ def sample_rows(
     *,
     sampler: str,
     noise: Tensor,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator],
 ) -> Sampled:
     """Run a sampler over examples; arguments as `idiff.diffusion.sample`. Returns scaled latents."""

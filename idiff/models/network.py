@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
@@ -37,6 +38,16 @@ def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, pa
     except Exception as error:  # the libraries raise many kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(f"the {part}'s config cannot be built: {reason}. Correct its values.") from error
+
+
+def in_type_of(net: Any, values: Tensor) -> Tensor:
+    """Values in the type of a network's weights where these are of half precision; as they are for float32, under autocast too."""
+    return values if net.dtype == torch.float32 else values.to(net.dtype)
+
+
+def in_float(net: Any, values: Tensor) -> Tensor:
+    """What a network gave, in float32 where its weights are of half precision; see `in_type_of`."""
+    return values if net.dtype == torch.float32 else values.float()
 
 
 def check_arguments(kind: Callable[..., Any], config: Mapping[str, Any], *, part: str) -> None:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from idiff.errors import ConfigError, unknown
-from idiff.models.io.checkpoint import Loaded
-from idiff.pipeline.asking import RESTORATIONS
+from idiff.pipeline.asking import RESTORATIONS, Pipeline
+from idiff.pipeline.choosing import choose_task
 from idiff.sampling import Sampling
-from idiff.tasks.saved import restore_task
+from idiff.tasks.saved import saved_kinds
 from idiff.utils.strings import normalise_prompt
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -39,28 +39,20 @@ _JOINT = re.compile(
 )
 
 
-def commands_of(loaded: Loaded) -> list[str]:
+def commands_of(pipe: Pipeline) -> list[str]:
     """The commands that a model can answer, of those in `KINDS`."""
-
-    def known(kind: str) -> bool:
-        try:
-            restore_task(loaded.config, kind, data="", changes={})
-        except ConfigError:
-            return False
-        return True
-
-    return [command for command, kinds in KINDS.items() if any(map(known, kinds))]
+    known = set(saved_kinds(pipe.loaded.config, trust=pipe.trust).values())
+    return [command for command, kinds in KINDS.items() if known.intersection(kinds)]
 
 
-def steps_of(loaded: Loaded, command: str, words: str) -> int:
-    """Sampling steps that a command takes where none are asked for. `words` are those that `choose` gave."""
+def steps_of(pipe: Pipeline, command: str, words: str) -> int:
+    """Sampling steps that a command takes as the pipeline is asked. `words` are those that `choose` gave."""
     kinds = (words,) if command == "restore" else KINDS[command]
-    for kind in kinds:
-        try:
-            return restore_task(loaded.config, kind, data="", changes={}, presets=loaded.presets).sampling.steps
-        except ConfigError:
-            continue
-    return Sampling().steps
+    known = set(saved_kinds(pipe.loaded.config, trust=pipe.trust).values())
+    wanted = next((kind for kind in kinds if kind in known), None)
+    if wanted is None:
+        return Sampling().steps
+    return choose_task(pipe.loaded, pipe.asking, wanted, trust=pipe.trust).sampling.steps
 
 
 def choose(text: str, known: Sequence[str], command: str | None = None) -> tuple[str, str]:

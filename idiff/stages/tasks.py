@@ -121,7 +121,7 @@ class TaskTraining(Stage):
             ConfigError: a task samples by another rule than the model's.
         """
         for entry in getattr(getattr(self.trainer, "datamodule", None), "entries", {}).values():
-            entry.sampling.scales(self.backbone.objective.rule)
+            entry.sampled(fitting=True).scales(self.backbone.objective.rule)
         if self._resumed:
             return
         for line in self.backbone.report:

@@ -82,7 +82,7 @@ def restore_task(
             described = {key: value for key, value in entries[entry].items() if key in _MADE_FROM}
             refuse_foreign(entry, described | {"preset": _sampler(presets, entry)}, without=changes)
         with decoding(lambda reason: CheckpointError(f"the task '{entry}' cannot be made again: {reason}.")):
-            return _preset(_build(name, entries[entry], changes), entry, presets)
+            return _preset(_build(name, entries[entry], changes, saved=True), entry, presets)
 
     if wanted in entries:
         return chosen(str(wanted), str(wanted))
@@ -98,6 +98,11 @@ def restore_task(
             "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
     return chosen(names[0], kinds[names[0]])
+
+
+def saved_kinds(config: dict[str, Any], *, trust: bool = False) -> dict[str, str]:
+    """The tasks of a training by their names, with their kinds; see `restore_task`."""
+    return {name: _kind(entry, trust=trust) for name, entry in _entries(config, trust=trust).items()}
 
 
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
@@ -200,7 +205,8 @@ def _imported(path: str) -> Any:
     return getattr(importlib.import_module(module) if module else idiff.tasks, name)
 
 
-def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskChoice:
+def _build(name: str, entry: dict[str, Any], changes: dict[str, Any], *, saved: bool = False) -> TaskChoice:
+    """Make a task of its description; a saved one that lacks an argument has the default of the version that wrote it."""
     description: dict[str, Any] = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
     kind = _class(description)
     known, description = parameters(kind), modernised(description)
@@ -215,9 +221,10 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskCho
             f"the task '{name}' was made with {', '.join(f'{key} (a {value})' for key, value in lost.items())}, which a checkpoint "
             "cannot carry. Give the task as a YAML instead of its name."
         )
-    task = kind(**_arguments(name, kind, description.get("init_args") or {}) | changes)
+    former = dict(kind.former) if saved else {}
+    task = kind(**former | _arguments(name, kind, description.get("init_args") or {}) | changes)
     task.more_metrics = dict(entry.get("metrics") or {})
-    sampling = Sampling(**(entry.get("sampling") or {}))
+    sampling = Sampling(**(entry.get("sampling") or {})).resolved(kind.kind)
     return TaskChoice(name, task, sampling, dict(task.settings), joints=tuple(entry.get("joints") or ()))
 
 

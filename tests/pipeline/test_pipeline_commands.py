@@ -5,8 +5,7 @@ import pytest
 from idiff import Pipeline
 from idiff.errors import ConfigError
 from idiff.pipeline.commands import choose, commands_of, steps_of
-from idiff.pipeline.settings import AskSettings
-from idiff.types import Sampling
+from idiff.tasks.asking import Asking
 
 ALL = ["segment", "keypoints", "edit", "restore"]
 
@@ -48,9 +47,10 @@ def test_a_wanted_command_is_taken_and_one_that_is_missing_is_not():
 
 def test_the_shipped_model_answers_all_with_settings_of_a_question():
     pipe = Pipeline("tiny")
-    assert commands_of(pipe.loaded) == ALL
-    assert steps_of(pipe.loaded, "restore", "denoise") >= 1
-    other = pipe.with_settings(AskSettings(steps=3, seed=4, guidance_text=2.0, size=96))
+    assert commands_of(pipe) == ALL
+    assert steps_of(pipe, "restore", "denoise") >= 1
+    other = pipe.with_settings(Asking(steps=3, guidance_text=2.0, size=96), seed=4)
+    assert steps_of(other, "edit", "x") == 3
     assert other.backbone is pipe.backbone
     one, again = (other.edit("example:objects", "Make the red star blue.").overlay for _ in range(2))
     assert (one == again).all()
@@ -59,17 +59,6 @@ def test_the_shipped_model_answers_all_with_settings_of_a_question():
     assert (
         other.segment("example:objects", "the star").ood_score == pipe.segment("example:objects", "the star").ood_score
     )
-    with pytest.raises(ConfigError, match="multiple of"):
-        pipe.with_settings(AskSettings(size=97))
-
-
-def test_settings_are_checked_and_go_over_those_of_the_task():
-    own = Sampling(steps=7, guidance_text=1.5, sampler="euler")
-    assert AskSettings().over(own) == own
-    assert AskSettings(steps=2, guidance_image=3.0).over(own) == Sampling(2, 1.5, 3.0, "euler")
-    for wrong in ({"steps": 0}, {"seed": -1}, {"size": 0}, {"guidance_text": float("nan")}):
-        with pytest.raises(ConfigError):
-            AskSettings(**wrong)
 
 
 def test_every_step_can_be_watched_and_ended():

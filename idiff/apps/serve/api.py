@@ -20,7 +20,7 @@ from idiff.apps.serve.metrics import CONTENT_TYPE
 from idiff.apps.serve.schemas import Health, JobShown, Model, Problem, job_shown
 from idiff.errors import IdiffError, unknown
 from idiff.pipeline.image_input import EXAMPLE, examples
-from idiff.pipeline.settings import AskSettings
+from idiff.tasks.asking import Asking
 
 _POLL = 0.03
 """Seconds between two looks at a job that is waited for."""
@@ -84,9 +84,9 @@ def _question_of(asker: Asker) -> Callable[..., Awaitable[Question]]:
     ) -> Question:
         if (picture is None) == (not example):
             raise RefusedError("send a picture or name an example: one of the two.", 422)
-        settings = AskSettings(steps, seed, guidance_text, guidance_image, size)
+        asking = Asking(steps=steps, guidance_text=guidance_text, guidance_image=guidance_image, size=size)
         data = await picture.read() if picture is not None else _example(str(example))
-        return await run_in_threadpool(asker.question, data, text, command=task or None, settings=settings)
+        return await run_in_threadpool(asker.question, data, text, command=task or None, asking=asking, seed=seed)
 
     return question
 

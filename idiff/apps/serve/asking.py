@@ -13,11 +13,12 @@ from idiff.apps.serve.engine import RefusedError
 from idiff.apps.serve.limits import Limits
 from idiff.apps.serve.metrics import Metrics
 from idiff.errors import BadSampleError
+from idiff.models.memory import check_side
 from idiff.pipeline import Answer, Pipeline
 from idiff.pipeline.commands import choose, commands_of, steps_of
 from idiff.pipeline.files import answer_files
 from idiff.pipeline.overlay import enlarged, marked
-from idiff.pipeline.settings import AskSettings
+from idiff.tasks.asking import Asking
 from idiff.types import Picture
 from idiff.utils.picture_files import decode_picture, encode_png
 
@@ -32,12 +33,14 @@ class Question:
     Attributes:
         picture: uint8 (H, W, 3).
         asked: for each sentence, the command, the words it is asked in, and the sentence.
-        settings: of the sampling.
+        asking: how the model is asked.
+        seed: of the sampled images.
     """
 
     picture: Picture
     asked: list[tuple[str, str, str]]
-    settings: AskSettings
+    asking: Asking
+    seed: int
 
 
 @dataclass(slots=True)
@@ -78,10 +81,10 @@ class Asker:
 
     def __init__(self, pipe: Pipeline, *, limits: Limits, metrics: Metrics) -> None:
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
-        self.commands = commands_of(pipe.loaded)
+        self.commands = commands_of(pipe)
 
     def question(
-        self, picture: bytes, sentences: Sequence[str], *, command: str | None = None, settings: AskSettings
+        self, picture: bytes, sentences: Sequence[str], *, command: str | None = None, asking: Asking, seed: int
     ) -> Question:
         """Check what is asked.
 
@@ -93,17 +96,17 @@ class Asker:
         for what, got, most in (
             ("sentences", len(texts), limits.sentences),
             ("letters in a sentence", max(map(len, texts), default=0), limits.letters),
-            ("steps", settings.steps or 1, limits.steps),
-            ("pixels of size", settings.size or 1, limits.size),
-            ("of guidance", max(abs(settings.guidance_text or 0), abs(settings.guidance_image or 0)), limits.guidance),
+            ("steps", asking.steps or 1, limits.steps),
+            ("pixels of size", asking.size or 1, limits.size),
+            ("of guidance", max(abs(asking.guidance_text or 0), abs(asking.guidance_image or 0)), limits.guidance),
         ):
             if got > most:
                 raise RefusedError(f"{got:g} {what}: expected at most {most:g}.", 422)
         if not texts:
             raise RefusedError("there is no sentence: expected one, such as 'the red star'.", 422)
-        settings.fitting(self.pipe.backbone.autoencoder.factor)
+        check_side(self.pipe.backbone, asking.size)
         asked = [(*choose(text, self.commands, command), text) for text in texts]
-        return Question(self._decoded(picture), asked, settings)
+        return Question(self._decoded(picture), asked, asking, seed)
 
     def _decoded(self, data: bytes) -> Picture:
         if len(data) > self.limits.bytes:
@@ -115,10 +118,10 @@ class Asker:
 
     def answer(self, question: Question, on: Callable[[float], None]) -> list[Shown]:
         """Answer each sentence. See `Engine`."""
-        pipe, count = self.pipe.with_settings(question.settings), len(question.asked)
+        pipe, count = self.pipe.with_settings(question.asking, seed=question.seed), len(question.asked)
         shown: list[Shown] = []
         for number, (command, words, sentence) in enumerate(question.asked):
-            steps = question.settings.steps or steps_of(pipe.loaded, command, words)
+            steps = steps_of(pipe, command, words)
             taken = 0
 
             def step(number: int = number, steps: int = steps) -> None:

@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from idiff.apps.serve.asking import Asker, Question, Shown
 from idiff.apps.serve.engine import Engine, Job
 from idiff.apps.serve.page_parts import downloads, notice, progress, said, seen
+from idiff.checks import check_number
 from idiff.errors import IdiffError
-from idiff.pipeline.settings import AskSettings
+from idiff.tasks.asking import Asking
 
 ANY = "by the sentence"
 """The task where none is chosen."""
@@ -49,15 +50,15 @@ class Actions:
         try:
             if data is None:
                 raise IdiffError("Drop a picture first.")
-            settings = AskSettings(
-                int(steps) if steps else None,
-                int(seed or 0),
-                guidance_text,
-                guidance_image,
-                int(size) if size else None,
-            )
+            asking = Asking(
+                steps=int(steps) if steps else None, guidance_text=guidance_text, guidance_image=guidance_image,
+                size=int(size) if size else None,
+            )  # fmt: skip
+            check_number("seed", seed or 0, least=0)
             lines, command = (sentences or "").splitlines(), None if task == ANY else task
-            question = await run_in_threadpool(self.asker.question, data, lines, command=command, settings=settings)
+            question = await run_in_threadpool(
+                self.asker.question, data, lines, command=command, asking=asking, seed=int(seed or 0)
+            )
             job = self.engine.submit(question, client=_client(request))
             while not job.ended:
                 yield [progress(self.engine.place(job), job.share), *keep]

@@ -106,7 +106,7 @@ def test_a_job_is_looked_at_and_cancelled(served):
         ({"text": ["a", "b", "c", "d"]}, png(9, 9), 422, "4 sentences: expected at most 3."),
         ({"text": " "}, png(9, 9), 422, "there is no sentence"),
         ({"text": "the star", "task": "depht"}, png(9, 9), 422, "unknown task 'depht'"),
-        ({"text": "the star", "size": "65"}, png(9, 9), 422, "expected a multiple of"),
+        ({"text": "the star", "size": "65"}, png(9, 9), 422, "is no multiple of"),
         ({"text": "the star", "guidance_text": "nan"}, png(9, 9), 422, "guidance_text"),
         ({"text": "the star", "example": "object"}, None, 422, "did you mean 'objects'?"),
         ({"text": "the star", "example": "objects"}, png(9, 9), 422, "one of the two"),
