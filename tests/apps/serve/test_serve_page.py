@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import io
 import threading
 import time
@@ -15,6 +16,8 @@ from serve_server import ServeServer
 
 for package in ("gradio", "prometheus_client"):
     pytest.importorskip(package, reason="idiff serve needs the extra idiff[serve]")
+
+WebDriverException = pytest.importorskip("selenium.common", reason="selenium is not installed").WebDriverException
 
 EXAMPLES = files("idiff") / "assets" / "examples"
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -52,8 +55,9 @@ class Page:
         return self.driver.execute_script("return document.getElementById(arguments[0])?.innerText ?? ''", name)
 
     def upload(self, path):
-        if self.find("#picture button[aria-label*='lear'], #picture button[aria-label*='emove']"):
-            self.find("#picture button[aria-label*='lear'], #picture button[aria-label*='emove']").click()
+        clear = "#picture button[aria-label*='lear'], #picture button[aria-label*='emove']"
+        if self.find(clear):
+            self.click(clear)
         wait_for(lambda: self.find("#picture input[type=file]")).send_keys(str(path))
         wait_for(lambda: self.find("#picture img"))
 
@@ -77,7 +81,18 @@ class Page:
 
     def press(self, name):
         self.driver.execute_script("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name)
-        self.find(f"#{name}").click()
+        self.click(f"#{name}")
+
+    def click(self, selector):
+        """Click as soon as nothing lies over it: a layout still moves, or a message fades."""
+
+        def clicked():
+            with contextlib.suppress(WebDriverException):
+                self.find(selector).click()
+                return True
+            return False
+
+        wait_for(clicked)
 
     def images(self, name):
         """How many images of an element are loaded."""
