@@ -32,7 +32,15 @@ COMMANDS = {
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
     "serve": ("idiff.cli.serve", "answer on a page of this machine and by HTTP: idiff serve [--port N]"),
-    "export": ("idiff.cli.export", "a checkpoint as a folder of safetensors, or as a pipeline of diffusers"),
+    "import": (
+        "idiff.cli.importing",
+        "weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion as a folder",
+    ),
+    "export": (
+        "idiff.cli.export",
+        "a checkpoint as a folder of safetensors, a pipeline of diffusers, or a CompVis file",
+    ),
+    "push": ("idiff.cli.push", "an exported model to the Hugging Face hub: idiff push DIR --repo OWNER/NAME"),
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
     "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from idiff.cli.answer_all import answer_all, output_folder
-from idiff.cli.arguments import WordParser
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
@@ -40,7 +40,7 @@ def parser(command: str) -> WordParser:
         "--checkpoint",
         default="tiny",
         metavar="CKPT",
-        help="a .ckpt file, an exported folder, or a pretrained model (tiny)",
+        help=WEIGHTS_HELP + "; default: tiny",
     )
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")

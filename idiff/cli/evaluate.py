@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one, not_negative, writable
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, not_negative, writable
 from idiff.cli.asking import add_asking_options, asked
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
@@ -17,7 +17,7 @@ def parser() -> WordParser:
     """Options of `idiff evaluate`."""
     options = WordParser(prog="idiff evaluate", description=__doc__)
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
@@ -36,13 +36,8 @@ def parser() -> WordParser:
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
-    add(
-        "--bootstrap",
-        type=not_negative,
-        default=1000,
-        metavar="N",
-        help="resamples of the images for 95 %% intervals (1000); 0: no intervals",
-    )
+    resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"
+    add("--bootstrap", type=not_negative, default=1000, metavar="N", help=resamples)
     add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")

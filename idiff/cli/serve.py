@@ -6,7 +6,7 @@ import contextlib
 import os
 from dataclasses import fields
 
-from idiff.cli.arguments import WordParser, at_least_one, number_from, say
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, number_from, say
 from idiff.cli.own_code import add_trust
 from idiff.cli.pages import need_packages, port
 
@@ -47,7 +47,7 @@ def _parser() -> WordParser:
     parser = WordParser(prog="idiff serve", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--port", type=port, default=PORT, metavar="N", help=f"of 127.0.0.1 ({PORT}); 0: any that is free")
-    checkpoint = "a .ckpt file, an exported folder, or a pretrained model (tiny)"
+    checkpoint = WEIGHTS_HELP
     add("--checkpoint", default="tiny", metavar="CKPT", help=checkpoint)
     add(
         "--device",

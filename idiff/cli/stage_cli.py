@@ -62,10 +62,8 @@ class StageCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
-        fit = self.subcommand == "fit"
-        wanted = self._get(self.config_init, "ckpt_path")
-        root = self.made.prepare()
-        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside)
+        fit, wanted, root = self.subcommand == "fit", self._get(self.config_init, "ckpt_path"), self.made.prepare()
+        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside, own=self.model.bases)
         self._resumed = read(self._start) if fit and self._start is not None else {}
         logger = settings.get("logger")
         if logger is None or logger is True:

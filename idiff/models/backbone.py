@@ -27,6 +27,7 @@ from idiff.models.auxiliary_loss import AuxiliaryLoss
 from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
 from idiff.models.network import in_float, in_type_of
 from idiff.models.objective import Objective
+from idiff.models.outline import left_out
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.sampling import Sampling
@@ -113,7 +114,8 @@ class LatentDiffusion(nn.Module):
         self.recognition: AuxiliaryLoss | None = None
         if self.objective.auxiliary_loss_weight > 0:
             self.recognition = AuxiliaryLoss(self.unet, width=text.width)
-        super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
+        if not left_out():
+            super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
 
@@ -205,8 +207,7 @@ class LatentDiffusion(nn.Module):
         if own != made_by:
             raise ConfigError(
                 "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
-                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). "
-                "Make it again with `idiff data cache`."
+                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). Make it again."
             )
 
     def _states(self, batch: Batch | LatentBatch, dropped: Tensor) -> Tensor:
@@ -220,7 +221,7 @@ class LatentDiffusion(nn.Module):
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
-        given, told = in_type_of(self.unet, inputs), in_type_of(self.unet, states)
+        given, told = (in_type_of(self.unet, each) for each in (inputs, states))
         prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if self.objective.residual and condition is not None:
             prediction = prediction + self.autoencoder.scale * condition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
+from idiff.models.outline import left_out, outline, outline_mode
 from idiff.models.weight_files import variant_of
 from idiff.utils.foreign import decoding
 
@@ -34,7 +35,8 @@ def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, pa
     """
     check_arguments(kind, config, part=part)
     try:
-        return kind(**config)
+        with outline_mode() if left_out() else nullcontext():
+            return kind(**config)
     except Exception as error:  # the libraries raise many kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(f"the {part}'s config cannot be built: {reason}. Correct its values.") from error
@@ -76,9 +78,12 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     Raises:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
+    if left_out():
+        return outline(kind, folder, part=part)
     variant = variant_of(Path(folder), part=part)
     if variant:
         options["variant"] = variant
+    options["use_safetensors"] = _safe(folder)
     with (
         decoding(
             lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
@@ -101,12 +106,21 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     return net
 
 
+def _safe(folder: Path) -> bool | None:
+    """False where a folder has weights as .bin alone, which both libraries read without running anything; None: as they choose."""
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    binary = any(name.endswith(".bin") for name in names)
+    return False if binary and not any(name.endswith(".safetensors") for name in names) else None
+
+
 def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:
     """Refuse weights with NaN or infinity, as a training that diverged leaves them.
 
     Raises:
         CheckpointError: names the first of them.
     """
+    if left_out():
+        return
     wrong = [name for name, value in state.items() if not bool(value.isfinite().all())]
     if wrong:
         raise CheckpointError(

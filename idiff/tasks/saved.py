@@ -45,6 +45,15 @@ class TaskChoice:
     joints: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a training says of one of its tasks: its kind, how it is sampled, and the side of its images in pixels."""
+
+    kind: str
+    sampling: Sampling
+    size: int | None
+
+
 def restore_task(
     config: dict[str, Any],
     wanted: str | None,
@@ -100,8 +109,32 @@ def restore_task(
     return chosen(names[0], kinds[names[0]])
 
 
+def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | None = None) -> dict[str, Described]:
+    """How each task of a training is sampled, with nothing of it made again; empty where the training had no task.
+
+    Args:
+        config: as `restore_task`.
+        presets: by the task's name in the training.
+    """
+    try:
+        entries = _entries(config, trust=False)
+    except CheckpointError:
+        return {}
+    found = {}
+    for name, entry in entries.items():
+        task = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
+        kind = _kind(entry, trust=False)
+        sampling, preset = Sampling(**(entry.get("sampling") or {})), (presets or {}).get(name)
+        sampling = sampling if kind == FOREIGN else sampling.resolved(kind)
+        size = modernised(task).get("init_args", {}).get("size")
+        found[name] = Described(
+            kind, sampling if preset is None else preset.over(sampling), None if size is None else int(size)
+        )
+    return found
+
+
 def saved_kinds(config: dict[str, Any], *, trust: bool = False) -> dict[str, str]:
-    """The tasks of a training by their names, with their kinds; see `restore_task`."""
+    """The tasks of a training by their names, with their kinds, `FOREIGN` where that is not told; see `restore_task`."""
     return {name: _kind(entry, trust=trust) for name, entry in _entries(config, trust=trust).items()}
 
 
