@@ -115,8 +115,6 @@ def with_commands(prog: str, description: str, modules: Mapping[str, tuple[str, 
     return parser
 
 
-def say(text: str, *, now: bool = False) -> None:
-    """Print a line on stdout; `now`: also into a pipe that would keep it back."""
+def say(text: str) -> None:
+    """Print a line on stdout."""
     sys.stdout.write(text + "\n")
-    if now:
-        sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from dataclasses import fields
 
 from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, number_from, say
@@ -36,7 +37,8 @@ def run(words: list[str]) -> int:
         pipe = Pipeline(options.checkpoint, device=options.device, dtype=options.dtype, trust=options.trust)
         with serving(pipe, limits=limits) as app:
             address = f"http://{HOST}:{listening.getsockname()[1]}/"
-            say(f"{address}  ({options.checkpoint}; HTTP is described at {address}openapi.json; Ctrl-C ends)", now=True)
+            say(f"{address}  ({options.checkpoint}; HTTP is described at {address}openapi.json; Ctrl-C ends)")
+            sys.stdout.flush()  # into a pipe, too
             with contextlib.suppress(KeyboardInterrupt):
                 serve(app, on=listening, lifespan=True)
     say("\nended")

@@ -237,11 +237,7 @@ class LatentDiffusion(nn.Module):
         seeds: Sequence[int],
         side: int = 64,
     ) -> Tensor:
-        """Sample the images that the prompts ask for; what it takes is documented at `edit_counted`.
-
-        Returns:
-            (B, 3, H, W) in [-1, 1].
-        """
+        """Sample the images that the prompts ask for, (B, 3, H, W) in [-1, 1]; see `edit_counted`."""
         return self.edit_counted(source, instruction, sampling=sampling, seeds=seeds, side=side).pictures
 
     @torch.no_grad()
