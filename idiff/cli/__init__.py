@@ -25,6 +25,7 @@ COMMANDS = {
     ),
     "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and output images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
+    "report": ("idiff.cli.report", "the page of a run, or of several side by side: idiff report RUN [OTHER ...]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
     "tune": ("idiff.cli.tune", "the fewest sampling steps that are good enough, found on validation shards"),
     "segment": ("idiff.cli.answer", 'find what a phrase names: idiff segment PHOTO "the red star"'),

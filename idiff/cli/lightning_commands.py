@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def run(words: list[str]) -> int:
             path = Path(folder) / "config.yaml"
             path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
-        settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest} | checked
+        settings: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
+        settings |= {"fresh": FRESH in rest, "command": shlex.join(["idiff", *words])}
         only: Any = type("StageCLI", (CheckCLI if checked else StageCLI,), settings)
         rest = [word for word in rest if word != FRESH]
         try:

@@ -21,6 +21,7 @@ UNHELPFUL = (
     ".*does not have many workers.*",
     ".*your dataloader is not resumable.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*It is recommended to use .self.log.*sync_dist.*",  # these figures are of all ranks already
 )
 """Warnings that a user can do nothing about."""
 

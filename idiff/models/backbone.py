@@ -19,7 +19,7 @@ from idiff.diffusion import (
     min_snr_weight,
     per_sample_noise,
     training_target,
-    weighted_mse,
+    weighted_errors,
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
@@ -112,6 +112,7 @@ class LatentDiffusion(nn.Module):
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         self.recognition: AuxiliaryLoss | None = None
+        self.last_rows: tuple[Tensor, Tensor] | None = None  # of the last loss: timesteps (B,), and float32 (B,) losses
         if self.objective.auxiliary_loss_weight > 0:
             self.recognition = AuxiliaryLoss(self.unet, width=text.width)
         if not left_out():
@@ -172,13 +173,12 @@ class LatentDiffusion(nn.Module):
         noisy = self.schedule.add_noise(latent, noise, t)
         prediction = self.predict(noisy, t, self._states(batch, drop_text), condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=objective.prediction)
-        row_weight = None
-        if objective.min_snr_gamma is not None:
-            row_weight = min_snr_weight(
-                self.schedule.snr(t), objective.min_snr_gamma, prediction_type=objective.prediction
-            )
+        row_weight, gamma = None, objective.min_snr_gamma
+        if gamma is not None:
+            row_weight = min_snr_weight(self.schedule.snr(t), gamma, prediction_type=objective.prediction)
         cell_weight = None if changed is None else cell_weights(changed, weight=objective.changed_weight)
-        error = weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        rows = weighted_errors(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        self.last_rows, error = (t, rows.detach()), rows.mean()
         if self.recognition is not None and self.training:
             error = error + objective.auxiliary_loss_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error
