@@ -64,8 +64,8 @@ for file in "$into"/commands/*; do
     report "$began" "= until the first answer: $(ls answers/*.png | head -n 1)"
   fi
 done
-for left in answers/*.png card.json people.png runs/first/results.csv runs/first/predictions people_and_shapes; do
+for left in answers/*.png data/people.png runs/first/{results.csv,predictions,card.json,model}; do
   [ -e "$left" ] || { echo "newcomer: $left is missing at the end" >&2; exit 1; }
 done
-git diff --quiet || { echo "newcomer: the commands changed files of the clone" >&2; exit 1; }
+[ -z "$(git status --porcelain)" ] || { echo "newcomer: the commands left files that git sees" >&2; exit 1; }
 report "$began" "= the whole way"

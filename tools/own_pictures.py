@@ -1,6 +1,6 @@
 """Two small raw data sets in the layouts that `idiff data build` reads, to try a training before you bring images of your own.
 
-    python tools/own_pictures.py --out raw
+    python tools/own_pictures.py --out data/raw
 
 OUT/people is in COCO's keypoint format, OUT/shapes in COCO-Stuff's: images, label maps and labels.txt. The images are drawn.
 """
@@ -52,7 +52,7 @@ def shapes(out, split, count, seed):
 
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("raw"))
+    parser.add_argument("--out", type=Path, default=Path("data/raw"))
     parser.add_argument(
         "--count", type=int, default=120, help="images of each training set; a fifth of it for validation"
     )

@@ -32,6 +32,7 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
+    "serve": ("idiff.cli.serve", "answer on a page of this machine and by HTTP: idiff serve [--port N]"),
     "import": (
         "idiff.cli.importing",
         "weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion as a folder",
