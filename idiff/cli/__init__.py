@@ -35,6 +35,7 @@ COMMANDS = {
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
     "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
+    "schema": ("idiff.cli.schema", "JSON Schemas of configuration files, for editors"),
 }
 
 
