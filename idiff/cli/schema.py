@@ -19,7 +19,7 @@ def parser() -> WordParser:
 
 def schemas() -> dict[str, str]:
     """File name -> text of every schema."""
-    from idiff.config.schema import experiment_schema, object_schema, task_schema
+    from idiff.config.schema_files import experiment_schema, object_schema, task_schema
     from idiff.curation.quality.features import Features
 
     found = {

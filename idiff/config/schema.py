@@ -1,4 +1,4 @@
-"""JSON Schemas of configuration files in the short form, read from the constructors that take the settings.
+"""JSON Schemas of settings in the short form, read from the constructors that take them.
 
 An editor that knows them completes names, shows what each setting means, and underlines what `idiff` would refuse. Classes of
 one's own (`own.Stage`) may take anything. The short form itself: `idiff.config.short_form`.
@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from idiff.config.sections import RESUME_ALLOW, classes, sections
 from idiff.config.short_form import DEFAULTS, KEPT, ROOT
 from idiff.utils.docstrings import summary, told
 from idiff.utils.settings import ARGUMENTS, CLASS, parameters
@@ -38,15 +37,6 @@ INCLUDE: Schema = {
     "description": "YAML files that are read first, relative to this one; the keys beside it go over them.",
     "type": ["string", "array"], "items": {"type": "string"},
 }  # fmt: skip
-CHAIN: Mapping[str, Schema] = {
-    "name": {"type": "string", "description": "Of the stage; later ones write {NAME} for what it leaves behind."},
-    "config": {**INCLUDE, "description": "YAML files of a training; the settings beside it go over them."},
-    "command": {"type": ["string", "array"], "description": "Words after `idiff`, in place of a training."},
-    "done": {"type": "string", "description": "What a command writes last: where it is there, the stage is done."},
-    "result": {"type": "string", "description": "What {NAME} stands for: last, best or a path."},
-    "needs": {"type": "array", "items": {"type": "string"}, "description": "Former stages that no setting names."},
-}
-"""Keys of a stage of a chain, beside settings of a training."""
 
 
 class Definitions:
@@ -112,7 +102,7 @@ class Definitions:
         kinds = concrete(kind)
         properties = self.settings(kinds)
         if kind.__name__ == "LightningDataModule":
-            entry = self.reference(_entry_class())
+            entry = self.reference(entry_class())
             properties |= {
                 ROOT: {"type": "string", "description": "Stands for train: ROOT/train, val: ROOT/val, test: ROOT/test."},
                 DEFAULTS: entry | {"description": "Settings of all tasks, over the files that these include."},
@@ -121,7 +111,7 @@ class Definitions:
             }  # fmt: skip
         extra = {ROOT, DEFAULTS, "tasks"} & set(properties)
         rules = [
-            {"if": _class_is(rf"^(idiff\..*\.)?{one.__name__}$"),
+            {"if": class_is(rf"^(idiff\..*\.)?{one.__name__}$"),
              "then": {"propertyNames": {"enum": _names(parameters(one), extra)}}} for one in kinds
         ]  # fmt: skip
         known = {
@@ -139,7 +129,7 @@ class Definitions:
                 ARGUMENTS: {"type": "object"},
                 "include": INCLUDE,
             },
-            "if": _class_is(FOREIGN),
+            "if": class_is(FOREIGN),
             "then": {},
             "else": known | ({"allOf": rules} if len(rules) > 1 else {}),
         }
@@ -150,7 +140,7 @@ class Definitions:
         task = parameters(kind)["task"].annotation
         arguments = self.settings(concrete(task))
         foreign = {"required": ["task"], "properties": {"task": {"anyOf": [
-            {"type": "string", "pattern": FOREIGN}, _class_is(FOREIGN)]}}}  # fmt: skip
+            {"type": "string", "pattern": FOREIGN}, class_is(FOREIGN)]}}}  # fmt: skip
         other = {
             "required": ["include"],
             "properties": {"include": {"not": {"type": "string", "not": {"pattern": OTHER_TASK}}}},
@@ -172,68 +162,6 @@ class Definitions:
         }
 
 
-def experiment_schema() -> Schema:
-    """The schema of a file of settings: an experiment, a part that others include, or a chain of stages."""
-    from lightning.pytorch import Trainer
-
-    classes()  # imports them all
-    made = Definitions()
-    properties: dict[str, Schema] = {"include": INCLUDE, "$schema": {"type": "string"}}
-    for name, kind in sections().items():
-        if name in {"model", "data"}:
-            properties[name] = made.reference(kind)
-        else:
-            properties[name] = {
-                "type": "object", "properties": {"include": INCLUDE, **made.settings([kind])}, "additionalProperties": False,
-                "description": summary(kind) if ours(kind) else "Settings of Lightning's Trainer.",
-            }  # fmt: skip
-    asked = set(inspect.signature(Trainer.fit).parameters) - {
-        "self",
-        "model",
-        "datamodule",
-        "train_dataloaders",
-        "val_dataloaders",
-    }
-    properties |= {name: {} for name in sorted(asked)}
-    section, _, setting = RESUME_ALLOW.partition(".")
-    properties[section] = {"type": "object", "properties": {setting: {"type": "string"}}, "additionalProperties": False}
-    properties["seed_everything"] = {"type": ["integer", "boolean"], "description": "Seed of all that is random."}
-    stage = {
-        "type": "object",
-        "properties": {**properties, **CHAIN},
-        "additionalProperties": False,
-        "required": ["name"],
-    }
-    properties["stages"] = {"type": "array", "items": stage, "description": "A chain for `idiff run`, in this order."}
-    properties["folder"] = {"type": "string", "description": "Where a chain keeps its records and its runs."}
-    return _document(
-        "A configuration of idiff", {"type": "object", "properties": properties, "additionalProperties": False}, made
-    )
-
-
-def task_schema() -> Schema:
-    """The schema of a task file: an entry of a mixture."""
-    classes()
-    made = Definitions()
-    return _document("A task file of idiff", made.reference(_entry_class()), made)
-
-
-def object_schema(kind: type, title: str) -> Schema:
-    """The schema of a file that holds one object in the long form: `class_path` and `init_args`."""
-    made = Definitions()
-    inside = {"type": "object", "properties": made.settings(concrete(kind))}
-    body = {
-        "type": "object", "required": [CLASS], "properties": {CLASS: {"type": "string", "pattern": r"\."}, ARGUMENTS: inside},
-        "additionalProperties": False,
-    }  # fmt: skip
-    body |= {
-        "if": _class_is(FOREIGN),
-        "then": {},
-        "else": {"properties": {ARGUMENTS: {"additionalProperties": False, **inside}}},
-    }
-    return _document(title, body, made)
-
-
 def concrete(kind: type) -> list[type]:
     """The classes of this package that an object of a kind can be, by name."""
     found: dict[str, type] = {}
@@ -251,19 +179,15 @@ def ours(kind: type) -> bool:
     return kind.__module__.startswith("idiff.")
 
 
-def _document(title: str, body: Schema, made: Definitions) -> Schema:
-    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": title}
-    beside = {"allOf": [body]} if "$ref" in body else body  # draft 7 reads nothing beside a reference
-    return {**head, **beside, "$defs": dict(sorted(made.found.items()))}
-
-
-def _entry_class() -> type:
+def entry_class() -> type:
+    """The class of an entry of a mixture."""
     from idiff.data.loading.training import TaskEntry
 
     return TaskEntry
 
 
-def _class_is(pattern: str) -> Schema:
+def class_is(pattern: str) -> Schema:
+    """What holds of an object whose class path is like a pattern."""
     return {"required": [CLASS], "properties": {CLASS: {"type": "string", "pattern": pattern}}}
 
 
