@@ -23,8 +23,6 @@ CHAIN: Mapping[str, Schema] = {
 
 def experiment_schema() -> Schema:
     """The schema of a file of settings: an experiment, a part that others include, or a chain of stages."""
-    from lightning.pytorch import Trainer
-
     classes()  # imports them all
     made = Definitions()
     properties: dict[str, Schema] = {"include": INCLUDE, "$schema": {"type": "string"}}
@@ -36,7 +34,7 @@ def experiment_schema() -> Schema:
                 "type": "object", "properties": {"include": INCLUDE, **made.settings([kind])}, "additionalProperties": False,
                 "description": summary(kind) if ours(kind) else "Settings of Lightning's Trainer.",
             }  # fmt: skip
-    asked = set(inspect.signature(Trainer.fit).parameters) - {
+    asked = set(inspect.signature(vars(sections()["trainer"])["fit"]).parameters) - {
         "self",
         "model",
         "datamodule",
