@@ -206,6 +206,7 @@ def test_words_about_a_module_and_entries_of_a_registry_are_no_import(source):
         ["align", "generate", "--help"],
         ["align", "build", "--help"],
         ["align", "pick", "--auto", "headline", "--help"],
+        ["doctor", "--help"],
         ["init", "--help"],
         ["new", "--help"],
         ["schema", "--help"],
