@@ -4,14 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: setup demo base study test test-slow test-faults lint format clean
+.PHONY: setup demo base study test test-slow test-faults fuzz lint format clean
 
 setup: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,serve]"
 	@touch $(STAMP)
 
 demo: setup
@@ -31,6 +31,9 @@ test-slow: setup
 
 test-faults: setup
 	$(BIN)/python -m pytest -m faults
+
+fuzz: setup
+	IDIFF_FUZZ=120 $(BIN)/python -m pytest tests/fuzz -n 0 --timeout 0
 
 lint: setup
 	$(BIN)/ruff check .

@@ -22,9 +22,14 @@ MODULE = re.compile(r"idiff(\.\w+)+")
 BEGIN, END = "<!-- map: begin (tools/house.py --draw) -->", "<!-- map: end -->"
 
 
+def sources(package):
+    """Files of a package; what lies under `assets` is data, a file in Python's language too."""
+    return [path for path in sorted(package.rglob("*.py")) if path.relative_to(package).parts[0] != "assets"]
+
+
 def sizes(package):
     """Files and lines: counts, median, the largest file, and how many .py files stand in each folder."""
-    files = sorted(package.rglob("*.py"))
+    files = sources(package)
     lengths, kinds = {}, Counter()
     for path in files:
         source = path.read_text(encoding="utf-8")
@@ -63,7 +68,7 @@ def arrows(package, *, passed_over=()):
         package: folder of the package.
         passed_over: files, relative to it, whose imports do not count.
     """
-    files = sorted(package.rglob("*.py"))
+    files = sources(package)
     part = {path: inside[0] if len(inside := path.relative_to(package).parts) > 1 else path.stem for path in files}
     found = {name: set() for name in part.values()}
     for path in files:
@@ -121,9 +126,7 @@ def house(root, *, traced=True):
     """
     package, table = root / "idiff", layer_table(root / "tests" / "test_layers.py")
     found = arrows(package, passed_over=table.get("NAMES_ALONE", ()))
-    twice = repeated(
-        {str(path.relative_to(package)): path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py"))}
-    )
+    twice = repeated({str(path.relative_to(package)): path.read_text(encoding="utf-8") for path in sources(package)})
     figures = sizes(package) | {
         "arrows": sum(map(len, found.values())),
         "upward arrows": upward(found, table),

@@ -25,7 +25,7 @@ from typing import Any
 
 from idiff.errors import ConfigError, DataError, missing
 from idiff.utils.files import own_folder, write_atomic
-from idiff.utils.foreign import decoding, parse_json, read_json, read_regular
+from idiff.utils.foreign import MAX_TEXT, decoding, parse_json, read_regular
 
 SCHEMA = 1
 NAME = "align.json"
@@ -202,7 +202,7 @@ class CandidateFolder:
 
 def _settings(file: Path) -> dict[str, Any]:
     with decoding(lambda reason: DataError(f"{file} is damaged: {reason}. Generate the candidates again.")):
-        value = read_json(file)
+        value = parse_json(read_regular(file.name, most=MAX_TEXT, inside=file.parent))
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         got = value.get("schema") if isinstance(value, dict) else None
         raise DataError(f"{file} has schema {got!r}, this version reads {SCHEMA}. Generate the candidates again.")

@@ -36,7 +36,7 @@ class Benchmark(Evaluate):
         files: PredictionFiles | None = None,
         baselines: bool = True,
     ) -> None:
-        super().__init__(pictures=0, baselines=baselines, table=False)
+        super().__init__(pictures=0, worst=0, baselines=baselines, table=False)
         check_number("resamples", resamples, least=0, whole=True)
         self.resamples, self.seed, self.more, self.files = resamples, seed, more, files
 

@@ -13,13 +13,15 @@ from lightning.pytorch.trainer.states import TrainerFn
 from rich.console import Console
 from torch import Tensor
 
-from idiff.callbacks.grids import grid_rows
+from idiff.callbacks.board import draw_validation
+from idiff.callbacks.examples import Examples
 from idiff.callbacks.protocols import render_of, task_of
-from idiff.callbacks.records import append_results, draw_grids, render_table
+from idiff.callbacks.records import append_results, draw_grids, read_results, render_table, write_worst
+from idiff.callbacks.schedule import log_own_figures, validate_at_end, validate_now
 from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
 from idiff.checks import check_number
 from idiff.tasks.base import Task
-from idiff.types import Batch, Painted, Picture
+from idiff.types import Batch, Painted
 
 
 class Evaluate(pl.Callback):
@@ -29,25 +31,31 @@ class Evaluate(pl.Callback):
     one without `render` the ceiling is not known.
 
     The tasks are the data module's `tasks`, by the names its batches carry. Results stay in `results` until the next validation;
-    a fit also keeps them in `results.csv` and the images in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`
-    the weights training starts from are scored as step 0.
+    a fit also keeps them in `results.csv` and the images in `samples/` of its run folder. With `trainer.num_sanity_val_steps: -1`,
+    which `idiff fit` sets where nothing else is said, the weights training starts from are scored as step 0.
 
     Args:
         pictures: samples of each task in the grid source / edited / target / decoded under `val/<task>`.
         baselines: score ceiling, identity and baseline at the first validation, and show them beside the model ever after.
         table: print a table in the terminal.
+        at_end: validate after the last step of a fit, whatever the trainer's schedule.
+        worst: samples of each task with the lowest score, kept in `worst/` of the run folder by a fit; 0: none.
     """
 
-    def __init__(self, pictures: int = 8, baselines: bool = True, table: bool = True) -> None:
-        check_number("evaluate.pictures", pictures, least=0, whole=True)
-        self.pictures, self.baselines, self.table = pictures, baselines, table
+    def __init__(
+        self, pictures: int = 8, baselines: bool = True, table: bool = True, at_end: bool = True, worst: int = 20
+    ) -> None:
+        for name, count in {"pictures": pictures, "worst": worst}.items():
+            check_number(f"evaluate.{name}", count, least=0, whole=True)
+        self.pictures, self.baselines, self.table, self.at_end = pictures, baselines, table, at_end
+        self.worst = worst
         self.results: dict[str, Score] = {}
         self.seconds: dict[str, float] = {}
         self.evaluations: dict[str, float] = {}  # U-Net samples a query, the mean of what was spent
         self._spent: dict[str, tuple[int, int]] = {}
         self._floors: dict[str, Score] = {}
         self._scorers: dict[str, TaskEvaluator] = {}
-        self._grids: dict[str, list[list[Picture]]] = {}
+        self._examples: dict[str, Examples] = {}
         self._began = 0.0
         self._train_mark: tuple[float, int] | None = None
 
@@ -57,6 +65,17 @@ class Evaluate(pl.Callback):
 
     def found(self, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> None:
         """Called with what was decoded of each batch; edited: (B, 3, H, W), painted. Nothing more is done with it here."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Let a fit validate where it ends, too."""
+        if stage == "fit" and self.at_end:
+            validate_at_end(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make up for the validation at the end where the run was cut in it: going on with it finds no step left to train."""
+        validated = [int(row["step"]) for row in read_results(trainer.default_root_dir)]
+        if self.at_end and not self.results and validated and max(validated) < trainer.global_step == trainer.max_steps:
+            validate_now(trainer)
 
     # throughput of training
 
@@ -78,7 +97,7 @@ class Evaluate(pl.Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget what was scored before."""
-        self._scorers, self._grids, self._train_mark = {}, {}, None
+        self._scorers, self._examples, self._train_mark = {}, {}, None
         self.seconds, self.evaluations, self._spent = {}, {}, {}
 
     def on_validation_batch_start(
@@ -110,14 +129,17 @@ class Evaluate(pl.Callback):
         with torch.no_grad():
             found = self._scorers[name].update(batch, outputs, render_of(pl_module))
         self.found(batch, outputs.images, found)
-        shown = self._grids.setdefault(name, [])
-        if len(shown) < self.pictures and trainer.is_global_zero:
-            shown += grid_rows(task, batch, outputs.images, found)[: self.pictures - len(shown)]
+        if trainer.is_global_zero and (self.pictures or self.worst):
+            worst = self.worst if trainer.state.fn == TrainerFn.FITTING else 0
+            kept = self._examples.setdefault(name, Examples(task, first=self.pictures, worst=worst))
+            kept.add(batch, outputs.images, found)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute, log, draw, print."""
-        if trainer.sanity_checking and math.isfinite(trainer.num_sanity_val_steps):
-            return
+        if trainer.sanity_checking:
+            if math.isfinite(trainer.num_sanity_val_steps):
+                return
+            log_own_figures(trainer, pl_module)
         self.results = {}
         headlines = []
         for name, scorer in self._scorers.items():
@@ -161,11 +183,11 @@ class Evaluate(pl.Callback):
         if (fitting or trainer.loggers) and not getattr(trainer, "fast_dev_run", False):
             if fitting:
                 append_results(trainer.default_root_dir, self.results, step=step)
-            drawn = draw_grids(trainer.default_root_dir, self._grids, step=step)
+                write_worst(trainer.default_root_dir, self._examples, step=step)
+            drawn = draw_grids(trainer.default_root_dir, self._examples, step=step)
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
-                    for name, picture in drawn.items():
-                        logger.experiment.add_image(f"val/{name}", picture, step, dataformats="HWC")
+                    draw_validation(logger, self.results, self._examples, drawn, step=step)
         if self.table:
             mean = figures[f"{split}/score"]
             total = f"{split}/score {'unknown' if math.isnan(mean) else f'{mean:.4f}'}"

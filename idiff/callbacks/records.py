@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from idiff.callbacks.examples import Example, Examples
 from idiff.callbacks.scoring import Score
 from idiff.metrics.bootstrap import Interval
+from idiff.reporting.results import FIELDS, read_results
 from idiff.types import Picture
 from idiff.utils.files import write_atomic
-from idiff.utils.images import grid, write_png
+from idiff.utils.images import grid, row_boxes, write_png
 
-FIELDS = ("step", "task", "metric", "score", "ceiling", "identity", "guess", "guess_name", "samples")
 HEADERS = ("source", "edited", "target", "decoded")
+
+__all__ = ["FIELDS", "HEADERS", "append_results", "draw_grids", "read_results", "render_table", "write_worst"]
 
 
 def append_results(folder: str | Path, results: dict[str, Score], *, step: int) -> None:
@@ -42,25 +48,49 @@ def append_results(folder: str | Path, results: dict[str, Score], *, step: int) 
     write_atomic(path, text.getvalue())
 
 
-def read_results(folder: str | Path) -> list[dict[str, str]]:
-    """Rows of `results.csv`; none where there is no such file."""
-    path = Path(folder) / "results.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+def draw_grids(folder: str | Path, examples: Mapping[str, Examples], *, step: int) -> dict[str, Picture]:
+    """Lay out each task's rows source / edited / target / decoded, each over its score, sentence and key.
 
-
-def draw_grids(folder: str | Path, grids: dict[str, list[list[Picture]]], *, step: int) -> dict[str, Picture]:
-    """Lay out each task's rows source / edited / target / decoded, and write them under `samples/`.
+    They are written under `samples/`, with a JSON file of the same name that says what the rows are.
 
     Returns:
         the grid of each task, uint8 (H, W, 3).
     """
-    drawn = {name: grid(rows, headers=HEADERS) for name, rows in grids.items() if rows}
-    for name, picture in drawn.items():
-        write_png(picture, Path(folder) / "samples", f"{name}_{step:07d}")
+    drawn = {}
+    for name, kept in examples.items():
+        if kept.shown:
+            file = f"{name}_{step:07d}"
+            drawn[name] = _write_rows(Path(folder) / "samples", file, kept.shown, kept, task=name, step=step)
     return drawn
+
+
+def write_worst(folder: str | Path, examples: Mapping[str, Examples], *, step: int) -> None:
+    """Write the samples of each task with the lowest scores of one validation under `worst/`, over those of the last one."""
+    for name, kept in examples.items():
+        if kept.worst:
+            _write_rows(Path(folder) / "worst", name, kept.worst, kept, task=name, step=step)
+
+
+def _write_rows(folder: Path, file: str, rows: list[Example], kept: Examples, *, task: str, step: int) -> Picture:
+    """Write rows as `file.png`, and as `file.json` what each is and where."""
+    headline = kept.task.headline
+    captions = [_caption(example, headline) for example in rows]
+    picture = grid([example.pictures for example in rows], HEADERS, captions, below=True)
+    path = write_png(picture, folder, file)
+    boxes = row_boxes(len(rows), len(HEADERS))
+    described: dict[str, Any] = {"task": task, "step": step, "headline": headline, "scored": kept.scored}
+    described["columns"] = list(HEADERS)
+    described["rows"] = [
+        {"key": each.key, "sentence": each.sentence, "asked": each.asked, "score": each.score, "box": box}
+        for each, box in zip(rows, boxes, strict=True)
+    ]
+    write_atomic(path.with_suffix(".json"), json.dumps(described, ensure_ascii=False))
+    return picture
+
+
+def _caption(example: Example, headline: str) -> str:
+    score = "" if example.score is None else f"{headline} {example.score:.3f}   "
+    return f"{score}{example.sentence}   ({example.key})"
 
 
 def render_table(results: dict[str, Score], *, step: int, below: str = "") -> Table:

@@ -204,7 +204,7 @@ def read_record(experiment: Experiment, entry: Entry) -> dict[str, Any] | None:
     try:
         content = read_json(record_file(experiment, entry))
         known = {"finished", "origins", "config" if entry.config is not None else "words"} <= set(content)
-    except (OSError, ValueError, TypeError):
+    except Exception:  # a damaged file is of any form
         return None
     return dict(content) if known else None
 

@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 from idiff.errors import ConfigError, meant
 
+WEIGHTS_HELP = "a .ckpt file, a folder (exported, imported, of diffusers), a CompVis file, or a model's name"
+
 
 class WordParser(argparse.ArgumentParser):
     """Argparse that raises instead of printing its usage.

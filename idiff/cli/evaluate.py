@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one, not_negative, writable
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, not_negative, writable
+from idiff.cli.asking import add_asking_options, asked
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
 
@@ -16,17 +17,14 @@ def parser() -> WordParser:
     """Options of `idiff evaluate`."""
     options = WordParser(prog="idiff evaluate", description=__doc__)
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file of a training")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
     add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
     told = "instructions as in training (default), or held-out ones"
     add("--phrasings", choices=("seen", "unseen"), help=told)
-    add(
-        "--joints",
-        choices=("all", "coco"),
-        help="keypoints: score all joints, or those that COCO's people have (AP-10K)",
-    )
+    joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
+    add("--joints", choices=("all", "coco"), help=joints)
     add(
         "--whole",
         action="store_true",
@@ -34,17 +32,12 @@ def parser() -> WordParser:
         help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
     )
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
-    add("--steps", type=at_least_one, metavar="N", help="sampling steps; default: the preset, else the training's")
-    add("--no-preset", action="store_true", help="sample as in training, whatever preset the model has")
+    add_asking_options(options)
+    add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
-    add(
-        "--bootstrap",
-        type=not_negative,
-        default=1000,
-        metavar="N",
-        help="resamples of the images for 95 %% intervals (1000); 0: no intervals",
-    )
+    resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"
+    add("--bootstrap", type=not_negative, default=1000, metavar="N", help=resamples)
     add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
@@ -75,16 +68,16 @@ def run(words: list[str]) -> int:
     from idiff.evaluation.clip_metrics import clip_metrics
     from idiff.evaluation.measure import Painting, measure
     from idiff.models.io.checkpoint import load
-    from idiff.tasks.saved import restore_task
+    from idiff.pipeline.choosing import choose_task
+    from idiff.tasks.asking import Asking
+    from idiff.utils.hardware import weight_type
 
     quiet()
+    asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
     loaded = load(options.checkpoint)
-    presets = {} if options.no_preset else loaded.presets
-    choice = restore_task(
-        loaded.config, options.task, data=options.data, changes=_changes(options), presets=presets, trust=options.trust
-    )
-    if options.steps is not None:
-        choice.sampling.steps = options.steps
+    changes = _changes(options)
+    choice = choose_task(loaded, asking, options.task, data=options.data, changes=changes, trust=options.trust)
+    loaded.backbone.to(kind)
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed
     more, absent = clip_metrics(choice.task, clip=options.clip, aesthetic=options.aesthetic)
@@ -92,7 +85,7 @@ def run(words: list[str]) -> int:
     evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
     began = time.perf_counter()
     score, fingerprint = measure(
-        scoring_trainer(), Painting(loaded.backbone), choice, data=options.data, evaluate=evaluate, limit=options.limit
+        trainer, Painting(loaded.backbone), choice, data=options.data, evaluate=evaluate, limit=options.limit
     )
     card = card_of(
         loaded, choice, score, evaluate=evaluate, absent=absent, seed=options.seed, data=options.data, fingerprint=fingerprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningCLI
 
+from idiff.cli.check import CheckCLI, take_check
 from idiff.cli.foreign import in_words
 from idiff.cli.save_config import SaveConfig
 from idiff.cli.stage_cli import StageCLI
@@ -37,6 +39,7 @@ def run(words: list[str]) -> int:
     method, rest = words[0], words[1:]
     quiet()
     files, rest = _take_configs(rest)
+    checked, rest = take_check(rest) if method == "fit" else ({}, rest)
     asked = {word.partition("=")[0].split(".")[0] for word in rest}
     if not files and not asked & {"-h", "--help", "--print_config"} and not {"--model", "--data"} <= asked:
         beside = next((word for word in rest if word.endswith((".yaml", ".yml"))), "")
@@ -49,8 +52,9 @@ def run(words: list[str]) -> int:
             path = Path(folder) / "config.yaml"
             path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
-        settings = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), "fresh": FRESH in rest}
-        only: Any = type("StageCLI", (StageCLI,), settings)
+        settings: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
+        settings |= {"fresh": FRESH in rest, "command": shlex.join(["idiff", *words])}
+        only: Any = type("StageCLI", (CheckCLI if checked else StageCLI,), settings)
         rest = [word for word in rest if word != FRESH]
         try:
             only(

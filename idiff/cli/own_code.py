@@ -14,6 +14,7 @@ CLASS_PATHS = {"fit", "validate", "test", "predict", "run", "evaluate", "tune"}
 """Commands that always take a `class_path` or `MODULE.NAME`: in a configuration, or as an option."""
 
 WITH_CLASS_PATHS = {
+    **{(command, ""): ("--sampler",) for command in ("segment", "keypoints", "edit", "restore")},
     ("align", "generate"): ("--sampler",),
     ("data", "cache"): ("--config",),
     ("data", "filter"): ("--features",),
@@ -39,13 +40,14 @@ def search_here(words: Sequence[str]) -> None:
 
 def names_code(words: Sequence[str]) -> bool:
     """Whether a command may import what a user wrote."""
-    command, *rest = words or [""]
+    command, *rest = [word for word in words if word != "--debug"] or [""]
     options = {word.partition("=")[0] for word in rest}
     if command in CLASS_PATHS or TRUST in options:
         return True
     if (command, *rest[:1]) == ("data", "build"):
         return any({".", ":"} & set(word) for word in rest[1:] if not word.startswith("-") and "/" not in word)
-    return bool(options.intersection(WITH_CLASS_PATHS.get((command, rest[0] if rest else ""), ())))
+    known = WITH_CLASS_PATHS.get((command, ""), WITH_CLASS_PATHS.get((command, rest[0] if rest else ""), ()))
+    return bool(options.intersection(known))
 
 
 def _run_as_module() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from idiff.callbacks import AtomicCheckpointIO
-from idiff.callbacks.console import shown
+from idiff.cli.run_logging import logged
 from idiff.cli.trainer import say_aside, slow_bfloat16
 from idiff.config.opened_data import opened_data
 from idiff.config.resume import PARTS, refuse_changes
@@ -31,6 +29,7 @@ class StageCLI(LightningCLI):
     """LightningCLI with the project's callbacks, a fixed run folder, and checkpoints that only bring weights and progress."""
 
     fresh = False  # rename a run that is in the way
+    command = ""  # the command line, as it was typed
     made: RunFolder
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -40,7 +39,10 @@ class StageCLI(LightningCLI):
         parser.add_argument(
             f"--{RESUME_ALLOW}", default="", help="settings that may differ, dotted, with commas between"
         )
-        parser.set_defaults({"trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False})
+        parser.set_defaults({
+            "trainer.default_root_dir": "runs/default", "trainer.use_distributed_sampler": False,
+            "trainer.num_sanity_val_steps": -1,
+        })  # fmt: skip
 
     def _parse_ckpt_path(self) -> None:
         """A checkpoint never changes the configuration: what the YAML and the command line say holds."""
@@ -62,17 +64,11 @@ class StageCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
-        fit = self.subcommand == "fit"
-        wanted = self._get(self.config_init, "ckpt_path")
-        root = self.made.prepare()
-        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside)
+        fit, wanted, root = self.subcommand == "fit", self._get(self.config_init, "ckpt_path"), self.made.prepare()
+        self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside, own=self.model.bases)
         self._resumed = read(self._start) if fit and self._start is not None else {}
-        logger = settings.get("logger")
-        if logger is None or logger is True:
-            kwargs["logger"] = fit and TensorBoardLogger(
-                str(root), name="", version="", purge_step=redrawn_from(self._resumed, settings)
-            )
-        kwargs |= shown(settings, terminal=sys.stdout.isatty())
+        kwargs |= logged(settings, root=root, purge_step=redrawn_from(self._resumed, settings), fit=fit)
+        self._get(self.config_init, "report").command = self.command
         kwargs["plugins"] = [*as_list(settings.get("plugins")), AtomicCheckpointIO()]
         self.trainer = self.made.trainer = super().instantiate_trainer(**kwargs)
         if self._anew and self.fresh:

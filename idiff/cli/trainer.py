@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from idiff.utils.hardware import fast_bfloat16, usable_device
+from idiff.utils.hardware import AUTO, fast_bfloat16, usable_device
 
 UNHELPFUL = (
     ".*LightningCLI's args parameter is intended.*",
@@ -21,6 +21,7 @@ UNHELPFUL = (
     ".*does not have many workers.*",
     ".*your dataloader is not resumable.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*It is recommended to use .self.log.*sync_dist.*",  # these figures are of all ranks already
 )
 """Warnings that a user can do nothing about."""
 
@@ -39,7 +40,7 @@ def scoring_trainer(device: str | None = None, *, bar: bool = True) -> Trainer:
     """A trainer for `measure`, which writes nothing.
 
     Args:
-        device: where the network runs, such as `cpu` or `cuda:1`; None: accelerators where there are some.
+        device: where the network runs, such as `cpu` or `cuda:1`; None and `auto`: accelerators where there are some.
         bar: show how far it is.
 
     Raises:
@@ -58,7 +59,7 @@ def one_device(device: str | None) -> str:
 
 def _placed(device: str | None) -> dict[str, Any]:
     """A device as arguments of Lightning's trainer."""
-    if device is None:
+    if device in {None, AUTO}:
         return {}
     place = usable_device(device, setting="--device")
     if place.type == "cpu":

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from idiff.cli.arguments import WordParser, at_least_one, counts, number_from, scales, writable
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, counts, number_from, scales, writable
 from idiff.cli.bar import progress
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
@@ -25,7 +25,7 @@ def parser() -> WordParser:
         "Killed, the same command goes on.",
     )
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or a pretrained model")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="validation shards: not those that results are reported on")
     add("--out", required=True, metavar="FILE", help="every point, as JSON; an image of them goes beside it, as .png")
     kinds = "a task of the training by its name, or a kind; default: what the shards are for"

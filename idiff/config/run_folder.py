@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,9 @@ class RunFolder:
         return not self.fast and ranks == {"0"} and any((self.root / "checkpoints").glob("*.ckpt"))
 
 
-def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str], None]) -> str | None:
+def start_of(
+    wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str], None], own: Sequence[str] = ()
+) -> str | None:
     """The checkpoint that a command begins with.
 
     Args:
@@ -92,9 +94,10 @@ def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str
         folder: the checkpoints of the run.
         fit: the command trains; the others need weights.
         said: called with what is to be said about the choice.
+        own: weights that the configuration's model starts from by itself.
 
     Returns:
-        its path; None: start fresh.
+        its path; None: start fresh, or take the model's own weights.
 
     Raises:
         CheckpointError: it is missing.
@@ -115,8 +118,13 @@ def start_of(wanted: str | None, folder: Path, *, fit: bool, said: Callable[[str
         wanted = str(folder / "best.ckpt")
     if wanted is not None and not Path(wanted).is_file():
         raise CheckpointError(f"{wanted} is missing: expected a .ckpt file, or 'last' or 'best' for those in {folder}")
+    if wanted is None and not fit and not own:
+        raise ConfigError(
+            "no weights were named: add --ckpt_path last, best or FILE, or let the model start from some (model.init_from, "
+            "model.backbone.pretrained)"
+        )
     if wanted is None and not fit:
-        raise ConfigError("no weights were named: add --ckpt_path last, best or FILE")
+        said(f"no --ckpt_path: the weights of {', '.join(own)} as they are")
     return wanted
 
 

@@ -30,10 +30,11 @@ def known_words() -> set[str]:
 @cache
 def callbacks() -> Mapping[str, type]:
     """The callbacks every run has; each is set in the configuration under its name."""
-    from idiff.callbacks import BestCheckpoint, Evaluate, KeepLast, PredictionWriter, WeightAverage
+    from idiff.callbacks import BestCheckpoint, Evaluate, KeepLast, PredictionWriter, RunReport, WeightAverage
 
     return {
         "ema": WeightAverage, "evaluate": Evaluate, "last": KeepLast, "best": BestCheckpoint, "predictions": PredictionWriter,
+        "report": RunReport,
     }  # fmt: skip
 
 

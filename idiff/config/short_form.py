@@ -30,6 +30,7 @@ KEPT = (CLASS, ARGUMENTS, "dict_kwargs")
 """Keys of an object that are not arguments of its class."""
 
 TASK, ROOT, DEFAULTS = "task", "root", "defaults"
+SAMPLED = ("sampling", "validation")
 SETS = {"train": "train", "val": "val", "test": "test"}
 """Setting of an entry -> the folder under its `root`."""
 
@@ -135,7 +136,15 @@ def completed(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(arguments.get("tasks"), dict):
         over = lengthened(defaults or {}, _entry())  # of a later file than the one that lists the tasks
         arguments["tasks"] = {name: _rooted(merge(entry, over)) for name, entry in arguments["tasks"].items()}
+    elif defaults and _samples(data.get(CLASS)):  # one task: only how it is sampled is a matter of the model
+        arguments = merge({key: item for key, item in defaults.items() if key in SAMPLED}, arguments)
     return {**config, "data": {**data, ARGUMENTS: _rooted(arguments)}}
+
+
+def _samples(path: Any) -> bool:
+    """Whether a data module takes the settings of sampling itself, as those of one task do."""
+    kind = _class_at(str(path))
+    return kind is not None and set(SAMPLED) <= parameters(kind).keys()
 
 
 def _completed(value: Any, hint: Any, *, fill: bool = True) -> Any:

@@ -200,13 +200,14 @@ class StreamDataModule(LightningDataModule):
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """One loader for each validation set, in the order of the entries. Ranks share the items, none twice."""
         rank, world = self.layout.rank, self.layout.world
+        fitting = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
         return [
             evaluation_loader(
                 EvaluationDataset(
                     part, samples=self.val_samples, rank=rank, world=world, max_bad_fraction=self.max_bad_fraction
                 ),
-                groups=self.val_groups,
-                sampling=self.entries[part.name].sampling,
+                groups=self.val_groups if part.task.one_size else 1,
+                sampling=self.entries[part.name].sampled(fitting=fitting),
                 workers=self.num_workers,
             )
             for part in self._evaluation
@@ -246,7 +247,7 @@ class TaskDataModule(StreamDataModule):
         train, val, test: folders of the shards, see `TaskEntry`.
         name: the `<task>` of `val/<task>/<metric>`; the task's kind where it is left out.
         weight: how often an epoch draws each training item on average.
-        sampling: how validation samples the task.
+        sampling, validation: how the task is sampled, and in the validations of a training; see `TaskEntry`.
         metrics: further metrics of one's own, see `TaskEntry`.
         options: see `StreamDataModule`.
     """
@@ -263,6 +264,7 @@ class TaskDataModule(StreamDataModule):
         name: str | None = None,
         weight: float = 1.0,
         sampling: Annotated[Sampling | None, FREE] = None,
+        validation: Annotated[Sampling | None, FREE] = None,
         metrics: Annotated[dict[str, OwnMetric] | None, FREE] = None,
         **options: Any,
     ) -> None:
@@ -270,8 +272,8 @@ class TaskDataModule(StreamDataModule):
             if self.default_task is None:
                 raise ConfigError("data: no task. Set task.class_path to a subclass of idiff.tasks.base.Task.")
             task = self.default_task()
-        entry = TaskEntry(task, train, val, test, weight=weight, sampling=sampling, metrics=metrics)
-        super().__init__({name or task.kind: entry}, **options)
+        own: dict[str, Any] = {"sampling": sampling, "validation": validation, "metrics": metrics}
+        super().__init__({name or task.kind: TaskEntry(task, train, val, test, weight=weight, **own)}, **options)
 
 
 class SegmentationDataModule(TaskDataModule):

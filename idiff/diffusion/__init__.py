@@ -10,7 +10,7 @@ from idiff.diffusion.prediction import (
     min_snr_weight,
     to_clean_and_noise,
     training_target,
-    weighted_mse,
+    weighted_errors,
 )
 from idiff.diffusion.samplers import SAMPLERS, Denoise, Sampler, sample
 from idiff.diffusion.schedule import SPACINGS, NoiseSchedule
@@ -36,5 +36,5 @@ __all__ = [
     "sample",
     "to_clean_and_noise",
     "training_target",
-    "weighted_mse",
+    "weighted_errors",
 ]

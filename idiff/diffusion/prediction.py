@@ -33,7 +33,7 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule) -> None
 
 
 def training_target(
-    clean: Tensor, noise: Tensor, *, t: Tensor | int, schedule: NoiseSchedule, prediction_type: str
+    clean: Tensor, noise: Tensor, *, t: Tensor | float, schedule: NoiseSchedule, prediction_type: str
 ) -> Tensor:
     """What the network should predict for x_t = add_noise(clean, noise, t).
 
@@ -57,7 +57,7 @@ def training_target(
 
 
 def to_clean_and_noise(
-    prediction: Tensor, noisy: Tensor, *, t: Tensor | int, schedule: NoiseSchedule, prediction_type: str
+    prediction: Tensor, noisy: Tensor, *, t: Tensor | float, schedule: NoiseSchedule, prediction_type: str
 ) -> tuple[Tensor, Tensor]:
     """Solve x_t = alpha_t x_0 + sigma_t eps for (x_0, eps), given the prediction. Finite at zero terminal SNR.
 
@@ -149,14 +149,14 @@ def cell_weights(changed: Tensor, *, weight: float) -> Tensor:
     return torch.where(changed, weight, 1.0)
 
 
-def weighted_mse(
+def weighted_errors(
     prediction: Tensor, target: Tensor, *, weight_map: Tensor | None = None, sample_weight: Tensor | None = None
 ) -> Tensor:
-    """Mean squared error with weights on cells and on examples, in float32.
+    """Squared error of each example with weights on cells and on examples, in float32; the loss is their mean.
 
     An example's error is the weighted mean over its cells, sum(w d^2) / sum(w): a constant map changes nothing, and any map
     keeps the loss' scale. Row weights are factors (as min-SNR is defined), not normalised over the batch, so an example's
-    share does not depend on the examples it is batched with. Without weights this is the plain mean squared error.
+    share does not depend on the examples it is batched with. Without weights the mean is the plain mean squared error.
 
     Args:
         prediction: (B, C, h, w).
@@ -165,11 +165,11 @@ def weighted_mse(
         sample_weight: (B,), at least 0.
 
     Returns:
-        scalar.
+        float32 (B,).
     """
     squared = (prediction.float() - target.float()).square().mean(dim=1, keepdim=True)
     if weight_map is None:
         rows = squared.flatten(1).mean(dim=1)
     else:
         rows = (weight_map * squared).flatten(1).sum(dim=1) / weight_map.flatten(1).sum(dim=1)
-    return (rows if sample_weight is None else sample_weight * rows).mean()
+    return rows if sample_weight is None else sample_weight * rows

@@ -17,14 +17,12 @@ from torch import Tensor
 
 from idiff.checks import is_path
 from idiff.diffusion.draws import per_sample_noise
-from idiff.diffusion.schedule import NoiseSchedule
+from idiff.diffusion.schedule import TERMINAL, NoiseSchedule
 from idiff.errors import ConfigError, unknown
 from idiff.utils.lookup import find
 
-Denoise = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""(x_t (B, ...), t) -> predicted (x_0, eps), each (B, ...)."""
-
-_TERMINAL_ALPHA_CUMPROD = 2.0**-24
+Denoise = Callable[[Tensor, float], tuple[Tensor, Tensor]]
+"""(x_t (B, ...), t) -> predicted (x_0, eps), each (B, ...). t may lie between two timesteps, see `NoiseSchedule.timesteps`."""
 
 
 class Sampler(Protocol):
@@ -36,7 +34,7 @@ class Sampler(Protocol):
         noise: Tensor,
         *,
         schedule: NoiseSchedule,
-        timesteps: Sequence[int],
+        timesteps: Sequence[float],
         rngs: Sequence[torch.Generator],
     ) -> Tensor:
         """Return x_0 (B, ...)."""
@@ -49,7 +47,7 @@ def sample(
     *,
     noise: Tensor,
     schedule: NoiseSchedule,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator] = (),
 ) -> Tensor:
     """Run the sampler of this name.
@@ -73,7 +71,7 @@ def sample(
     sampler: Sampler = SAMPLERS[name] if name in SAMPLERS else find(name, what="sampler")
     total = schedule.num_train_timesteps
     falling = all(now > after for now, after in pairwise(timesteps))
-    if not timesteps or not falling or timesteps[0] >= total or timesteps[-1] < 0:
+    if not timesteps or not falling or timesteps[0] > total - 1 or timesteps[-1] < 0:
         raise ConfigError(
             f"timesteps {list(timesteps)}: expected at least one, strictly falling, from {total - 1} down to 0."
         )
@@ -85,7 +83,7 @@ def ddim(
     noise: Tensor,
     *,
     schedule: NoiseSchedule,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator] = (),
 ) -> Tensor:
     """DDIM with eta = 0 (Song et al., arXiv 2010.02502, equation 12). Deterministic; arguments as `sample`."""
@@ -101,7 +99,7 @@ def euler(
     noise: Tensor,
     *,
     schedule: NoiseSchedule,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator] = (),
 ) -> Tensor:
     """Euler's method on the probability-flow ODE (Karras et al., arXiv 2206.00364, algorithm 1 without its correction).
@@ -117,7 +115,7 @@ def euler_ancestral(
     noise: Tensor,
     *,
     schedule: NoiseSchedule,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator] = (),
 ) -> Tensor:
     """Euler steps that go too far down and add fresh noise: `sample_euler_ancestral` of k-diffusion.
@@ -149,7 +147,7 @@ def dpmpp_2m(
     noise: Tensor,
     *,
     schedule: NoiseSchedule,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator] = (),
 ) -> Tensor:
     """DPM-Solver++(2M) (Lu et al., arXiv 2211.01095, algorithm 2), first and last step of first order.
@@ -180,24 +178,24 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
-def _levels(schedule: NoiseSchedule, timesteps: Sequence[int]) -> list[tuple[float, float]]:
+def _levels(schedule: NoiseSchedule, timesteps: Sequence[float]) -> list[tuple[float, float]]:
     """(alpha, sigma) at each timestep, then (1, 0): the clean end."""
-    squared = schedule.alphas_cumprod.double()[list(timesteps)].tolist()
+    squared = schedule.squared(timesteps).tolist()
     return [(math.sqrt(a), math.sqrt(1 - a)) for a in squared] + [(1.0, 0.0)]
 
 
-def _finite_levels(schedule: NoiseSchedule, timesteps: Sequence[int]) -> list[tuple[float, float]]:
+def _finite_levels(schedule: NoiseSchedule, timesteps: Sequence[float]) -> list[tuple[float, float]]:
     """As `_levels`, with a finite noise level sigma / alpha where the signal is 0, for samplers that divide by alpha.
 
     The terminal alphas_cumprod is taken as 2^-24, as in diffusers; less where the timestep before it is that noisy.
     """
     levels = _levels(schedule, timesteps)
     if levels[0][0] == 0:
-        squared = min(_TERMINAL_ALPHA_CUMPROD, 0.5 * float(schedule.alphas_cumprod[-2]))
+        squared = min(TERMINAL, 0.5 * float(schedule.alphas_cumprod[-2]))
         levels[0] = (math.sqrt(squared), math.sqrt(1 - squared))
     return levels
 
 
-def _start(noise: Tensor, schedule: NoiseSchedule, timesteps: Sequence[int]) -> Tensor:
+def _start(noise: Tensor, schedule: NoiseSchedule, timesteps: Sequence[float]) -> Tensor:
     """The noise at the amplitude of the first timestep: sigma_t eps."""
     return _levels(schedule, timesteps)[0][1] * noise

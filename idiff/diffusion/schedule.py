@@ -6,6 +6,7 @@ Notation: x_t = alpha_t x_0 + sigma_t eps with alpha_t^2 + sigma_t^2 = 1 and alp
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -17,6 +18,9 @@ from idiff.sampling import SpacingName
 
 SPACINGS: tuple[str, ...] = get_args(SpacingName)
 """How the visited timesteps are spread (Lin et al., arXiv 2305.08891, table 2)."""
+
+TERMINAL = 2.0**-24
+"""alpha_t^2 of a last timestep without signal, where a finite noise level is needed; as in diffusers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +67,41 @@ class NoiseSchedule:
         object.__setattr__(moved, "alphas_cumprod", self.alphas_cumprod.to(device))
         return moved
 
-    def coefficients(self, t: Tensor | int, like: Tensor) -> tuple[Tensor, Tensor]:
+    def squared(self, t: Sequence[float] | Tensor) -> Tensor:
+        """alpha_t^2 at any timesteps, also between two of the table: float64, on the CPU.
+
+        Between two timesteps the logarithm of the noise level sigma_t / alpha_t is interpolated linearly, as k-diffusion's
+        `DiscreteSchedule` does. A last timestep without signal (zero terminal SNR) counts as 2^-24 there, as in diffusers.
+
+        Args:
+            t: timesteps in [0, T - 1].
+        """
+        place = torch.as_tensor(t, dtype=torch.float64, device="cpu")
+        table = self.alphas_cumprod.double().cpu()
+        low, high = place.floor().long(), place.ceil().long()
+        odds = -torch.logit(table.clamp_min(TERMINAL))  # of noise to signal: log (sigma / alpha)^2
+        between = torch.sigmoid(-torch.lerp(odds[low], odds[high], place - low))
+        return torch.where(low == high, table[low], between)
+
+    def coefficients(self, t: Tensor | float, like: Tensor) -> tuple[Tensor, Tensor]:
         """Signal and noise amplitudes alpha_t and sigma_t, shaped to multiply `like`.
 
         Args:
-            t: int64 (B,) or one timestep for all examples, in [0, T).
+            t: (B,) or one timestep for all examples, in [0, T - 1]; between two timesteps see `squared`.
             like: (B, ...), gives number of dimensions, device and dtype.
 
         Returns:
             two tensors (B, 1, ...) or (1, 1, ...).
         """
-        index = torch.as_tensor(t, device=like.device).reshape(-1, *[1] * (like.ndim - 1))
-        squared = self.alphas_cumprod.to(like.device)[index]
+        place = torch.as_tensor(t)
+        if place.is_floating_point():
+            squared = self.squared(place).float().to(like.device)
+        else:
+            squared = self.alphas_cumprod.to(like.device)[place.to(like.device)]
+        squared = squared.reshape(-1, *[1] * (like.ndim - 1))
         return squared.sqrt().to(like.dtype), (1 - squared).sqrt().to(like.dtype)
 
-    def add_noise(self, clean: Tensor, noise: Tensor, t: Tensor | int) -> Tensor:
+    def add_noise(self, clean: Tensor, noise: Tensor, t: Tensor | float) -> Tensor:
         """Noisy latents x_t = alpha_t x_0 + sigma_t eps (Ho et al., arXiv 2006.11239, equation 4).
 
         Args:
@@ -88,7 +112,7 @@ class NoiseSchedule:
         alpha, sigma = self.coefficients(t, clean)
         return alpha * clean + sigma * noise
 
-    def velocity(self, clean: Tensor, noise: Tensor, t: Tensor | int) -> Tensor:
+    def velocity(self, clean: Tensor, noise: Tensor, t: Tensor | float) -> Tensor:
         """The velocity alpha_t eps - sigma_t x_0 (Salimans & Ho, arXiv 2202.00512). Arguments as `add_noise`."""
         alpha, sigma = self.coefficients(t, clean)
         return alpha * noise - sigma * clean
@@ -98,19 +122,20 @@ class NoiseSchedule:
         squared = self.alphas_cumprod.to(t.device)[t]
         return squared / (1 - squared)
 
-    def timesteps(self, steps: int, *, spacing: str = "trailing") -> list[int]:
+    def timesteps(self, steps: int, *, spacing: str = "trailing") -> list[float]:
         """The timesteps a sampler visits, from noisy to clean (Lin et al., arXiv 2305.08891, table 2).
 
         `trailing` starts at T - 1 for any number of steps, so one step starts from pure noise; `leading` ends at 0 and
         starts below T - 1 (one step is the useless [0]; here for comparison with systems that use it); `linspace` has
-        both ends (one step: T - 1).
+        both ends (one step: T - 1) and even distances, so that timesteps may lie between two of the table, as k-diffusion and
+        the released InstructDiffusion have it.
 
         Args:
             steps: how many, 1 to T.
             spacing: one of `SPACINGS`.
 
         Returns:
-            `steps` whole numbers in [0, T), strictly falling.
+            `steps` numbers in [0, T - 1], strictly falling; whole ones are `int`, which all are but for `linspace`.
 
         Raises:
             ConfigError: steps out of range, or an unknown spacing.
@@ -124,5 +149,6 @@ class NoiseSchedule:
             return [i * (total // steps) for i in reversed(range(steps))]
         if spacing == "linspace":
             last = max(steps - 1, 1)
-            return [round((total - 1) * (last - i) / last) for i in range(steps)]
+            places = [(total - 1) * (last - i) / last for i in range(steps)]
+            return [int(place) if place.is_integer() else place for place in places]
         raise unknown("timestep spacing", spacing, SPACINGS)

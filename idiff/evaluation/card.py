@@ -73,7 +73,7 @@ def card_of(
         "minutes": minutes,
         "decoder": settings.get("decoder") or "its own",
         "scored": {name: settings[key] for name, key in SCORED.items() if key in settings},
-        "guidance": {key: value for key, value in asdict(sampling).items() if key != "steps"},
+        "guidance": {key: value for key, value in asdict(sampling).items() if key not in {"steps", "preset"}},
         "preset": choice.preset is not None and choice.preset.over(sampling) == sampling,
         "seed": seed,
         "checkpoint": {"name": loaded.name, "sha256": loaded.sha256, "step": loaded.step},

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from idiff.diffusion import per_sample_noise
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
-from idiff.models.network import build_network, load_network
+from idiff.models.network import build_network, in_float, in_type_of, load_network
 from idiff.utils.settings import WEIGHTS
 
 
@@ -64,8 +64,8 @@ class Autoencoder(nn.Module):
 
     def moments(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the posterior, each (B, C, H / f, W / f), unscaled."""
-        posterior = self.net.encode(pixels).latent_dist
-        return posterior.mean, posterior.std
+        posterior = self.net.encode(in_type_of(self.net, pixels)).latent_dist
+        return in_float(self.net, posterior.mean), in_float(self.net, posterior.std)
 
     def encode_source(self, pixels: Tensor) -> Tensor:
         """Posterior mode, unscaled: the condition of the U-Net."""
@@ -88,8 +88,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Scaled latents to images (B, 3, H, W), clamped to [-1, 1]."""
-        pictures: Tensor = self.net.decode(latent / self.scale).sample
-        return pictures.clamp(-1, 1)
+        pictures = self.net.decode(in_type_of(self.net, latent / self.scale)).sample
+        return in_float(self.net, pictures).clamp(-1, 1)
 
     def render(self, pixels: Tensor) -> Tensor:
         """Images as the autoencoder renders them: mode, then decode."""

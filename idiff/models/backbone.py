@@ -19,13 +19,15 @@ from idiff.diffusion import (
     min_snr_weight,
     per_sample_noise,
     training_target,
-    weighted_mse,
+    weighted_errors,
 )
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.auxiliary_loss import AuxiliaryLoss
-from idiff.models.denoising import Denoiser, Sampled, sample_rows
+from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
+from idiff.models.network import in_float, in_type_of
 from idiff.models.objective import Objective
+from idiff.models.outline import left_out
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.sampling import Sampling
@@ -89,6 +91,7 @@ class LatentDiffusion(nn.Module):
         self.objective = objective or Objective()
         self.with_source = with_source
         self.sample_seed = sample_seed
+        self.on_step: OnStep | None = None  # called before each step of sampling; what it raises ends it
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         self.text = text
         if text.reference is not None:
@@ -109,9 +112,11 @@ class LatentDiffusion(nn.Module):
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         self.recognition: AuxiliaryLoss | None = None
+        self.last_rows: tuple[Tensor, Tensor] | None = None  # of the last loss: timesteps (B,), and float32 (B,) losses
         if self.objective.auxiliary_loss_weight > 0:
             self.recognition = AuxiliaryLoss(self.unet, width=text.width)
-        super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
+        if not left_out():
+            super().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions run a fifth to a third faster so
         self.schedule = NoiseSchedule(zero_terminal_snr=self.objective.zero_terminal_snr)
         check_prediction_type(self.objective.prediction, self.schedule)
 
@@ -148,8 +153,7 @@ class LatentDiffusion(nn.Module):
             source_latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known.
 
         Raises:
-            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache was made with other
-                weights.
+            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache of other weights.
         """
         if (batch.source is not None) != self.with_source:
             have, want = ("no source", "one") if batch.source is None else ("a source", "none")
@@ -169,13 +173,12 @@ class LatentDiffusion(nn.Module):
         noisy = self.schedule.add_noise(latent, noise, t)
         prediction = self.predict(noisy, t, self._states(batch, drop_text), condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=objective.prediction)
-        row_weight = None
-        if objective.min_snr_gamma is not None:
-            row_weight = min_snr_weight(
-                self.schedule.snr(t), objective.min_snr_gamma, prediction_type=objective.prediction
-            )
+        row_weight, gamma = None, objective.min_snr_gamma
+        if gamma is not None:
+            row_weight = min_snr_weight(self.schedule.snr(t), gamma, prediction_type=objective.prediction)
         cell_weight = None if changed is None else cell_weights(changed, weight=objective.changed_weight)
-        error = weighted_mse(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        rows = weighted_errors(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
+        self.last_rows, error = (t, rows.detach()), rows.mean()
         if self.recognition is not None and self.training:
             error = error + objective.auxiliary_loss_weight * self.recognition.loss(batch.parts, self.text.pooled)
         return error
@@ -204,8 +207,7 @@ class LatentDiffusion(nn.Module):
         if own != made_by:
             raise ConfigError(
                 "the latent cache was made with another autoencoder or text encoder than this model has (SHA-256 "
-                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). "
-                "Make it again with `idiff data cache`."
+                f"{', '.join(each[:12] for each in made_by)}, expected {', '.join(each[:12] for each in own)}). Make it again."
             )
 
     def _states(self, batch: Batch | LatentBatch, dropped: Tensor) -> Tensor:
@@ -219,7 +221,8 @@ class LatentDiffusion(nn.Module):
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
-        prediction: Tensor = self.unet(inputs, t, encoder_hidden_states=states).sample
+        given, told = (in_type_of(self.unet, each) for each in (inputs, states))
+        prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if self.objective.residual and condition is not None:
             prediction = prediction + self.autoencoder.scale * condition
         return prediction
@@ -234,11 +237,7 @@ class LatentDiffusion(nn.Module):
         seeds: Sequence[int],
         side: int = 64,
     ) -> Tensor:
-        """Sample the images that the prompts ask for; what it takes is documented at `edit_counted`.
-
-        Returns:
-            (B, 3, H, W) in [-1, 1].
-        """
+        """Sample the images that the prompts ask for, (B, 3, H, W) in [-1, 1]; see `edit_counted`."""
         return self.edit_counted(source, instruction, sampling=sampling, seeds=seeds, side=side).pictures
 
     @torch.no_grad()
@@ -282,6 +281,7 @@ class LatentDiffusion(nn.Module):
             schedule=self.schedule,
             prediction=self.objective.prediction,
             stop=sampling.stop_unchanged,
+            on_step=self.on_step,
         )
         cells = side // self.autoencoder.factor
         shape = (self.autoencoder.channels, cells, cells) if latent is None else tuple(latent.shape[1:])

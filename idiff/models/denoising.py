@@ -14,6 +14,9 @@ from idiff.diffusion import Branch, NoiseSchedule, combine, sample, to_clean_and
 Predict = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 """(noisy (N, C, h, w), timesteps (N,), text states (N, L, D), source latents (N, C, h, w) or None) -> (N, C, h, w)."""
 
+OnStep = Callable[[], None]
+"""Called before each step of a sampler; what it raises ends the sampling."""
+
 
 @dataclass(slots=True)
 class Sampled:
@@ -66,6 +69,7 @@ class Denoiser:
         schedule: the forward process.
         prediction: what the network predicts.
         stop: threshold, in units of the scaled latent; None: every example takes every step.
+        on_step: called before each call of the network; None: nothing is.
 
     Raises:
         ConfigError: the threshold is not a positive number.
@@ -84,7 +88,9 @@ class Denoiser:
         schedule: NoiseSchedule,
         prediction: str,
         stop: float | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
+        self.on_step = on_step
         self.predict, self.schedule, self.prediction = predict, schedule, prediction
         self.states, self.empty, self.source, self.scale = states, empty, source, scale
         self.parts, self.weights, self.stop = parts, weights, stop
@@ -94,8 +100,10 @@ class Denoiser:
         self._active: Tensor | None = None  # places of the examples that go on; None: all
         self._context, self._condition = self._conditions(states, source)
 
-    def __call__(self, noisy: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, noisy: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Predicted x_0 and eps, each (B, C, h, w), of noisy latents (B, C, h, w) at timestep t."""
+        if self.on_step is not None:
+            self.on_step()
         if self._active is None:
             clean, eps = self._denoise(noisy, t, self.weights)
             self._count(range(len(noisy)))
@@ -112,9 +120,10 @@ class Denoiser:
             self._count(rows.tolist())
         return clean, eps
 
-    def _denoise(self, noisy: Tensor, t: int, weights: Sequence[float | Tensor]) -> tuple[Tensor, Tensor]:
+    def _denoise(self, noisy: Tensor, t: float, weights: Sequence[float | Tensor]) -> tuple[Tensor, Tensor]:
         count = len(self.parts)
-        steps = torch.full((len(noisy) * count,), t, device=noisy.device, dtype=torch.long)
+        kind = torch.long if isinstance(t, int) else torch.float32
+        steps = torch.full((len(noisy) * count,), t, device=noisy.device, dtype=kind)
         predicted = self.predict(noisy.repeat(count, 1, 1, 1), steps, self._context, self._condition)
         guided = combine(predicted, weights)
         return to_clean_and_noise(guided, noisy, t=t, schedule=self.schedule, prediction_type=self.prediction)
@@ -146,7 +155,7 @@ def sample_rows(
     *,
     sampler: str,
     noise: Tensor,
-    timesteps: Sequence[int],
+    timesteps: Sequence[float],
     rngs: Sequence[torch.Generator],
 ) -> Sampled:
     """Run a sampler over examples; arguments as `idiff.diffusion.sample`. Returns scaled latents."""

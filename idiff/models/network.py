@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from idiff.errors import CheckpointError, ConfigError, unknown
+from idiff.models.outline import left_out, outline, outline_mode
 from idiff.models.weight_files import variant_of
 from idiff.utils.foreign import decoding
 
@@ -32,10 +35,21 @@ def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, pa
     """
     check_arguments(kind, config, part=part)
     try:
-        return kind(**config)
+        with outline_mode() if left_out() else nullcontext():
+            return kind(**config)
     except Exception as error:  # the libraries raise many kinds
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(f"the {part}'s config cannot be built: {reason}. Correct its values.") from error
+
+
+def in_type_of(net: Any, values: Tensor) -> Tensor:
+    """Values in the type of a network's weights where these are of half precision; as they are for float32, under autocast too."""
+    return values if net.dtype == torch.float32 else values.to(net.dtype)
+
+
+def in_float(net: Any, values: Tensor) -> Tensor:
+    """What a network gave, in float32 where its weights are of half precision; see `in_type_of`."""
+    return values if net.dtype == torch.float32 else values.float()
 
 
 def check_arguments(kind: Callable[..., Any], config: Mapping[str, Any], *, part: str) -> None:
@@ -64,11 +78,17 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     Raises:
         CheckpointError: the folder cannot be read, or its keys are not those of the network; the first of them are named.
     """
+    if left_out():
+        return outline(kind, folder, part=part)
     variant = variant_of(Path(folder), part=part)
     if variant:
         options["variant"] = variant
-    with decoding(
-        lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
+    options["use_safetensors"] = _safe(folder)
+    with (
+        decoding(
+            lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
+        ),
+        _quiet(),
     ):
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     wrong = {
@@ -86,18 +106,41 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     return net
 
 
+def _safe(folder: Path) -> bool | None:
+    """False where a folder has weights as .bin alone, which both libraries read without running anything; None: as they choose."""
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    binary = any(name.endswith(".bin") for name in names)
+    return False if binary and not any(name.endswith(".safetensors") for name in names) else None
+
+
 def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:
     """Refuse weights with NaN or infinity, as a training that diverged leaves them.
 
     Raises:
         CheckpointError: names the first of them.
     """
+    if left_out():
+        return
     wrong = [name for name, value in state.items() if not bool(value.isfinite().all())]
     if wrong:
         raise CheckpointError(
             f"{origin} holds NaN or infinity in {len(wrong)} weights ({', '.join(wrong[:3])}): its training diverged, or the file "
             "is damaged. Use an earlier checkpoint or get the file again."
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bar of transformers, which loads in a moment what is on the disk."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _keys(keys: Any) -> list[str]:

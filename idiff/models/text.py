@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
-from idiff.models.network import build_network, load_network
+from idiff.models.network import build_network, in_float, load_network
 from idiff.utils.foreign import decoding
 from idiff.utils.settings import WEIGHTS
 
@@ -131,7 +131,7 @@ class TextEncoder(nn.Module):
     def forward(self, prompts: Sequence[str]) -> Tensor:
         """Hidden states (B, 77, C) of the prompts. Equal prompts are encoded once."""
         distinct = list(dict.fromkeys(prompts))
-        states: Tensor = self.net(self.tokenize(distinct).to(self.net.device)).last_hidden_state
+        states = in_float(self.net, self.net(self.tokenize(distinct).to(self.net.device)).last_hidden_state)
         if len(distinct) == len(prompts):
             return states
         place = {prompt: row for row, prompt in enumerate(distinct)}

@@ -69,6 +69,15 @@ def build_unet(
         del record.loaded[CONV_IN]
         record.changed[CONV_IN] = widened_words(latent_channels, origin=str(folder))
         record.said.append(f"U-Net: first convolution widened {latent_channels} -> {channels} with zeros")
+    elif (
+        net.config.in_channels == 2 * latent_channels
+        and not with_source
+        and not net.conv_in.weight[:, latent_channels:].any()
+    ):
+        narrow(net, latent_channels)
+        del record.loaded[CONV_IN]
+        record.changed[CONV_IN] = narrowed_words(latent_channels, origin=str(folder))
+        record.said.append(f"U-Net: {latent_channels} input channels of zeros are left out, {channels} stay")
     elif net.config.in_channels != channels:
         raise CheckpointError(f"{folder} takes {net.config.in_channels} channels: expected {channels}")
     if config is not None:
@@ -134,6 +143,23 @@ def widen(net: UNet2DConditionModel, extra: int) -> None:
             new.bias.copy_(old.bias)
     net.conv_in = new
     net.register_to_config(in_channels=new.in_channels)
+
+
+def narrow(net: UNet2DConditionModel, channels: int) -> None:
+    """Leave the first convolution its first `channels` input channels, the inverse of `widen`. In place."""
+    old = net.conv_in
+    new = nn.Conv2d(channels, old.out_channels, kernel_size=3, padding=1)
+    with torch.no_grad():
+        new.weight.copy_(old.weight[:, :channels])
+        if old.bias is not None and new.bias is not None:
+            new.bias.copy_(old.bias)
+    net.conv_in = new
+    net.register_to_config(in_channels=channels)
+
+
+def narrowed_words(channels: int, *, origin: str) -> str:
+    """What a first convolution without its channels of zeros is, in words."""
+    return f"from {origin}, {channels} channels of zeros for the source left out"
 
 
 def widened(weight: Tensor, extra: int) -> Tensor:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from idiff.errors import CheckpointError
+from idiff.utils.foreign import decoding, read_json
 
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 ENDINGS = (".safetensors", ".bin")
@@ -77,17 +78,15 @@ def _data_bytes(header: bytes) -> int:
         return max(
             (int(each["data_offsets"][1]) for name, each in entries.items() if name != "__metadata__"), default=0
         )
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+    except Exception:  # whatever stands in the place of a header
         return 0
 
 
 def _check_index(index: Path) -> None:
     """Refuse an index whose files are not all there."""
-    try:
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"].values()))
+    with decoding(lambda reason: CheckpointError(f"{index} is no index of weights ({reason}). Get the file again.")):
+        files = sorted(set(read_json(index)["weight_map"].values()))
         missing = [name for name in files if not (index.parent / str(name)).is_file()]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        raise CheckpointError(f"{index} is no index of weights. Get the file again.") from None
     if missing:
         raise CheckpointError(
             f"{index.parent} is not whole: {len(missing)} of {len(files)} files of weights are missing ({missing[0]}). Get them."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -15,14 +17,18 @@ from torch import Tensor
 from idiff.checks import check_number
 from idiff.errors import ConfigError, UntrustedError
 from idiff.models.io.checkpoint import load
+from idiff.models.memory import spare_memory
 from idiff.models.ood import OODScore
+from idiff.pipeline.choosing import choose_task
 from idiff.pipeline.image_input import AnyPicture, read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, sample_tiles, tile_windows
 from idiff.pipeline.results import Answer, answer_of, notice_of
+from idiff.tasks.asking import Asking
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
-from idiff.tasks.saved import TaskChoice, restore_task
+from idiff.tasks.saved import TaskChoice, restore_task, saved_kinds
+from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Triplet
-from idiff.utils.hardware import usable_device
+from idiff.utils.hardware import AUTO, chosen_device, weight_type
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.merging import edited_weight, paste_back
 
@@ -43,12 +49,18 @@ class Pipeline:
         checkpoint: a `.ckpt` file, a folder that `idiff export` wrote, or a pretrained model's name.
         steps: sampling steps; None: each task's own: those of its preset where the model has one, else the training's.
         seed: of the sampled images.
-        device: where the network runs.
+        device: where the network runs: `cpu`, `cuda`, `cuda:1`, `mps`; `auto`: the GPU where there is one.
+        dtype: of the weights: `bfloat16` or `float16` halve the memory; None: `float32`.
+        sampler, guidance_text, guidance_image: as in `Sampling`; None: each task's own.
+        size: side in pixels at which the model sees an image; the longer side where the task has `frame: native64`. None: each
+            task's own.
+        preset: `paper` or `quick`, the published settings; `stored`, those of `idiff tune --store`; `training`. None: `stored`
+            where there are some, else `training`. The settings above go over it.
         trust: import code of others that the checkpoint names, and read the files that it names.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
-        ConfigError: `steps` or `seed` is no number of its range, or there is no such device.
+        ConfigError: a setting has an unknown name or is out of its range, or there is no such device.
     """
 
     def __init__(
@@ -57,19 +69,32 @@ class Pipeline:
         *,
         steps: int | None = None,
         seed: int = 0,
-        device: str = "cpu",
+        device: str = AUTO,
+        dtype: str | None = None,
+        sampler: str | None = None,
+        guidance_text: float | None = None,
+        guidance_image: float | None = None,
+        size: int | None = None,
+        preset: str | None = None,
         trust: bool = False,
     ) -> None:
-        check_number("steps", steps, least=1, whole=True, optional=True)
         check_number("seed", seed, least=0, whole=True)
-        usable_device(device)
+        self.asking = Asking(steps, sampler, guidance_text, guidance_image, size, preset)
+        self.device, kind = chosen_device(device), weight_type(dtype)
         self.loaded = load(checkpoint)
-        self.backbone = self.loaded.backbone.to(device)
-        self.backbone.sample_seed = seed
-        self.steps, self.device, self.trust = steps, device, trust
+        self.backbone = self.loaded.backbone.to(self.device)
+        if kind != torch.float32:
+            self.backbone.to(kind)
+        self.seed, self.trust = seed, trust
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
         self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
+
+    def with_settings(self, asking: Asking, *, seed: int = 0) -> Self:
+        """A pipeline of the same model that is asked otherwise; the model is in memory once."""
+        changed = copy.copy(self)
+        changed.asking, changed.seed = asking, seed
+        return changed
 
     def segment(self, picture: AnyPicture, text: str) -> Answer:
         """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
@@ -151,11 +176,15 @@ class Pipeline:
         """Ask about the image as the task looks at it: fitted into the model's square."""
         task = choice.task
         triplets = task.queries(task.asked(pixels, text), 0)
-        edited, rendered = self._paint(triplets, self._sampled(choice))
+        edited, rendered = self._paint(triplets, choice)
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         ood_score = self._familiar(pixels, choice)
-        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score, joints=choice.joints)
+        size = (pixels.shape[0], pixels.shape[1])
+        painted = [to_picture(unwarp(one, query["warp"], size)) for one, query in zip(edited, queries, strict=True)]
+        answer = answer_of(
+            task, pixels, triplets, prediction, ood_score=ood_score, joints=choice.joints, text=text, painted=painted
+        )
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
             shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
@@ -165,13 +194,14 @@ class Pipeline:
     def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
         """Paint the image pixel on pixel: in tiles, or whole."""
         task, size = choice.task, (pixels.shape[0], pixels.shape[1])
+        self.backbone.sample_seed = self.seed
         instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
         if native:
             windows, overlap = [native_window(size, self.backbone.autoencoder.factor)], 0
         else:
             windows, overlap = tile_windows(size, int(choice.settings["size"]))
         painted = paint_pieces(
-            self.backbone, self._sampled(choice), pixels, instruction, windows=windows, overlap=overlap,
+            self.backbone, choice, pixels, instruction, windows=windows, overlap=overlap,
             threshold=THRESHOLD if keep is None else keep, device=self.device, native=native,
         )  # fmt: skip
         picture, ood_score = to_picture(painted.picture), self._familiar(pixels, choice)
@@ -180,9 +210,11 @@ class Pipeline:
             prompts=[instruction],
             picture=pixels,
             overlay=picture if keep is None else paste_back(pixels, picture, painted.weight),
-            score=1.0 if ood_score is None else ood_score,
+            score=None,
             ood_score=ood_score,
             notice=notice_of(ood_score),
+            text=text,
+            painted=[picture],
         )
 
     @torch.no_grad()
@@ -192,9 +224,9 @@ class Pipeline:
         An image is judged as a whole, without the borders that a task may see around it. A damaged one is judged by its tiles, as
         restoration sees them, because noise is gone from a smaller copy.
         """
-        side = int(choice.settings["size"])
         if self.ood_score is None:
             return None
+        side = int(self._trained(choice).settings["size"])
         if choice.task.kind in RESTORATIONS:
             shown = sample_tiles(pixels, side)
         else:
@@ -203,15 +235,11 @@ class Pipeline:
         rendered = self.backbone.autoencoder.render(shown.to(self.device)).cpu()
         return float(self.ood_damaged.get(choice.task.kind, self.ood_score)(shown, rendered).median())
 
-    def _sampled(self, choice: TaskChoice) -> TaskChoice:
-        """The choice with the steps that were asked for."""
-        if self.steps is not None:
-            choice.sampling.steps = self.steps
-        return choice
-
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor]:
         """Painted and rendered images of the prompts of one image, each (B, 3, H, W)."""
+        self.backbone.sample_seed = self.seed
         source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None]).to(self.device)
+        spare_memory(self.backbone, (source.shape[2], source.shape[3]))
         edited = torch.cat(
             [
                 self.backbone.edit(
@@ -225,15 +253,20 @@ class Pipeline:
         )
         return edited, self.backbone.autoencoder.render(source[:1]).expand_as(edited)
 
+    def _trained(self, choice: TaskChoice) -> TaskChoice:
+        """The choice as the model was trained on it."""
+        if self.asking.size is None:
+            return choice
+        return restore_task(self.loaded.config, choice.entry or choice.name, data="", changes={}, trust=self.trust)
+
     def _first(self, *kinds: str) -> TaskChoice:
-        """The model's task of the first of these kinds that it knows."""
-        config, presets = self.loaded.config, self.loaded.presets
-        for kind in kinds[:-1]:
-            try:
-                return restore_task(config, kind, data="", changes={}, presets=presets, trust=self.trust)
-            except (ConfigError, UntrustedError):
-                continue
-        return restore_task(config, kinds[-1], data="", changes={}, presets=presets, trust=self.trust)
+        """The model's task of the first of these kinds that it knows, asked as the options say."""
+        known = saved_kinds(self.loaded.config, trust=self.trust)
+        *others, last = [kind for kind in kinds if kind in {*known, *known.values()}] or kinds[-1:]
+        for kind in others:
+            with suppress(UntrustedError):
+                return choose_task(self.loaded, self.asking, kind, trust=self.trust)
+        return choose_task(self.loaded, self.asking, last, trust=self.trust)
 
 
 def _one(tile: bool, native: bool) -> bool:

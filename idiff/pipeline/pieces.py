@@ -12,6 +12,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.models.backbone import LatentDiffusion
+from idiff.models.memory import spare_memory
 from idiff.predictions import ImagePrediction, expect
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Picture
@@ -101,7 +102,7 @@ def paint_pieces(
     windows: Sequence[Window],
     overlap: int,
     threshold: float,
-    device: str,
+    device: torch.device,
     native: bool,
 ) -> Painted:
     """Paint an image window by window and put it together. Every window is sampled from the same noise.
@@ -118,6 +119,7 @@ def paint_pieces(
         native: the border around the image repeats its outermost pixels; otherwise it is gray, as in training.
     """
     size = (pixels.shape[0], pixels.shape[1])
+    spare_memory(backbone, (windows[0].height, windows[0].width))
 
     def answers() -> Iterator[tuple[Window, Tensor]]:
         for start in range(0, len(windows), ROWS):

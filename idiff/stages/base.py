@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from idiff.checks import check_choice, check_number
 from idiff.errors import CheckpointError, ConfigError, IdiffError
+from idiff.stages.eight_bit import eight_bit
 from idiff.stages.muon import Muon, split
 from idiff.stages.progress import align_loops
 from idiff.types import Batch, BatchBase
@@ -22,7 +23,7 @@ from idiff.utils.described import described_tasks
 from idiff.utils.seeds import hash64
 from idiff.utils.settings import FREE
 
-Optimizer = Literal["adamw", "muon"]
+Optimizer = Literal["adamw", "adamw8bit", "muon"]
 Decay = Literal["constant", "cosine"]
 
 
@@ -34,7 +35,8 @@ class Stage(pl.LightningModule):
 
     Args:
         lr: peak learning rate of AdamW.
-        optimizer: `adamw`; or `muon`, which gives hidden matrices and convolutions to Muon and the rest to AdamW.
+        optimizer: `adamw`; `adamw8bit`, whose state takes a quarter (package bitsandbytes, on CUDA); or `muon`, which gives hidden
+            matrices and convolutions to Muon and the rest to AdamW.
         muon_lr: peak learning rate of Muon.
         betas: AdamW's.
         weight_decay: decoupled, of both.
@@ -84,6 +86,11 @@ class Stage(pl.LightningModule):
         self.skipped = 0
         self.skipped_in_a_row = 0
         self.strict_loading = False  # frozen parts are not stored; on_load_checkpoint checks every other key
+
+    @property
+    def bases(self) -> list[str]:
+        """Weights that the stage starts from by itself, and can be scored with as it is; none: it has to be trained first."""
+        return []
 
     @abstractmethod
     def loss(self, batch: Any, *, train: bool) -> Tensor:
@@ -173,13 +180,17 @@ class Stage(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over what is trained; the rate is a function of the step alone."""
         # Lightning does not clip the gradients of a fused optimizer under mixed precision
-        fused = self._trainer is None or "mixed" not in str(self._trainer.precision)
+        mixed = self._trainer is not None and "mixed" in str(self._trainer.precision)
+        fused = not (mixed and self.trainer.gradient_clip_val)
         settings: dict[str, Any] = {
             "lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay, "fused": fused,
         }  # fmt: skip
         hidden, rest = split(self)
-        optimizer: torch.optim.AdamW
-        if self.optimizer == "muon":
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "adamw8bit":
+            del settings["fused"]
+            optimizer = eight_bit([p for p in self.parameters() if p.requires_grad], **settings)
+        elif self.optimizer == "muon":
             optimizer = Muon([{"params": hidden, "lr": self.muon_lr, "muon": True}, {"params": rest}], **settings)
         else:
             optimizer = torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], **settings)

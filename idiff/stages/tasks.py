@@ -34,6 +34,7 @@ class TaskTraining(Stage):
             holds these alone, and names what they were trained on by path and SHA-256.
         sampling: how images are sampled where a task does not say.
         max_rows: examples sampled at a time in validation and prediction, to bound memory.
+        compile: `torch.compile` the U-Net for training on CUDA; elsewhere it is left as it is, which is said.
         **optim: see `Stage`.
     """
 
@@ -47,6 +48,7 @@ class TaskTraining(Stage):
         lora: Lora | None = None,
         sampling: Annotated[Sampling | None, FREE] = None,
         max_rows: Annotated[int, FREE] = 64,
+        compile: Annotated[bool, FREE] = False,
         **optim: Any,
     ) -> None:
         super().__init__(**optim)
@@ -54,7 +56,7 @@ class TaskTraining(Stage):
         self.backbone = backbone
         self.sampling = sampling or Sampling()
         self.sampling.scales(backbone.objective.rule)
-        self.max_rows = max_rows
+        self.max_rows, self.compile_wanted = max_rows, compile
         if init_from is not None:
             source = load(init_from)
             record = transfer_weights(backbone, source.backbone.state_dict(), origin=init_from)
@@ -73,6 +75,11 @@ class TaskTraining(Stage):
         base = self.backbone.provenance.sources[0]
         base["sha256"] = base["sha256"] or folder_sha256(subfolder(base["path"], "unet"))
         return base
+
+    @property
+    def bases(self) -> list[str]:
+        """Paths of the weights that the model starts from; none where its U-Net is new."""
+        return [str(source["path"]) for source in self.backbone.provenance.sources]
 
     def describe(self) -> dict[str, Any]:
         """The backbone's description, and that of the adapters."""
@@ -121,7 +128,8 @@ class TaskTraining(Stage):
             ConfigError: a task samples by another rule than the model's.
         """
         for entry in getattr(getattr(self.trainer, "datamodule", None), "entries", {}).values():
-            entry.sampling.scales(self.backbone.objective.rule)
+            entry.sampled(fitting=True).scales(self.backbone.objective.rule)
+        self._compile()
         if self._resumed:
             return
         for line in self.backbone.report:
@@ -130,6 +138,15 @@ class TaskTraining(Stage):
             if self.backbone.provenance.sources:
                 self._base()
             self.backbone.provenance.write(self.trainer.default_root_dir)
+
+    def _compile(self) -> None:
+        """Compile the U-Net in place, where it is asked for and can be: keys of the weights stay the same."""
+        if not self.compile_wanted:
+            return
+        if self.device.type == "cuda":
+            self.backbone.unet.compile()
+        else:
+            self.print(f"model.compile is left out: it is for CUDA, and this is {self.device.type}")
 
     def loss(self, batch: Batch | LatentBatch, *, train: bool, source_latent: Tensor | None = None) -> Tensor:
         """See `LatentDiffusion.loss`; conditions are dropped in training only."""

@@ -52,6 +52,9 @@ class Task(ABC):
         settings: the constructor's arguments, defaults included, as they were given. Noted when the task is made, so that a
             checkpoint can name the task and a cache can compare it without help from the subclass. A parameter that only says how
             answers are asked for or read is marked: `Annotated[float, READING]`, see `idiff.utils.settings`.
+        one_size: all images that evaluation asks about have the same size for the model, so that they can share a batch.
+        former: constructor arguments whose defaults were others in earlier versions, with those: they hold for a task that such a
+            version saved without them.
         more_metrics: name -> a metric of one's own, see `OwnMetric`, that is scored beside those of `metrics`.
     """
 
@@ -62,6 +65,8 @@ class Task(ABC):
     headline_lower_is_better: ClassVar[bool] = False
     headline_of_one_prompt: ClassVar[str | None] = None
     settings: dict[str, Any]
+    one_size: bool = True
+    former: ClassVar[Mapping[str, Any]] = {}
     more_metrics: Mapping[str, OwnMetric] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

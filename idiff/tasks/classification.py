@@ -20,10 +20,9 @@ from idiff.tasks.common.examples import object_shapes
 from idiff.tasks.common.objects import categories_of, known_parts, shown_class
 from idiff.tasks.common.prompts import fitting, prompts
 from idiff.tasks.common.region_masks import named_square
-from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
+from idiff.tasks.common.view import ASKED, View, needed_words, whole_view
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import ClassRegionTask
-from idiff.transforms.frames import frame_whole
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
@@ -63,6 +62,10 @@ class ImageClassification(ClassRegionTask):
         side = round(square * self.size)
         if not 1 <= side <= self.size:
             raise ConfigError(f"{square=} of {self.size} px must be 1 px to all of it.")
+        if self.frame == "native64":
+            raise ConfigError(
+                "frame native64: classification paints a square in the middle of a square. Use letterbox or crop."
+            )
         start = (self.size - side) // 2
         self.square = slice(start, start + side)
         self.most = self._check_colors("classes_per_prompt", classes_per_prompt, least=2)
@@ -91,9 +94,7 @@ class ImageClassification(ClassRegionTask):
         if right is not None:
             order = [right, *(order[: self.most - 1] if ask == "present" else order)]
         order.sort(key=lambda index: hash64("place", sample.key, index))
-        view = warp_sample(
-            sample.image, frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), self.size
-        )
+        view = whole_view(sample.image, self.size, frame=self.frame)
         template, colors = self.bank.asking(group), list(self.colors)
         asking = partial(self._ask, sample, colors=colors, template=template)
         asked = prompts(order, self.most, asking, key=sample.key, field="meta.categories")

@@ -29,12 +29,12 @@ from idiff.tasks.common.objects import (
 )
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
 from idiff.tasks.common.skeleton import image_id
-from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
+from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample, whole_view
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import ClassRegionTask
 from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.transforms.geometry import chain, warp_labels
-from idiff.types import VOID, Picture, Prediction, Sample, Triplet, Truth
+from idiff.types import VOID, Labels, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
 from idiff.utils.strings import name_words
@@ -75,13 +75,10 @@ class ObjectDetection(ClassRegionTask):
         pool = (absent if rng.random() < self.negatives else present) or present or absent
         chosen = pool[int(rng.integers(len(pool)))]
         numbers = numbered(things, chosen, sample.image.shape)
-        frame = frame_whole((numbers.shape[0], numbers.shape[1]), self.size)
-        if train and self.crop and numbers.any():
-            frame = frame_keeping(numbers > 0, self.size, rng)
-        if train and rng.random() < self.flip:
-            frame = chain(frame, np.array([[-1.0, 0.0, self.size - 1.0], [0.0, 1.0, 0.0]]))
-        view = warp_sample(
-            sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=numbers
+        view = (
+            self._view(sample, numbers, rng)
+            if train
+            else whole_view(sample.image, self.size, frame=self.frame, labels=numbers)
         )
         color = self._color(rng)
         return self._paint(
@@ -94,15 +91,24 @@ class ObjectDetection(ClassRegionTask):
         ask = self._asks(total)
         present = {thing.category for thing in things}
         wanted = set(range(total)) if ask == "all" else {*present, absent_category(sample.key, total, present)} - {None}
-        frame, group = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size), f"{sample.key}/{item}"
-        plain = warp_sample(sample.image, frame, self.size)
+        plain, group = whole_view(sample.image, self.size, frame=self.frame), f"{sample.key}/{item}"
         color, template = painting.contrasting(plain.source[:, plain.seen], self.colors), self.bank.asking(group)
         triplets = []
         for index in sorted(index for index in wanted if index is not None):
-            view = replace(plain, labels=warp_labels(numbered(things, index, sample.image.shape), frame, self.size))
+            numbers = numbered(things, index, sample.image.shape)
+            view = replace(plain, labels=warp_labels(numbers, plain.matrix, plain.size))
             triplets.append(self._paint(sample, group, view, things, index, color=color, template=template))
             triplets[-1].query["asked"] = ask
         return triplets
+
+    def _view(self, sample: Sample, numbers: Labels, rng: np.random.Generator) -> View:
+        """A training view: objects of the class stay whole where crops are drawn."""
+        frame = frame_whole((numbers.shape[0], numbers.shape[1]), self.size)
+        if self.crop and numbers.any():
+            frame = frame_keeping(numbers > 0, self.size, rng)
+        if rng.random() < self.flip:
+            frame = chain(frame, np.array([[-1.0, 0.0, self.size - 1.0], [0.0, 1.0, 0.0]]))
+        return warp_sample(sample.image, frame, self.size, augment=self.augment, rng=rng, labels=numbers)
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask for all objects of one class by its name. See `Task.asked`."""
@@ -191,5 +197,5 @@ class ObjectDetection(ClassRegionTask):
                 "boxes": [[*thing.box, float(thing.category)] for thing in things if thing.box is not None],
             },
             answer=mask.float()[None],
-            parts=known_parts(sample, view.matrix, self.size),
+            parts=known_parts(sample, view.matrix, view.size),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import cv2
@@ -19,9 +20,18 @@ from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.predictions import EditTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
-from idiff.tasks.common.view import ASKED, check_size, needed_words, query_of, warp_sample
-from idiff.transforms.frames import frame_whole
-from idiff.transforms.geometry import unwarp
+from idiff.tasks.common.view import (
+    ASKED,
+    View,
+    check_frame,
+    check_size,
+    needed_words,
+    query_of,
+    warp_sample,
+    whole_view,
+)
+from idiff.transforms.frames import FrameName, frame_crop, frame_keeping
+from idiff.transforms.geometry import seen_slices, unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.masks import decode_mask, mask_size
@@ -35,18 +45,20 @@ class InstructEditing(Task):
     Shapes: images (3, H, W) float32 in [-1, 1]. Source: InstructDiffusion, section 3.1, and InstructPix2Pix (Brooks
     et al., CVPR 2023). A sample has `annotation["instruction"]`, one sentence, and a `target` of its image's size. Where
     it has `instructions`, several sentences, training draws one of them; evaluation asks `instruction`. The whole image
-    is fitted into the model's square with its shape kept. Nothing is mirrored, since sentences say left and right, and no
-    color is changed, since they name colors: training and evaluation see the same. A `rejected` image, an answer that
+    is fitted into the model's square with its shape kept, or seen as `frame` says; training then sees a random square that holds
+    all that the edit changes. Nothing is mirrored, since sentences say left and right, and no color is changed, since they name
+    colors. Where a part of the image is not seen, answer and truth are the part that is. A `rejected` image, an answer that
     people found worse, is seen through the same frame as the target.
 
     The metrics tell the edited region from the rest: `annotation["region"]`, COCO's run-length encoding, where it is
     given; otherwise the pixels where a channel of the target differs from the source by more than `threshold`.
 
     Args:
-        size: side of the model's image in pixels.
+        size: side of the model's image in pixels; with `frame: native64` the longer side in evaluation.
         threshold: 0 to 254, in gray levels of 255; above the traces of JPEG.
         keep: pixels that the model hardly changed are not edited: where the painted image differs from the rendered source
             by less than this many gray levels of 255 (root mean square over 3 x 3 pixels), the source is kept. 0 keeps nothing.
+        frame: how an image that is not square is seen, see `idiff.transforms.frames.FrameName`; None: `letterbox`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -57,32 +69,51 @@ class InstructEditing(Task):
     headline = "psnr_inside"
     headline_range = 50.0
 
-    def __init__(self, size: int = 64, threshold: int = 20, keep: Annotated[float, READING] = 0.0) -> None:
+    def __init__(
+        self,
+        size: int = 64,
+        threshold: int = 20,
+        keep: Annotated[float, READING] = 0.0,
+        frame: FrameName | None = None,
+    ) -> None:
         for name, levels in {"threshold": threshold, "keep": keep}.items():
             check_number(name, levels, least=0, most=254)
-        self.size = check_size(size)
+        self.size, self.frame = check_size(size), check_frame(frame)
+        self.one_size = frame != "native64"
         self.threshold, self.keep = threshold, keep
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Both images whole, and the given sentence; of several, training draws one. See `Task.encode`."""
         target, instruction = given_target(sample), _sentence(sample, rng if train else None)
-        matrix = frame_whole((sample.image.shape[0], sample.image.shape[1]), self.size)
-        group = f"{sample.key}/{item}"
+        region, group = self._region(sample, target), f"{sample.key}/{item}"
+        shown = self._shown(region, rng if train else None)
+        view = shown(sample.image)
+        part = seen_slices(view.matrix, view.size, (sample.image.shape[0], sample.image.shape[1]))
         return Triplet(
             key=f"{group}/0",
-            source=warp_sample(sample.image, matrix, self.size).source,
+            source=view.source,
             instruction=instruction,
-            target=warp_sample(target, matrix, self.size).source,
-            rejected=None if sample.rejected is None else warp_sample(_worse(sample), matrix, self.size).source,
-            query=query_of(sample, {}, task=self.kind, group=group, matrix=matrix),
+            target=shown(target).source,
+            rejected=None if sample.rejected is None else shown(_worse(sample)).source,
+            query=query_of(sample, {}, task=self.kind, group=group, matrix=view.matrix),
             annotation={
                 "key": sample.key,
-                "source": sample.image,
-                "target": target,
-                "region": self._region(sample, target),
+                "source": sample.image[part],
+                "target": target[part],
+                "region": region[part],
                 "captions": [sample.annotation.get(name) for name in ("source_caption", "target_caption")],
             },
         )
+
+    def _shown(self, region: NDArray[np.bool_], rng: np.random.Generator | None) -> Callable[[Picture], View]:
+        """How the images of a sample are seen, all alike; in training, with an rng, where they are not seen whole."""
+        if rng is None or self.frame in {None, "letterbox"}:
+            return partial(whole_view, size=self.size, frame=self.frame)
+        original = (region.shape[0], region.shape[1])
+        matrix = (
+            frame_keeping(region, self.size, rng) if region.any() else frame_crop(original, self.size, rng, zoom=False)
+        )
+        return partial(warp_sample, matrix=matrix, size=self.size)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One: the given sentence. See `Task.queries`."""
@@ -102,11 +133,14 @@ class InstructEditing(Task):
         return painted_pictures(edited, queries)
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one image at the original's size. See `Task.combine`."""
-        query = queries[0]
+        """The one image at the original's size, as far as it was seen. See `Task.combine`."""
+        query, painted = queries[0], needed_picture(predictions[0])
         size = (int(query["size"][0]), int(query["size"][1]))
-        picture = unwarp(needed_picture(predictions[0]), query["warp"], size)
-        return ImagePrediction(query=query, score=predictions[0].score, picture=picture)
+        rows, columns = seen_slices(query["warp"], (painted.shape[1], painted.shape[2]), size)
+        picture = unwarp(painted, query["warp"], size)[:, rows, columns]
+        return ImagePrediction(
+            query=query | {"seen": _corners(rows, columns)}, score=predictions[0].score, picture=picture
+        )
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The given target, the source, the edited region as `mask`, and the captions of both. See `Task.truth`."""
@@ -129,8 +163,13 @@ class InstructEditing(Task):
         return None
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
-        """The edited image. See `Task.render`."""
-        return to_picture(needed_picture(prediction))
+        """The edited image; what was not seen is the original. See `Task.render`."""
+        answer, seen = to_picture(needed_picture(prediction)), prediction.query.get("seen")
+        if seen is None or answer.shape == picture.shape:
+            return answer
+        drawn = picture.copy()
+        drawn[seen[0] : seen[1], seen[2] : seen[3]] = answer
+        return drawn
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
@@ -163,6 +202,11 @@ class InstructEditing(Task):
             return decode_mask(given)
         except ValueError as error:
             raise BadSampleError(sample.key, field, str(error)) from error
+
+
+def _corners(rows: slice, columns: slice) -> list[int]:
+    """First and end of rows, then of columns, as a query holds them."""
+    return [rows.start, rows.stop, columns.start, columns.stop]
 
 
 def _worse(sample: Sample) -> Picture:

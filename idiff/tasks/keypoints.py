@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,16 +27,26 @@ from idiff.tasks.common.skeleton import (
     asked_person,
     check_scored,
     draw_joints,
+    fills,
     image_id,
+    joints_in,
     named_joints,
     person,
     scored_joints,
-    swap_sides,
 )
-from idiff.tasks.common.view import View, build_augment, build_decoder, check_size, query_of, warp_sample
+from idiff.tasks.common.view import (
+    View,
+    build_augment,
+    build_decoder,
+    check_frame,
+    check_size,
+    query_of,
+    warp_sample,
+    whole_view,
+)
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
-from idiff.transforms.frames import PersonDraw, frame_box, frame_person
-from idiff.transforms.geometry import Matrix, invert, mirrors
+from idiff.transforms.frames import FrameName, PersonDraw, frame_box, frame_person
+from idiff.transforms.geometry import invert
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
@@ -48,17 +58,17 @@ MOST = 5
 class KeypointDetection(Task):
     """Paint up to five joints of one person as discs, each in its own color; read their places back from the colors.
 
-    Shapes: images (3, H, W) float32 in [-1, 1]; keypoints (K, 3). Source: InstructDiffusion, section 3.1.
-    The person's box is given, as in top-down pose estimation. A hidden joint is asked for and not painted; one
-    outside of the crop, or without a label, is not asked for in training. Evaluation asks for every joint of the
-    skeleton.
+    Shapes: images (3, H, W) float32 in [-1, 1]; keypoints (K, 3). Source: InstructDiffusion, section 3.1, and its released code.
+    The person's box is given, as in top-down pose estimation. A hidden joint is painted, one without a label may be asked for
+    and is not painted, and one outside of the crop is not asked for in training. Evaluation asks for every joint of the skeleton.
 
     Args:
-        size: side of the model's image in pixels.
-        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
+        size: side of the model's image in pixels; with `frame: native64` the longer side of an image that a person fills.
+        palette: one of `PALETTES`, see `idiff.utils.painting`.
         radius_share: radius of a disc as a share of the side; the paper's is 10 / 256.
         transparency: the share of the image that shows through a disc, in [0, 1); 0 is opaque.
-        paint_hidden: paint joints that are labelled but hidden, too.
+        paint_hidden: paint joints that are labelled but hidden, too; OKS counts them.
+        ask_unlabelled: training also asks for joints without a label; None: as `paint_hidden`.
         joints_per_prompt: most joints of one prompt, 1 to 5.
         padding: how much larger than the person's box the crop is.
         scale_sigma, rotation_sigma, rotation_share, half_body_share, flip: how training views vary, see `PersonDraw`.
@@ -70,6 +80,8 @@ class KeypointDetection(Task):
         threshold: least share of a disc that must be painted for its joint to count as found.
         faint: place a joint that was not found where most of its color is, with a score below the threshold.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        frame: `native64`: where the box is all of the image, it is seen as the released InstructDiffusion does, see
+            `idiff.transforms.frames.FrameName`; otherwise, and for any other box, the square around the box.
         score: `all` joints, or `coco`: those alone that COCO's people have by the same name, as the paper scores AP-10K.
 
     Raises:
@@ -79,6 +91,7 @@ class KeypointDetection(Task):
     kind = "keypoints"
     unit = "instances"
     headline = "ap"
+    former: ClassVar[Mapping[str, Any]] = {"paint_hidden": False}
 
     def __init__(
         self,
@@ -86,7 +99,8 @@ class KeypointDetection(Task):
         palette: painting.PaletteName = "saturated",
         radius_share: float = 0.0625,
         transparency: float = 0.0,
-        paint_hidden: bool = False,
+        paint_hidden: bool = True,
+        ask_unlabelled: bool | None = None,
         joints_per_prompt: int = 5,
         padding: float = 1.25,
         scale_sigma: float = 0.35,
@@ -102,6 +116,7 @@ class KeypointDetection(Task):
         faint: Annotated[bool, READING] = False,
         phrasings: Annotated[Phrasings, READING] = "seen",
         score: Annotated[str, READING] = "all",
+        frame: Annotated[FrameName | None, READING] = None,
     ) -> None:
         self.size = check_size(size)
         self.colors = painting.palette(palette)
@@ -115,6 +130,8 @@ class KeypointDetection(Task):
         check_number("padding", padding, above=0)
         check_number("threshold", threshold, least=0)
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
+        self.ask_unlabelled = paint_hidden if ask_unlabelled is None else ask_unlabelled
+        self.frame, self.one_size = check_frame(frame), frame != "native64"
         self.threshold, self.faint, self.score = threshold, faint, check_scored(score)
         self.draw = PersonDraw(scale_sigma, rotation_sigma, rotation_share, half_body_share, flip)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
@@ -124,24 +141,14 @@ class KeypointDetection(Task):
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw joints and colors, and paint. See `Task.encode`.
 
-        Where no labelled joint lies inside the crop, one joint is asked for and nothing is painted.
+        Where no joint that may be asked for lies inside the crop, one is asked for and nothing is painted.
         """
         who = person(sample, item)
-        frame = (
-            frame_person(
-                who.box, who.joints, self.size, rng, names=who.names, padding=self.padding, draw=who.drawn(self.draw)
-            )
-            if train
-            else frame_box(who.box, self.size, padding=self.padding)
-        )
-        view = warp_sample(
-            sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, points=who.joints[:, :2]
-        )
-        assert view.points is not None
-        joints = self._seen(who, view.points, view.matrix)
-        labelled = np.flatnonzero(joints[:, 2] > 0)
-        pool = labelled if len(labelled) else np.arange(len(joints))
-        most = min(self.joints_per_prompt, len(labelled), len(self.colors))
+        view = self._view(sample, who, rng if train else None)
+        joints = joints_in(who, view)
+        known = np.flatnonzero(joints[:, 2] >= (0 if self.ask_unlabelled else 1))
+        pool = known if len(known) else np.arange(len(joints))
+        most = min(self.joints_per_prompt, len(known), len(self.colors))
         count = int(rng.integers(1, most + 1)) if most else 1
         chosen = [int(index) for index in rng.choice(pool, count, replace=False)]
         colors = [list(self.colors)[int(index)] for index in rng.choice(len(self.colors), count, replace=False)]
@@ -155,11 +162,8 @@ class KeypointDetection(Task):
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """All joints of the skeleton, in prompts that fit the text encoder. See `Task.queries`."""
         who = person(sample, item)
-        view = warp_sample(
-            sample.image, frame_box(who.box, self.size, padding=self.padding), self.size, points=who.joints[:, :2]
-        )
-        assert view.points is not None
-        joints, colors = self._seen(who, view.points, view.matrix), list(self.colors)
+        view = self._view(sample, who, None)
+        joints, colors = joints_in(who, view), list(self.colors)
         template, most = self.bank.asking(f"{sample.key}/{item}"), min(self.joints_per_prompt, len(colors))
         order, asking = range(len(joints)), partial(_ask, who, colors=colors, template=template)
         asked = prompts(order, most, asking, key=sample.key, field="skeleton.joints", what="joint")
@@ -192,7 +196,7 @@ class KeypointDetection(Task):
         points[:, 2] = 0.0
         back = torch.from_numpy(invert(np.asarray(query["warp"], dtype=np.float64)))
         for prediction, asked in zip(predictions, queries, strict=True):
-            found = self._joints(prediction).detach().cpu().double()
+            found = expect(prediction, KeypointPrediction, by=self.kind).keypoints.detach().cpu().double()
             moved = found[:, :2] @ back[:, :2].T + back[:, 2]
             points[asked["indices"]] = torch.cat([moved, found[:, 2:]], dim=1).float()
         return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
@@ -221,22 +225,23 @@ class KeypointDetection(Task):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Draw each joint that was found as a dot in its own color. See `Task.render`."""
-        return draw_joints(picture, self._joints(prediction))
+        return draw_joints(picture, expect(prediction, KeypointPrediction, by=self.kind).keypoints)
 
     @classmethod
     def example(cls, rng: np.random.Generator) -> Sample:
         """A stick figure of 14 joints. See `Task.example`."""
         return figure(rng)
 
-    def _joints(self, prediction: Prediction) -> Tensor:
-        return expect(prediction, KeypointPrediction, by=self.kind).keypoints
-
-    def _seen(self, who: Person, points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float64]:
-        """Joints in the model's pixels (K, 3); visibility 0 where a joint lies outside, sides swapped in a mirror."""
-        joints = np.column_stack([points, who.joints[:, 2]])
-        within = ((joints[:, :2] >= -0.5) & (joints[:, :2] < self.size - 0.5)).all(axis=1)
-        joints[~within, 2] = 0
-        return swap_sides(joints, who.pairs) if mirrors(matrix) else joints
+    def _view(self, sample: Sample, who: Person, rng: np.random.Generator | None) -> View:
+        """The square around the person, drawn in training, with an rng; or all of an image that the person fills."""
+        if rng is None and self.frame == "native64" and fills(who.box, sample.image):
+            return whole_view(sample.image, self.size, frame=self.frame, points=who.joints[:, :2])
+        frame = frame_box(who.box, self.size, padding=self.padding)
+        if rng is not None:
+            how: dict[str, Any] = {"padding": self.padding, "draw": who.drawn(self.draw)}
+            frame = frame_person(who.box, who.joints, self.size, rng, names=who.names, **how)
+        augment = None if rng is None else self.augment
+        return warp_sample(sample.image, frame, self.size, augment=augment, rng=rng, points=who.joints[:, :2])
 
     def _paint(
         self,
@@ -256,8 +261,8 @@ class KeypointDetection(Task):
         painted = [slot for slot, index in enumerate(chosen) if joints[index, 2] >= least]
         rgbs = [list(self.colors[color]) for color in colors]
         places = joints[[chosen[slot] for slot in painted], :2]
-        answer = torch.zeros(MOST, self.size, self.size)
-        answer[painted] = painting.disc_maps(places, (self.size, self.size), self.radius).float()
+        answer = torch.zeros(MOST, *view.size)
+        answer[painted] = painting.disc_maps(places, view.size, self.radius).float()
         group = f"{sample.key}/{item}"
         asked = {
             "category": who.category,
@@ -271,7 +276,6 @@ class KeypointDetection(Task):
             "transparency": self.transparency,
             "box": list(who.box),
         }
-        entry = sample.annotation["instances"][item]
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
@@ -283,14 +287,10 @@ class KeypointDetection(Task):
                 radius=self.radius,
                 transparency=self.transparency,
             ),
-            query=query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=entry),
-            annotation={
-                "key": sample.key,
-                "joints": who.joints,
-                **{name: getattr(who, name) for name in ("box", "area", "sigmas", "names")},
-            },
+            query=query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=who.entry),
+            annotation={"key": sample.key} | who.facts(),
             answer=answer,
-            parts=named_joints(who.names, joints, self.size, radius=self.radius),
+            parts=named_joints(who.names, joints, view.size, radius=self.radius),
         )
 
 

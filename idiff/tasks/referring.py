@@ -19,7 +19,7 @@ from idiff.tasks.common.examples import named_shapes
 from idiff.tasks.common.objects import named_objects
 from idiff.tasks.common.referring_phrases import referred, speaks_of_place
 from idiff.tasks.common.region_masks import mask_prediction, original_scores, sure_regions, tint
-from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
+from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample, whole_view
 from idiff.tasks.instructions import Template
 from idiff.tasks.region import RegionTask
 from idiff.transforms.frames import frame_keeping, frame_whole
@@ -120,8 +120,10 @@ class ReferringSegmentation(RegionTask):
         """The whole image; where an rng is given, augmented, and cropped where the words allow it."""
         if rng is not None and self.crop and mask.any() and not speaks_of_place(text):
             frame = frame_keeping(mask, self.size, rng)
-        else:
+        elif rng is not None:
             frame = frame_whole((mask.shape[0], mask.shape[1]), self.size)
+        else:
+            return whole_view(sample.image, self.size, frame=self.frame, labels=mask.astype(np.uint8))
         return warp_sample(sample.image, frame, self.size, augment=self.augment, rng=rng, labels=mask.astype(np.uint8))
 
     def _paint(
@@ -152,5 +154,5 @@ class ReferringSegmentation(RegionTask):
                 "held_out": bool(entry.get("held_out", False)),
             },
             answer=named.float()[None],
-            parts=named_objects(sample, view.matrix, self.size),
+            parts=named_objects(sample, view.matrix, view.size),
         )

@@ -17,13 +17,15 @@ from idiff.tasks.common.view import (
     View,
     build_augment,
     build_decoder,
+    check_frame,
     check_share,
     check_size,
     query_of,
     warp_sample,
+    whole_view,
 )
 from idiff.tasks.instructions import InstructionBank, Phrasings
-from idiff.transforms.frames import frame_crop, frame_whole
+from idiff.transforms.frames import FrameName, frame_crop, frame_whole
 from idiff.types import Labels, Sample
 from idiff.utils import painting
 from idiff.utils.settings import READING
@@ -38,9 +40,10 @@ class RegionTask(Task):
     passes `**options` on.
 
     Args:
-        size: side of the model's image in pixels.
-        palette: `saturated` or `paper`, see `idiff.utils.painting.PALETTES`.
+        size: side of the model's image in pixels; with `frame: native64` the longer side in evaluation.
+        palette: one of `PALETTES`, see `idiff.utils.painting`.
         transparency: the share of the image that shows through what is painted, in [0, 1); the paper's is 0.5.
+        frame: how an image that is not square is seen, see `idiff.transforms.frames.FrameName`; None: `letterbox`.
         crop: training draws a crop; otherwise it sees the whole image.
         min_score: a region with a lower mean score is not an answer; 0 takes all.
         instructions: file of templates with the slots of the task's kind; None: the built-in ones.
@@ -63,6 +66,7 @@ class RegionTask(Task):
         size: int = 64,
         palette: painting.PaletteName = "saturated",
         transparency: float = 0.3,
+        frame: FrameName | None = None,
         crop: bool = True,
         min_score: Annotated[float, READING] = 0.0,
         instructions: str | None = None,
@@ -71,7 +75,8 @@ class RegionTask(Task):
         decoder_args: Annotated[dict[str, Any] | None, READING] = None,
         phrasings: Annotated[Phrasings, READING] = "seen",
     ) -> None:
-        self.size, self.crop = check_size(size), crop
+        self.size, self.frame, self.crop = check_size(size), check_frame(frame), crop
+        self.one_size = frame != "native64"
         self.palette, self.colors = palette, painting.palette(palette)
         self.transparency = painting.check_transparency(transparency)
         self.min_score = check_share("min_score", min_score)
@@ -153,12 +158,13 @@ class ClassRegionTask(RegionTask):
 
     def _look(self, sample: Sample, rng: np.random.Generator, *, train: bool, labels: Labels | None = None) -> View:
         """The whole image; in training mirrored now and then, cropped along its long side, and augmented."""
+        if not train:
+            return whole_view(sample.image, self.size, frame=self.frame, labels=labels)
         original = (sample.image.shape[0], sample.image.shape[1])
-        mirror = train and rng.random() < self.flip
-        if train and self.crop:
-            frame = frame_crop(original, self.size, rng, mirror=mirror)
+        mirror = rng.random() < self.flip
+        if self.crop:
+            zoom = self.frame in {None, "letterbox"}
+            frame = frame_crop(original, self.size, rng, mirror=mirror, zoom=zoom)
         else:
             frame = frame_whole(original, self.size, mirror=mirror)
-        return warp_sample(
-            sample.image, frame, self.size, augment=self.augment if train else None, rng=rng, labels=labels
-        )
+        return warp_sample(sample.image, frame, self.size, augment=self.augment, rng=rng, labels=labels)

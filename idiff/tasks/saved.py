@@ -15,7 +15,7 @@ from idiff.sampling import Sampling
 from idiff.tasks.base import Task
 from idiff.tasks.trust import is_known, refuse_foreign
 from idiff.utils.described import LEFT_OUT, class_path
-from idiff.utils.foreign import decoding, read_json, read_text
+from idiff.utils.foreign import decoding, read_json, read_text, reason_of
 from idiff.utils.moved import current, modernised
 from idiff.utils.plain_yaml import parse_yaml
 from idiff.utils.presets import Preset
@@ -43,6 +43,15 @@ class TaskChoice:
     entry: str = ""
     preset: Preset | None = None
     joints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a training says of one of its tasks: its kind, how it is sampled, and the side of its images in pixels."""
+
+    kind: str
+    sampling: Sampling
+    size: int | None
 
 
 def restore_task(
@@ -82,7 +91,7 @@ def restore_task(
             described = {key: value for key, value in entries[entry].items() if key in _MADE_FROM}
             refuse_foreign(entry, described | {"preset": _sampler(presets, entry)}, without=changes)
         with decoding(lambda reason: CheckpointError(f"the task '{entry}' cannot be made again: {reason}.")):
-            return _preset(_build(name, entries[entry], changes), entry, presets)
+            return _preset(_build(name, entries[entry], changes, saved=True), entry, presets)
 
     if wanted in entries:
         return chosen(str(wanted), str(wanted))
@@ -98,6 +107,35 @@ def restore_task(
             "for a task it never saw by its YAML, such as configs/task/detection.yaml."
         )
     return chosen(names[0], kinds[names[0]])
+
+
+def described_samplings(config: dict[str, Any], presets: Mapping[str, Preset] | None = None) -> dict[str, Described]:
+    """How each task of a training is sampled, with nothing of it made again; empty where the training had no task.
+
+    Args:
+        config: as `restore_task`.
+        presets: by the task's name in the training.
+    """
+    try:
+        entries = _entries(config, trust=False)
+    except CheckpointError:
+        return {}
+    found = {}
+    for name, entry in entries.items():
+        task = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
+        kind = _kind(entry, trust=False)
+        sampling, preset = Sampling(**(entry.get("sampling") or {})), (presets or {}).get(name)
+        sampling = sampling if kind == FOREIGN else sampling.resolved(kind)
+        size = modernised(task).get("init_args", {}).get("size")
+        found[name] = Described(
+            kind, sampling if preset is None else preset.over(sampling), None if size is None else int(size)
+        )
+    return found
+
+
+def saved_kinds(config: dict[str, Any], *, trust: bool = False) -> dict[str, str]:
+    """The tasks of a training by their names, with their kinds, `FOREIGN` where that is not told; see `restore_task`."""
+    return {name: _kind(entry, trust=trust) for name, entry in _entries(config, trust=trust).items()}
 
 
 def _untrained(path: Path, changes: dict[str, Any]) -> TaskChoice:
@@ -170,7 +208,7 @@ def _default_task(datamodule: Any) -> str | None:
     """Class path of the task that a data module has where none is set."""
     try:
         kind = getattr(_imported(str(datamodule)), "default_task", None)
-    except (ImportError, AttributeError):
+    except Exception:  # a module may fail in any way when it is imported
         return None
     return class_path(kind) if inspect.isclass(kind) else None
 
@@ -186,8 +224,10 @@ def _class(description: dict[str, Any] | str) -> type[Task]:
     path = description if isinstance(description, str) else str(description["class_path"])
     try:
         found = _imported(path)
-    except (ImportError, AttributeError) as error:
-        raise CheckpointError(f"the task {path} cannot be imported ({error}): put its file on the path") from None
+    except Exception as error:  # a module may fail in any way when it is imported
+        raise CheckpointError(
+            f"the task {path} cannot be imported ({reason_of(error)}): put its file on the path"
+        ) from None
     if not (inspect.isclass(found) and issubclass(found, Task)):
         raise CheckpointError(f"{path} is not a task: expected a subclass of idiff.tasks.base.Task")
     return found
@@ -198,7 +238,8 @@ def _imported(path: str) -> Any:
     return getattr(importlib.import_module(module) if module else idiff.tasks, name)
 
 
-def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskChoice:
+def _build(name: str, entry: dict[str, Any], changes: dict[str, Any], *, saved: bool = False) -> TaskChoice:
+    """Make a task of its description; a saved one that lacks an argument has the default of the version that wrote it."""
     description: dict[str, Any] = entry["task"] if isinstance(entry["task"], dict) else {"class_path": entry["task"]}
     kind = _class(description)
     known, description = parameters(kind), modernised(description)
@@ -213,9 +254,10 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any]) -> TaskCho
             f"the task '{name}' was made with {', '.join(f'{key} (a {value})' for key, value in lost.items())}, which a checkpoint "
             "cannot carry. Give the task as a YAML instead of its name."
         )
-    task = kind(**_arguments(name, kind, description.get("init_args") or {}) | changes)
+    former = dict(kind.former) if saved else {}
+    task = kind(**former | _arguments(name, kind, description.get("init_args") or {}) | changes)
     task.more_metrics = dict(entry.get("metrics") or {})
-    sampling = Sampling(**(entry.get("sampling") or {}))
+    sampling = Sampling(**(entry.get("sampling") or {})).resolved(kind.kind)
     return TaskChoice(name, task, sampling, dict(task.settings), joints=tuple(entry.get("joints") or ()))
 
 

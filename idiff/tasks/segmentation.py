@@ -27,10 +27,9 @@ from idiff.tasks.common.legend import (
 )
 from idiff.tasks.common.prompts import Write, fitting, prompts
 from idiff.tasks.common.region_masks import original_scores, sure_regions, tint
-from idiff.tasks.common.view import ASKED, View, needed_words, warp_sample
+from idiff.tasks.common.view import ASKED, View, needed_words, whole_view
 from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.region import ClassRegionTask
-from idiff.transforms.frames import frame_whole
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.strings import name_words
@@ -89,8 +88,7 @@ class SemanticSegmentation(ClassRegionTask):
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One prompt a class, or one for several, in the colors that differ most from the image. See `Task.queries`."""
         labels, classes = labels_and_classes(sample)
-        frame = frame_whole((labels.shape[0], labels.shape[1]), self.size)
-        view = warp_sample(sample.image, frame, self.size, labels=labels)
+        view = whole_view(sample.image, self.size, frame=self.frame, labels=labels)
         asked = askable(classes)
         ask = self._asks(len(asked))
         if ask == "present":

@@ -5,12 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from idiff.errors import ConfigError
 from idiff.transforms.geometry import Matrix, similarity
+
+FrameName = Literal["letterbox", "crop", "native64"]
+"""How evaluation sees an image that is not square, and training with it: whole, with padding around it; the square in its middle, a
+random one in training; or at multiples of 64 pixels as the released InstructDiffusion does, and a random square in training."""
+
+NATIVE = 64
+"""Pixels of which the sides of a native size are multiples."""
 
 _LOWER = frozenset({"hip", "knee", "ankle", "pelvis"})
 _HALF_BODY_PADDING = 1.5
@@ -58,7 +66,46 @@ def frame_whole(original: tuple[int, int], size: int, *, mirror: bool = False) -
     return similarity(((width - 1) / 2, (height - 1) / 2), max(height, width), size, mirror=mirror)
 
 
-def frame_crop(original: tuple[int, int], size: int, rng: np.random.Generator, *, mirror: bool = False) -> Matrix:
+def frame_middle(original: tuple[int, int], size: int) -> Matrix:
+    """The square in the middle of an image of (height, width), as wide as its shorter side."""
+    height, width = original
+    return similarity(((width - 1) / 2, (height - 1) / 2), min(height, width), size)
+
+
+def native_size(original: tuple[int, int], size: int) -> tuple[int, int]:
+    """(height, width), multiples of 64, at which the released InstructDiffusion paints an image of (height, width).
+
+    The longer side is about `size`; the shorter one is rounded up.
+    """
+    short, long = sorted(original)
+    factor = size / long
+    factor = math.ceil(short * factor / NATIVE) * NATIVE / short
+    height, width = (max(NATIVE, int(side * factor // NATIVE) * NATIVE) for side in original)
+    return height, width
+
+
+def frame_native(original: tuple[int, int], size: int) -> tuple[Matrix, tuple[int, int]]:
+    """Fit an image of (height, width) to `native_size`: the middle of it, in the shape of that size, as PIL's `ImageOps.fit`.
+
+    Args:
+        original: (height, width).
+        size: the longer side.
+
+    Returns:
+        the matrix, and the (height, width) of the model's image.
+    """
+    height, width = native_size(original, size)
+    scale = max(height / original[0], width / original[1])
+    left, top = (original[1] - width / scale) / 2, (original[0] - height / scale) / 2
+    return np.array([[scale, 0.0, scale * (0.5 - left) - 0.5], [0.0, scale, scale * (0.5 - top) - 0.5]]), (
+        height,
+        width,
+    )
+
+
+def frame_crop(
+    original: tuple[int, int], size: int, rng: np.random.Generator, *, mirror: bool = False, zoom: bool = True
+) -> Matrix:
     """Zoom by chance between the whole image and a square crop as wide as its shorter side, at a random place.
 
     Extends InstructDiffusion's random square crop along the long side: the whole image is drawn, too.
@@ -68,10 +115,11 @@ def frame_crop(original: tuple[int, int], size: int, rng: np.random.Generator, *
         size: side of the model's image.
         rng: draws the zoom (log-uniform) and the place.
         mirror: swap left and right.
+        zoom: False: always the crop as wide as the shorter side, as InstructDiffusion has it.
     """
     height, width = original
     short, long = sorted((height, width))
-    side = math.exp(rng.uniform(math.log(short), math.log(long))) if long > short else float(long)
+    side = math.exp(rng.uniform(math.log(short), math.log(long))) if zoom and long > short else float(short)
     place = rng.random()
 
     def centre(length: int) -> float:

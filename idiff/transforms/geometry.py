@@ -1,4 +1,4 @@
-"""One 2x3 matrix moves an image, its label map and its points into the model's square, and answers back out.
+"""One 2x3 matrix moves an image, its label map and its points into the model's image, and answers back out.
 
 A matrix maps a point of the original image to a point of the model's image: `(u, v) = matrix @ (x, y, 1)`, both
 with pixel centres at whole numbers. `idiff.transforms.frames` says which matrix; this file applies it.
@@ -23,9 +23,17 @@ Number = TypeVar("Number", bound=np.generic)
 Matrix = NDArray[np.float64]
 """float64 (2, 3)."""
 
+Size = int | tuple[int, int]
+"""The side of the model's image where it is a square, else its (height, width)."""
+
 GREY = 128
 """What lies beyond the image, as uint8."""
 _FINEST = 4
+
+
+def extent(size: Size) -> tuple[int, int]:
+    """(height, width) of the model's image."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def similarity(
@@ -72,27 +80,43 @@ def move_points(points: NDArray[np.float64], matrix: Matrix) -> NDArray[np.float
     return moved
 
 
-def inside(matrix: Matrix, size: int, original: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which pixels of the model's square show the original of (height, width), not padding: bool (size, size)."""
+def inside(matrix: Matrix, size: Size, original: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels of the model's image show the original of (height, width), not padding: bool (h, w)."""
     x, y = _origins(matrix, size)
     return _within(x, original[1]) & _within(y, original[0])
 
 
-def warp_picture(picture: Picture, matrix: Matrix, size: int) -> Picture:
-    """Draw the model's square of an image; shrinking takes area means, so that fine texture does not alias.
+def seen_part(matrix: Matrix | Sequence[Sequence[float]], size: Size, original: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels of the original of (height, width) lie within the model's image: bool (height, width)."""
+    (height, width), (y, x) = extent(size), np.mgrid[: original[0], : original[1]]
+    places = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.asarray(matrix, dtype=np.float64).T
+    return _within(places[..., 0], width) & _within(places[..., 1], height)
+
+
+def seen_slices(
+    matrix: Matrix | Sequence[Sequence[float]], size: Size, original: tuple[int, int]
+) -> tuple[slice, slice]:
+    """Rows and columns of the original of (height, width) that lie within the model's image, which is not turned."""
+    seen = seen_part(matrix, size, original)
+    rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def warp_picture(picture: Picture, matrix: Matrix, size: Size) -> Picture:
+    """Draw the model's view of an image; shrinking takes area means, so that fine texture does not alias.
 
     Args:
         picture: uint8 (H, W, 3).
         matrix: from the original to the model's pixels.
-        size: side of the result.
+        size: of the result.
 
     Returns:
-        uint8 (size, size, 3), `GREY` where the original has no pixel.
+        uint8 (h, w, 3), `GREY` where the original has no pixel.
     """
-    original = (picture.shape[0], picture.shape[1])
+    original, (height, width) = (picture.shape[0], picture.shape[1]), extent(size)
     seen = inside(matrix, size, original)
     if not seen.any():
-        return np.full((size, size, 3), GREY, np.uint8)
+        return np.full((height, width, 3), GREY, np.uint8)
     region, local = _cut(picture, matrix, size)
     shrink = 1.0 / math.sqrt(abs(np.linalg.det(local[:, :2])))
     if shrink > _FINEST:
@@ -103,32 +127,32 @@ def warp_picture(picture: Picture, matrix: Matrix, size: int) -> Picture:
     drawn = cv2.warpAffine(
         region,
         fine * local + np.array([[0, 0, (fine - 1) / 2]] * 2),
-        (size * fine, size * fine),
+        (width * fine, height * fine),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
     if fine > 1:
-        drawn = cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA)
+        drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
     result: Picture = np.where(seen[..., None], drawn, np.uint8(GREY)).astype(np.uint8)
     return result
 
 
-def warp_labels(labels: Labels, matrix: Matrix, size: int) -> Labels:
-    """Draw the model's square of a label map: the nearest label, `VOID` where the original has no pixel."""
+def warp_labels(labels: Labels, matrix: Matrix, size: Size) -> Labels:
+    """Draw the model's view of a label map: the nearest label, `VOID` where the original has no pixel."""
     return warp_map(labels, matrix, size, outside=VOID)
 
 
-def warp_map(values: NDArray[Number], matrix: Matrix, size: int, *, outside: float) -> NDArray[Number]:
-    """Draw the model's square of a map such as depth: each pixel takes the nearest value, and none are mixed.
+def warp_map(values: NDArray[Number], matrix: Matrix, size: Size, *, outside: float) -> NDArray[Number]:
+    """Draw the model's view of a map such as depth: each pixel takes the nearest value, and none are mixed.
 
     Args:
         values: (H, W) or (H, W, C), numbers of any type.
         matrix: from the original to the model's pixels; `View.matrix` moves a map as its image was moved, augmentation included.
-        size: side of the result.
+        size: of the result.
         outside: the value where the original has no pixel; must fit the type.
 
     Returns:
-        (size, size) or (size, size, C), of the same type.
+        (h, w) or (h, w, C), of the same type.
     """
     height, width = values.shape[:2]
     x, y = _origins(matrix, size)
@@ -140,7 +164,7 @@ def warp_map(values: NDArray[Number], matrix: Matrix, size: int, *, outside: flo
 
 
 def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tuple[int, int]) -> Tensor:
-    """Draw dense maps of the model's square back onto the original image, bilinearly.
+    """Draw dense maps of the model's image back onto the original image, bilinearly.
 
     Padding is not a part of the original and never mixes into it: along the original's border the outermost pixels that show it are
     continued (but for turned squares, which only training sees).
@@ -151,7 +175,7 @@ def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tup
         size: (height, width) of the original image.
 
     Returns:
-        float (C, height, width); pixels beyond the model's square take its border's value.
+        float (C, height, width); pixels beyond the model's image take its border's value.
     """
     forward = torch.as_tensor(np.asarray(matrix, dtype=np.float64), dtype=torch.float64)
     y, x = torch.meshgrid(
@@ -170,12 +194,12 @@ def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tup
     return F.grid_sample(scores[None], places[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
-def _origins(matrix: Matrix, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each model pixel's centre lies in the original: x and y, each (size, size)."""
-    back = invert(matrix)
-    u = np.arange(size, dtype=np.float64)
-    x = back[0, 0] * u[None, :] + back[0, 1] * u[:, None] + back[0, 2]
-    y = back[1, 0] * u[None, :] + back[1, 1] * u[:, None] + back[1, 2]
+def _origins(matrix: Matrix, size: Size) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where each model pixel's centre lies in the original: x and y, each (h, w)."""
+    back, (height, width) = invert(matrix), extent(size)
+    u, v = np.arange(width, dtype=np.float64)[None, :], np.arange(height, dtype=np.float64)[:, None]
+    x = back[0, 0] * u + back[0, 1] * v + back[0, 2]
+    y = back[1, 0] * u + back[1, 1] * v + back[1, 2]
     return x, y
 
 
@@ -184,9 +208,10 @@ def _within(coordinate: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
     return (coordinate >= -0.5 - 1e-9) & (coordinate < length - 0.5 + 1e-9)
 
 
-def _cut(picture: Picture, matrix: Matrix, size: int) -> tuple[Picture, Matrix]:
-    """Cut away what the square does not show, with a margin for interpolation."""
-    corners = np.array([[-1.0, -1.0], [size, -1.0], [-1.0, size], [size, size]])
+def _cut(picture: Picture, matrix: Matrix, size: Size) -> tuple[Picture, Matrix]:
+    """Cut away what the view does not show, with a margin for interpolation."""
+    height, width = extent(size)
+    corners = np.array([[-1.0, -1.0], [width, -1.0], [-1.0, height], [width, height]])
     around = move_points(corners, invert(matrix))
     low = np.clip(np.floor(around.min(axis=0)) - 2, 0, None).astype(int)
     high = np.ceil(around.max(axis=0)).astype(int) + 3

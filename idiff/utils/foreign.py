@@ -32,7 +32,7 @@ def decoding(refusal: Callable[[str], IdiffError]) -> Iterator[None]:
     >>> with decoding(lambda reason: IdiffError(f"a.json is damaged: {reason}")):
     ...     json.loads("[1, 2")
     Traceback (most recent call last):
-    idiff.errors.IdiffError: a.json is damaged: Expecting ',' delimiter: line 1 column 7 (char 6)
+    idiff.errors.IdiffError: a.json is damaged: Expecting ',' delimiter: line 1 column 6 (char 5)
 
     Args:
         refusal: makes the error from the reason, which is one line of at most 200 characters.

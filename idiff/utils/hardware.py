@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 
-from idiff.errors import ConfigError
+from idiff.errors import ConfigError, unknown
+
+AUTO = "auto"
+"""The device that is the best of this machine."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types that a model's weights may have when it is asked; what is sampled is float32 always."""
 
 
 def fast_bfloat16() -> bool:
@@ -37,6 +43,30 @@ def usable_device(name: Any, *, setting: str = "device") -> torch.device:
     if place.type == "meta":
         raise ConfigError(f"{setting} meta holds no values: expected {' or '.join(_devices())} on this machine.")
     return place
+
+
+def chosen_device(name: str | None) -> torch.device:
+    """A usable device; `auto` and None: a CUDA device where there is one, else Apple's, else the processor.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name not in {None, AUTO}:
+        return usable_device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def weight_type(name: str | None) -> torch.dtype:
+    """The type of weights by its name; None: float32.
+
+    Raises:
+        ConfigError: it is not one of `DTYPES`.
+    """
+    if name is not None and name not in DTYPES:
+        raise unknown("dtype", name, DTYPES)
+    return DTYPES[name or "float32"]
 
 
 def _devices() -> list[str]:

@@ -20,6 +20,7 @@ WRITABLE = "Choose a folder that can be written."
 
 _GAP = 4
 _LINE = 14
+_UNDER = 2 * _LINE
 _PAPER = (255, 255, 255)
 _INK = (20, 20, 20)
 
@@ -63,7 +64,12 @@ def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str,
 
 
 def grid(
-    rows: Sequence[Sequence[Picture]], headers: Sequence[str], captions: Sequence[str] | None = None, *, cell: int = 160
+    rows: Sequence[Sequence[Picture]],
+    headers: Sequence[str],
+    captions: Sequence[str] | None = None,
+    *,
+    cell: int = 160,
+    below: bool = False,
 ) -> Picture:
     """Lay images out in rows under column headers, with one caption over each row.
 
@@ -73,6 +79,7 @@ def grid(
         headers: one a column.
         captions: one a row, cut where it is too long.
         cell: side of a cell in pixels.
+        below: the captions go under the rows instead, each in up to two lines.
 
     Returns:
         uint8 (H, W, 3).
@@ -88,7 +95,7 @@ def grid(
     if captions is not None and len(captions) != len(rows):
         raise ConfigError(f"a grid of {len(rows)} rows got {len(captions)} captions; give one a row.")
     font = ImageFont.load_default(size=11)
-    strip = _LINE if captions is not None else 0
+    strip = 0 if captions is None else _UNDER if below else _LINE
     width = _GAP + columns * (cell + _GAP)
     step = strip + cell + _GAP
     page = Image.new("RGB", (width, _LINE + 2 * _GAP + len(rows) * step), _PAPER)
@@ -98,12 +105,25 @@ def grid(
     for index, row in enumerate(rows):
         top = _LINE + 2 * _GAP + index * step
         if captions is not None:
-            draw.text((_GAP, top), _fit(captions[index], draw, font, width - 2 * _GAP), fill=_INK, font=font)
+            room, rest, line = width - 2 * _GAP, captions[index], top + cell if below else top
+            for _ in range(2 if below else 1):
+                fitting = _fit(rest, draw, font, room)
+                if below and len(fitting) < len(rest) and " " in fitting:
+                    fitting = fitting[: fitting.rindex(" ") + 1]
+                draw.text((_GAP, line), fitting, fill=_INK, font=font)
+                rest, line = rest[len(fitting) :], line + _LINE
         for column, picture in enumerate(row):
             image = _scaled(picture, cell)
             left = _GAP + column * (cell + _GAP) + (cell - image.width) // 2
-            page.paste(image, (left, top + strip + (cell - image.height) // 2))
+            page.paste(image, (left, top + (0 if below else strip) + (cell - image.height) // 2))
     return np.asarray(page).copy()
+
+
+def row_boxes(rows: int, columns: int, *, cell: int = 160) -> list[tuple[int, int, int, int]]:
+    """Where `grid` puts the images of each row, captions below: left, top, right and bottom in pixels."""
+    step = _UNDER + cell + _GAP
+    tops = [_LINE + 2 * _GAP + row * step for row in range(rows)]
+    return [(_GAP, top, columns * (cell + _GAP), top + cell) for top in tops]
 
 
 def _scaled(picture: Picture, cell: int) -> Image.Image:

@@ -25,7 +25,7 @@ _SATURATED: dict[str, Rgb] = {
     "magenta": (255, 0, 255),
 }
 
-PaletteName = Literal["saturated", "paper"]
+PaletteName = Literal["saturated", "paper", "official-masks", "official-joints"]
 
 PALETTES: Mapping[str, Mapping[str, Rgb]] = {
     "saturated": _SATURATED,
@@ -36,9 +36,31 @@ PALETTES: Mapping[str, Mapping[str, Rgb]] = {
         "black": (0, 0, 0),
         "gray": (128, 128, 128),
     },
+    "official-masks": {
+        "red": (255, 0, 0),
+        "purple": (128, 0, 128),
+        "blue": (0, 0, 255),
+        "green": (0, 128, 0),
+        "yellow": (255, 255, 0),
+        "white": (255, 255, 255),
+        "black": (0, 0, 0),
+        "gray": (128, 128, 128),
+    },
+    "official-joints": {
+        "red": (255, 0, 0),
+        "green": (0, 255, 0),
+        "blue": (0, 0, 255),
+        "yellow": (255, 255, 0),
+        "cyan": (0, 255, 255),
+        "magenta": (255, 0, 255),
+        "gray": (128, 128, 128),
+        "white": (255, 255, 255),
+        "black": (0, 0, 0),
+    },
 }
 """Color names and values. `saturated`: six corners of the color cube, for masks and joints alike. `paper`: all
-colors that InstructDiffusion (section 3.1) paints masks and joints with, with one green where it has two."""
+colors that InstructDiffusion (section 3.1) paints masks and joints with, with one green where it has two. `official-masks`
+and `official-joints`: the released model's own two lists, whose greens differ; it can only be asked in these."""
 
 
 def palette(name: str) -> Mapping[str, Rgb]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 
+MAX_CHARACTERS = 1 << 20
+"""Longer text is refused: what is written by hand is shorter, and the parser is slow."""
+
 MAX_VALUES = 1_000_000
 """Values of a file, what aliases repeat included."""
 
@@ -37,6 +40,8 @@ def parse_yaml(text: str) -> Any:
         ValueError: it is no YAML, a key stands twice, or its aliases stand for too many values; with the line and the reason in one
             line.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has {len(text):,} characters, expected at most {MAX_CHARACTERS:,}")
     try:
         value = yaml.load(text, Loader=_OnceLoader)
         count = _count(value, {}, set())

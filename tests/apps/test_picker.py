@@ -170,6 +170,30 @@ def test_a_sample_cannot_name_files_elsewhere(client, folder, file):
     assert state_of(client)["damaged"] == 1
 
 
+@pytest.mark.parametrize(
+    "linked", ["samples", "samples/000000", "samples/000000/sample.json", "samples/000000/source.png"]
+)
+def test_links_in_the_folder_are_not_followed(client, folder, linked):
+    place = folder / linked
+    outside = folder.parent / "outside"
+    place.rename(outside)
+    place.symlink_to(outside)
+    reply = client.get("/pictures/000000/source")
+    assert reply.status_code in {404, 500} and b"PNG" not in reply.content
+
+
+@pytest.mark.parametrize("linked", ["picks", "picks/anna.jsonl"])
+def test_decisions_are_not_written_through_links(client, folder, linked):
+    outside = folder.parent / "outside"
+    outside.mkdir() if linked == "picks" else outside.write_bytes(b"")
+    value = decision(client)
+    (folder / linked).parent.mkdir(exist_ok=True)
+    (folder / linked).symlink_to(outside)
+    reply = send(client, value)
+    assert reply.status_code == 500 and "it is a link, which is not followed" in reply.text
+    assert not (list(outside.iterdir()) if linked == "picks" else outside.read_bytes())
+
+
 def test_a_picture_that_was_changed_is_not_shown(client, folder):
     (folder / "samples" / "000000" / "candidate_00.png").write_bytes(b"no image")
     reply = client.get("/pictures/000000/0")

@@ -1,11 +1,14 @@
 import csv
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
+from idiff.callbacks.examples import Example, Examples
 from idiff.callbacks.records import FIELDS, append_results, draw_grids, read_results, render_table
 from idiff.callbacks.scoring import Score, TaskEvaluator, group_predictions
 from idiff.data.loading.collate import collate_groups
@@ -14,6 +17,8 @@ from idiff.evaluation.clip_metrics import reasons
 from idiff.metrics.base import RatioMetric
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.types import Painted, Sampling
+
+RED = np.full((64, 64, 3), (255, 0, 0), np.uint8)
 
 
 def evaluation_batch(task, count=3):
@@ -179,8 +184,46 @@ def test_the_table_shows_intervals_and_the_painted_truth(capsys):
 
 
 def test_grids_are_written_by_task_and_step(tmp_path):
-    picture = np.zeros((64, 64, 3), np.uint8)
-    drawn = draw_grids(tmp_path, {"a": [[picture] * 4] * 2, "empty": []}, step=12)
+    kept, empty = (Examples(SemanticSegmentation(), first=2, worst=0) for _ in range(2))
+    kept.shown = [Example(f"k{number}", "paint <b>it</b> " * 20, 3, 0.5, [RED] * 4) for number in range(2)]
+    drawn = draw_grids(tmp_path, {"a": kept, "empty": empty}, step=12)
     assert set(drawn) == {"a"}
     assert drawn["a"].shape[1] > 4 * 64
-    assert (tmp_path / "samples" / "a_0000012.png").is_file()
+    described = json.loads((tmp_path / "samples" / "a_0000012.json").read_text())
+    assert (described["task"], described["step"], described["headline"]) == ("a", 12, "miou")
+    page = np.asarray(Image.open(tmp_path / "samples" / "a_0000012.png"))
+    for number, row in enumerate(described["rows"]):
+        assert (row["key"], row["score"], row["asked"]) == (f"k{number}", 0.5, 3)
+        left, top, right, bottom = row["box"]
+        inside = (page[top:bottom, left:right] == RED[0, 0]).all(-1)
+        assert inside.mean() > 0.95  # gaps alone are not red
+        below = page[bottom : bottom + 28, left:right]
+        assert (below < 128).all(-1)[:14].any() and (below < 128).all(-1)[14:].any()  # two lines of words
+    assert (page == RED[0, 0]).all(-1).sum() == 2 * 4 * 160 * 160
+
+
+def test_the_lowest_scores_are_kept_and_the_first_samples_shown(task, monkeypatch):
+    batch = evaluation_batch(task, count=5)
+    found = group_predictions(task, batch.target, batch.source, batch)
+    scores = iter([0.5, 0.25, math.nan, 0.75, 0.0])
+    kept = Examples(task, first=2, worst=3)
+    monkeypatch.setattr(kept._metrics, "compute", lambda: {task.headline: next(scores)})
+    kept.add(batch, batch.target, found)
+
+    def of(examples):
+        return [(each.key.split("/")[0], each.score) for each in examples]
+
+    assert of(kept.shown) == [("sample0", 0.5), ("sample1", 0.25)]
+    assert of(kept.worst) == [("sample4", 0.0), ("sample1", 0.25), ("sample0", 0.5)]
+    assert kept.scored == 4
+    assert all(len(each.pictures) == 4 and each.sentence in batch.instruction for each in kept.worst)
+
+
+def test_a_sample_alone_scores_as_its_task_does(task):
+    batch = evaluation_batch(task, count=1)
+    found = group_predictions(task, batch.target, batch.source, batch)
+    kept = Examples(task, first=1, worst=1)
+    kept.add(batch, batch.target, found)
+    metrics = task.metrics()
+    metrics.update(found[0].prediction, found[0].truth)
+    assert kept.worst[0].score == pytest.approx(float(metrics.compute()[task.headline]))

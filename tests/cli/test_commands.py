@@ -126,6 +126,7 @@ def test_a_bug_keeps_its_traceback(stand_in):
         (["align", "pick", "candidates"], False),
         (["fit", "--config", "a.yaml"], True),
         (["evaluate", "--checkpoint", "a.ckpt"], True),
+        (["--debug", "tune"], True),
         (["data", "build", "own_set.Mine", "--split", "val"], True),
         (["data", "build", "--split=val", "own_set:Mine"], True),
         (["data", "filter", "set", "--features", "own.yaml"], True),

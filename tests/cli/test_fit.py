@@ -68,7 +68,74 @@ def test_sigterm_finishes_the_step_saves_and_exits_143(config, uncut, monkeypatc
     assert state("run")["global_step"] == step + 1
     assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
     assert_same_state(state("run"), state(uncut))
-    assert steps_of("run") == [3, 6]
+    assert steps_of("run") == [0, 3, 6]
+
+
+def test_a_run_that_was_cut_in_its_last_validation_makes_up_for_it(config, uncut, monkeypatch, capsys):
+    with pytest.raises(CutError):
+        fit_with(monkeypatch, ["fit", "--config", config], CutInValidation(6))
+    assert state("run")["global_step"] == 6 and steps_of("run") == [0, 3]
+    assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
+    assert results("run") == results(uncut)
+    assert_same_state(state("run"), state(uncut))
+    best = torch.load(uncut / "checkpoints" / "best.ckpt", weights_only=True)["global_step"]
+    assert torch.load("run/checkpoints/best.ckpt", weights_only=True)["global_step"] == best
+    assert json.loads(Path("run/run.json").read_text())["progress"]["state"] == "finished"
+
+
+def test_a_run_of_two_steps_leaves_all_that_others_do(config):
+    """No validation is due in it by the schedule."""
+    short = [
+        "--trainer.max_steps",
+        "2",
+        "--trainer.val_check_interval",
+        "100",
+        "--trainer.check_val_every_n_epoch",
+        "null",
+    ]
+    assert main(["fit", "--config", config, *short]) == 0
+    assert steps_of("run") == [0, 2]
+    assert torch.load("run/checkpoints/best.ckpt", weights_only=True)["global_step"] == 2
+    assert "step 2 of 2" in Path("run/report.html").read_text()
+    assert {path.name for path in Path("run/worst").iterdir()} == {
+        f"{t}.{kind}" for t in TASKS for kind in ("png", "json")
+    }
+    record = json.loads(Path("run/run.json").read_text())
+    assert record["commands"][0]["command"].startswith(f"idiff fit --config {config}")
+    assert {(each["task"], each["split"]) for each in record["data"]} == {
+        (t, s) for t in TASKS for s in ("train", "val")
+    }
+    assert all(each["funnel"] for each in record["data"])
+
+
+def test_the_board_shows_bounds_settings_and_sentences(uncut):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    scalars, _ = events(uncut)
+    rows = {(row["task"], row["metric"]): row for row in results(uncut)}
+    assert "epoch" not in scalars and "hp_metric" not in scalars
+    assert {tag.split("/")[0] for tag in scalars} == {"train", "val", "val_bounds", "system"}
+    for (task, metric), row in rows.items():
+        for name, column in {"ceiling": "ceiling", "identity": "identity", "baseline": "guess"}.items():
+            drawn = scalars.get(f"val_bounds/{task}/{metric}/{name}", [])
+            assert [step for step, _ in drawn] == ([0, 3, 6] if row[column] else [])
+            assert all(value == pytest.approx(float(row[column]), abs=1e-4) for _, value in drawn)
+    assert [step for step, _ in scalars["val/segmentation/loss"]] == [
+        0,
+        2,
+        5,
+    ]  # Lightning draws it at the last training step
+    assert any(tag.startswith("train/loss_t/") for tag in scalars)
+    read = EventAccumulator(str(uncut), size_guidance={"tensors": 0})
+    read.Reload()
+    texts = {
+        tag.split("/text_summary")[0]: read.Tensors(tag)[-1].tensor_proto.string_val[0].decode()
+        for tag in read.Tags()["tensors"] if tag.endswith("/text_summary")
+    }  # fmt: skip
+    assert "lr: 0.001" in texts["config"] and texts["command"].strip().startswith("idiff fit --config")
+    listed = json.loads((uncut / "samples" / "keypoints_0000006.json").read_text())["rows"]
+    assert "".join(listed[0]["sentence"].split()[:3]) in texts["sentences/keypoints"].replace(" ", "")
+    assert "custom_scalars__config__" in read.Tags()["tensors"]
 
 
 def test_a_run_leaves_what_people_look_for(uncut):
@@ -85,9 +152,9 @@ def test_a_run_leaves_what_people_look_for(uncut):
     rates = [value for _, value in scalars["train/lr"]]
     assert rates == pytest.approx([0.0005, *[0.001] * 5])
     assert all(value > 0 for _, value in scalars["system/samples_per_second"])
-    assert steps_of(uncut) == [3, 6]
+    assert steps_of(uncut) == [0, 3, 6]
     assert sorted(path.name for path in (uncut / "samples").iterdir()) == sorted(
-        f"{task}_{step:07d}.png" for task in TASKS for step in (3, 6)
+        f"{task}_{step:07d}.{kind}" for task in TASKS for step in (0, 3, 6) for kind in ("png", "json")
     )
     assert yaml.safe_load((uncut / "config.yaml").read_text())["model"]["init_args"]["lr"] == 1e-3
 
@@ -96,9 +163,11 @@ def test_best_is_the_averaged_model_with_the_highest_score(uncut):
     scalars, _ = events(uncut)
     scores = [value for _, value in scalars["val/score"]]
     best = torch.load(uncut / "checkpoints" / "best.ckpt", weights_only=True)
-    assert best["global_step"] == (3, 6)[scores.index(max(scores))]
+    assert (
+        best["global_step"] == (3, 6)[scores[1:].index(max(scores[1:]))]
+    )  # what training began with is not of this run
     means = [(row["step"], row["task"], row["metric"], float(row["score"] or 0)) for row in results(uncut)]
-    for step, score in zip((3, 6), scores, strict=True):
+    for step, score in zip((0, 3, 6), scores, strict=True):
         headline = [
             m for s, t, k, m in means if s == str(step) and (t, k) in {("segmentation", "miou"), ("keypoints", "ap")}
         ]

@@ -30,7 +30,7 @@ def test_a_run_folder_holds_the_same_whatever_the_logger(config, uncut, logger):
     assert any(path.endswith("metrics.csv") for path in kept) == bool(logger)
     if isinstance(logger, list):
         (folder,) = Path("board").rglob("version_0")
-        assert [step for step, _ in events(folder)[0]["val/score"]] == [3, 6]
+        assert [step for step, _ in events(folder)[0]["val/score"]] == [0, 3, 6]
 
 
 def drawn(run):
@@ -40,7 +40,7 @@ def drawn(run):
 def test_a_rerun_of_a_finished_run_removes_nothing_that_was_drawn(config, uncut):
     shutil.copytree(uncut, "run")
     before = drawn("run")
-    assert before["train/loss"] == list(range(6)) and before["val/score"] == [3, 6]
+    assert before["train/loss"] == list(range(6)) and before["val/score"] == [0, 3, 6]
     assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
     assert drawn("run") == before
 
@@ -52,7 +52,7 @@ def test_more_steps_are_drawn_after_those_that_were(config, every):
     assert main([*words, "--ckpt_path", "last", "--trainer.max_steps", "9"]) == 0
     after = drawn("run")
     assert after["train/loss"] == list(range(9))
-    assert after["val/score"] == [3, 6, 9]
+    assert after["val/score"] == [0, 3, 6, 9]
 
 
 def test_steps_before_the_first_checkpoint_are_drawn_once(config, uncut, monkeypatch):

@@ -12,7 +12,7 @@ from idiff.errors import ConfigError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from diffusers import DDIMScheduler, EulerDiscreteScheduler
+    from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
@@ -82,12 +82,40 @@ def test_timesteps_fall_strictly_for_every_number_of_steps(spacing):
             assert ts[-1] == 0
 
 
-@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
+@pytest.mark.parametrize("spacing", ["trailing", "leading"])
 @pytest.mark.parametrize("steps", [2, 3, 4, 7, 20, 25, 50, 100, 333, 999, 1000])
 def test_timesteps_equal_diffusers(spacing, steps):
     peer = DDIMScheduler(**BETAS, timestep_spacing=spacing)
     peer.set_timesteps(steps)
     assert NoiseSchedule().timesteps(steps, spacing=spacing) == peer.timesteps.tolist()
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 7, 20, 25, 50, 100, 333, 999, 1000])
+def test_evenly_spaced_timesteps_are_those_of_diffusers_euler_ancestral(steps):
+    """They lie between two of the table, as in k-diffusion; diffusers' DDIM rounds them."""
+    peer = EulerAncestralDiscreteScheduler(**BETAS, timestep_spacing="linspace")
+    peer.set_timesteps(steps)
+    assert NoiseSchedule().timesteps(steps, spacing="linspace") == pytest.approx(peer.timesteps.tolist(), abs=1e-4)
+
+
+def test_noise_levels_between_timesteps_are_interpolated_in_the_logarithm():
+    schedule = NoiseSchedule()
+    low, high = (float(((1 - a) / a).sqrt()) for a in schedule.alphas_cumprod[[10, 11]].double())
+    alpha, sigma = schedule.coefficients(10.25, torch.zeros(1, 1))
+    assert float(sigma / alpha) == pytest.approx(low**0.75 * high**0.25, rel=1e-5)
+    assert float(alpha**2 + sigma**2) == pytest.approx(1.0, abs=1e-6)
+    whole, table = (
+        schedule.coefficients(torch.tensor([10.0, 999.0]), torch.zeros(2)),
+        schedule.coefficients(torch.tensor([10, 999]), torch.zeros(2)),
+    )
+    assert all(torch.equal(one, other) for one, other in zip(whole, table, strict=True))
+
+
+def test_between_the_last_two_timesteps_at_zero_terminal_snr_all_is_finite():
+    schedule = NoiseSchedule(zero_terminal_snr=True)
+    assert float(schedule.squared([999])[0]) == 0
+    near = schedule.squared([998, 998.5])
+    assert 0 < float(near[1]) < float(near[0])
 
 
 def test_one_step_starts_from_the_last_timestep():

@@ -10,9 +10,14 @@ from idiff.diffusion import (
     min_snr_weight,
     to_clean_and_noise,
     training_target,
-    weighted_mse,
+    weighted_errors,
 )
 from idiff.errors import ConfigError
+
+
+def weighted_mse(*args, **weights):
+    return weighted_errors(*args, **weights).mean()
+
 
 CASES = [("epsilon", False), ("v_prediction", False), ("sample", False), ("v_prediction", True), ("sample", True)]
 T = torch.tensor([0, 1, 250, 998, 999])

@@ -9,5 +9,4 @@ def pytest_sessionfinish():
 
 def pytest_terminal_summary(terminalreporter):
     if fuzzing.EXAMPLES and fuzzing.COUNTS:
-        total = sum(count["inputs"] for count in fuzzing.COUNTS.values())
-        terminalreporter.write_line(f"{total:,} inputs to {len(fuzzing.COUNTS)} readers: values or errors of ours")
+        terminalreporter.write_line(fuzzing.table(fuzzing.COUNTS))

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from fuzzing import SEEDS, VALUES, altered, any_bytes, budget, changed, json_bytes, json_files, tried
+from fuzzing import SEEDS, VALUES, altered, any_bytes, budget, changed, json_bytes, json_files, tried, variants
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,9 +50,10 @@ torch.save({"state_dict": {"a": torch.zeros(2)}}, OLD, _use_new_zipfile_serializ
 @budget(3)
 @given(data=any_bytes(SMALL, OLD.getvalue()))
 def test_bytes_of_checkpoints(place, data):
-    (place / "a.ckpt").write_bytes(data)
-    with tried("checkpoint: .ckpt"):
-        assert "state_dict" in checkpoints.read(place / "a.ckpt")
+    for each in variants(data):
+        (place / "a.ckpt").write_bytes(each)
+        with tried("checkpoint: .ckpt"):
+            assert "state_dict" in checkpoints.read(place / "a.ckpt")
 
 
 def test_values_in_checkpoints(place, backbone):
@@ -129,9 +130,10 @@ def test_decoders(place):
     suffix=st.sampled_from(("pth", "safetensors")),
 )
 def test_aesthetic_heads(place, data, suffix):
-    (place / f"head.{suffix}").write_bytes(data)
-    with tried("weights of an aesthetic predictor"):
-        load_head(str(place / f"head.{suffix}"))
+    for each in variants(data):
+        (place / f"head.{suffix}").write_bytes(each)
+        with tried("weights of an aesthetic predictor"):
+            load_head(str(place / f"head.{suffix}"))
 
 
 @budget(1)

@@ -3,11 +3,12 @@
 import json
 import pickle
 
+import numpy as np
 import pytest
-from fuzzing import altered, any_bytes, budget, changed, json_bytes, json_files, like, tried
+from fuzzing import SEEDS, altered, any_bytes, budget, changed, json_bytes, json_files, like, tried
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_layouts import editing, keypoints, label_sets, refcoco
+from raw_layouts import containers, editing, keypoint_formats, keypoints, label_sets, refcoco
 
 from idiff.data.sources import create
 from idiff.errors import BadSampleError
@@ -151,6 +152,61 @@ def test_lists_of_classes_and_names(tmp_path, name):
         file.write_bytes(changed(good[file], seed) if data is None else data)
         with tried(f"lists: {name}"):
             read_all(name, tmp_path, split)
+        file.write_bytes(good[file])
+
+    property_()
+
+
+def labelme(root):
+    (root / "val").mkdir(parents=True)
+    shape = keypoint_formats.shape
+    shapes = [shape("cat", [[2, 2], [40, 50]], "rectangle", 1), shape("nose", [[10, 12]], group=1)]
+    keypoint_formats.labelme(root / "val", shapes)
+
+
+def tars(root):
+    containers.write_tar(root / "00000.tar", containers.members("000000000", 0) + containers.members("000000001", 1))
+
+
+def mpii_mat(root):
+    keypoints.save_picture(root / "images" / "1.jpg", 80, 60)
+    told = keypoint_formats.release([("1.jpg", keypoint_formats.person(16, hidden=[2]))], [1])
+    keypoint_formats.savemat(root / "mpii_human_pose_v1_u12_1.mat", told)
+
+
+def sidd_mat(root):
+    blocks = np.random.default_rng(0).integers(0, 255, (1, 2, 8, 8, 3), dtype=np.uint8)
+    for name in ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb"):
+        containers.savemat(root / f"{name}.mat", {name: blocks})
+
+
+CONTAINERS = {
+    "yolo-pose": (keypoint_formats.yolo, "val", ("*.yaml", "*.txt")),
+    "labelme": (labelme, "val", ("*.json",)),
+    "webdataset": (tars, "train", ("*.tar",)),
+    "mpii": (mpii_mat, "train", ("*.mat",)),
+    "sidd": (sidd_mat, "val", ("*.mat",)),
+    "magicbrush": (containers.magicbrush_table, "dev", ("*.parquet",)),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_files_that_hold_others(name, tmp_path):
+    write, split, patterns = CONTAINERS[name]
+    root = tmp_path / "raw"
+    if name != "magicbrush":
+        root.mkdir()
+    write(root)
+    files = sorted(file for pattern in patterns for file in root.rglob(pattern))
+    good = {file: file.read_bytes() for file in files}
+    read_all(name, root, split)
+
+    @budget(0.15 if "*.mat" in patterns else 1)  # a process each
+    @given(st.sampled_from(files), SEEDS, st.one_of(st.none(), st.none(), st.binary(max_size=200)))
+    def property_(file, seed, data):
+        file.write_bytes(changed(good[file], seed) if data is None else data)
+        with tried(f"files of {name}: {', '.join(patterns)}"):
+            read_all(name, root, split)
         file.write_bytes(good[file])
 
     property_()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from candidate_folders import write_candidates
-from fuzzing import SEEDS, VALUES, any_bytes, budget, changed, json_bytes, json_files, like, mutants, tried
+from fuzzing import SEEDS, VALUES, any_bytes, budget, changed, json_bytes, json_files, like, mutants, tried, variants
 from hypothesis import given
 from hypothesis import strategies as st
 from small_models import ROOT
@@ -40,7 +40,7 @@ ODD_YAMLS = [
     b"a: &a [*a]",
     b"a: &a {b: *a}",
     b"!!python/object/apply:os.system [ls]",
-    b"[" * 5000,
+    b"[" * 60,
     b"? {a: b}\n: c",
     b"{a: 2001-99-99}",
 ]
@@ -51,7 +51,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("texts")
 
 
-@budget(1.5)
+@budget(1)
 @given(
     data=st.one_of(
         any_bytes(*YAMLS),
@@ -60,19 +60,20 @@ def place(tmp_path_factory):
     )
 )
 def test_configurations(place, data):
-    file = place / "a.yaml"
-    file.write_bytes(data)
-    with tried("configuration: YAML"):
-        compose([file])
-    with tried("task by its YAML"):
-        restore_task({}, str(file), data="", changes={})
-    with tried("YAML of an inpainter"):
-        create(str(file))
-    with tried("YAML of a feature extractor"):
-        load_features(file)
+    for each in variants(data, 3):
+        file = place / "a.yaml"
+        file.write_bytes(each)
+        with tried("configuration: YAML"):
+            compose([file])
+        with tried("task by its YAML"):
+            restore_task({}, str(file), data="", changes={})
+        with tried("YAML of an inpainter"):
+            create(str(file))
+        with tried("YAML of a feature extractor"):
+            load_features(file)
 
 
-@budget(0.75)
+@budget(0.5)
 @given(data=any_bytes((ROOT / "configs/experiment/three_stages.yaml").read_bytes()))
 def test_chains(place, data):
     (place / "chain.yaml").write_bytes(data)
@@ -92,17 +93,18 @@ BANKS = [
 ]
 
 
-@budget(2.25)
+@budget(1.5)
 @given(
     data=any_bytes(*BANKS, b"{object:>99999999}\nMark {object!r} {color}"),
     kind=st.sampled_from(("segmentation", "keypoints", "deblur")),
 )
 def test_instructions(place, data, kind):
-    (place / "bank.txt").write_bytes(data)
-    with tried("bank of instructions"):
-        assert InstructionBank(kind, str(place / "bank.txt")).first().sentence
-    with tried("file of sentences"):
-        where(str(place / "bank.txt"))
+    for each in variants(data):
+        (place / "bank.txt").write_bytes(each)
+        with tried("bank of instructions"):
+            assert InstructionBank(kind, str(place / "bank.txt")).first().sentence
+        with tried("file of sentences"):
+            where(str(place / "bank.txt"), kind=kind)
 
 
 PRESET = {
@@ -111,16 +113,17 @@ PRESET = {
 }  # fmt: skip
 
 
-@budget(1.5)
+@budget(1)
 @given(
     values=like({"a": PRESET, "b": PRESET}), data=json_files({"0" * 64: {"file": "a.ckpt", "presets": {"a": PRESET}}})
 )
 def test_presets(place, values, data):
-    with tried("presets of a model"):
-        presets_of(values, origin="x")
-    (place / "presets.json").write_bytes(data)
-    with tried("presets.json beside checkpoints"):
-        presets_beside(place / "a.ckpt", sha256="0" * 64)
+    for each in variants(data):
+        with tried("presets of a model"):
+            presets_of(values, origin="x")
+        (place / "presets.json").write_bytes(each)
+        with tried("presets.json beside checkpoints"):
+            presets_beside(place / "a.ckpt", sha256="0" * 64)
 
 
 POINT = {
@@ -134,22 +137,23 @@ IDENTITY = {
 }
 
 
-@budget(0.75)
+@budget(0.5)
 @given(data=json_files(IDENTITY | {"points": [POINT]}))
 def test_measured_points(place, data):
-    (place / "points.json").write_bytes(data)
-    with tried("points of idiff tune"):
-        PointFile.open(place / "points.json", IDENTITY)
+    for each in variants(data):
+        (place / "points.json").write_bytes(each)
+        with tried("points of idiff tune"):
+            PointFile.open(place / "points.json", IDENTITY)
 
 
-@budget(0.75)
+@budget(0.5)
 @given(values=like({"mean": [0.0, 1.0], "precision": [[1.0, 0.0], [0.0, 1.0]], "usual": 1.0, "far": 2.0}))
-def test_familiarity(values):
-    with tried("familiarity of a model"):
+def test_out_of_distribution_scores(values):
+    with tried("out-of-distribution score of a model"):
         OODScore.of(values)
 
 
-@budget(0.75)
+@budget(0.5)
 @given(
     data=json_files({"whole": [{"step": 1, "size": 3, "sha256": "0" * 64}]}),
     record=json_files({"finished": True, "origins": {}, "words": []}),
@@ -183,7 +187,7 @@ CONFIGS = [
 ]
 
 
-@budget(0.75)
+@budget(0.5)
 @given(like(*CONFIGS), st.sampled_from(("a", "b", "segmentation", "keypoints")))
 def test_tasks_of_a_checkpoint(config, wanted):
     with tried("tasks of a checkpoint"):
@@ -199,7 +203,7 @@ def test_candidates(candidates):
     files = [candidates / "align.json", candidates / "samples" / "000000" / "sample.json"]
     values = {file: json.loads(file.read_bytes()) for file in files}
 
-    @budget(0.75)
+    @budget(0.5)
     @given(st.sampled_from(files), st.data())
     def property_(file, data):
         file.write_bytes(data.draw(json_files(values[file])))
@@ -223,7 +227,7 @@ LINE = {
 }
 
 
-@budget(1.5)
+@budget(1)
 @given(
     data=st.one_of(
         st.lists(like(LINE).map(json_bytes), max_size=3).map(b"\n".join),
@@ -232,13 +236,14 @@ LINE = {
     )
 )
 def test_decisions(candidates, data):
-    (candidates / "picks").mkdir(exist_ok=True)
-    (candidates / "picks" / "ann.jsonl").write_bytes(data)
-    with tried("decisions of the picker"):
-        PickJournal(candidates, "ann").decisions()
+    for each in variants(data):
+        (candidates / "picks").mkdir(exist_ok=True)
+        (candidates / "picks" / "ann.jsonl").write_bytes(each)
+        with tried("decisions of the picker"):
+            PickJournal(candidates, "ann").decisions()
 
 
-@budget(0.75)
+@budget(0.5)
 @given(SEEDS)
 def test_the_helper_changes_files(seed):
     assert isinstance(changed(b"abc", seed), bytes)

@@ -44,14 +44,21 @@ def score(task, paint):
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
+def sides_of(task, picture):
+    """What the sides of an image must be: the task's, or its own where they are multiples of 64 as in `native64`."""
+    height, width = picture.shape[1:]
+    native = not task.one_size and height % 64 == width % 64 == 0
+    return (height, width) if native else (task.size, task.size)
+
+
 def check_triplet(task, triplet):
     for picture in (triplet.source, triplet.target):
         assert picture.dtype == torch.float32
-        assert picture.shape == (3, task.size, task.size)
+        assert picture.shape == (3, *sides_of(task, picture))
         assert picture.isfinite().all() and picture.min() >= -1 and picture.max() <= 1
     assert triplet.instruction and "{" not in triplet.instruction
     if triplet.answer is not None:
-        assert triplet.answer.dtype == torch.float32 and triplet.answer.shape[1:] == (task.size, task.size)
+        assert triplet.answer.dtype == torch.float32 and triplet.answer.shape[1:] == triplet.source.shape[1:]
         assert triplet.answer.min() >= 0 and triplet.answer.max() <= 1
         # Everything that is not painted equals the source exactly.
         untouched = (triplet.answer == 0).all(dim=0)
@@ -164,7 +171,7 @@ def metrics_of_nothing_are_nan(task):
 def decodes_any_picture(task):
     triplets = task.queries(examples(task)[0], 0)
     for fill in (math.nan, 5.0, -5.0):
-        prediction = answer(task, triplets, torch.full((len(triplets), 3, task.size, task.size), fill))
+        prediction = answer(task, triplets, torch.full((len(triplets), *triplets[0].source.shape), fill))
         assert math.isfinite(prediction.score) and 0 <= prediction.score <= 1
         metrics = task.metrics()
         metrics.update(prediction, task.truth(triplets[0].annotation))

@@ -43,10 +43,13 @@ class TermAt(Callback):
 
 
 class CutInValidation(Callback):
-    """Stops the first validation after training began."""
+    """Stops the first validation after training began, or the one at a step."""
+
+    def __init__(self, step: int | None = None) -> None:
+        self.step = step
 
     def on_validation_batch_end(self, trainer, *_):
-        if not trainer.sanity_checking:
+        if not trainer.sanity_checking and self.step in (None, trainer.global_step):
             raise CutError
 
 

@@ -7,8 +7,10 @@ from small_models import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "data" / "sources"))
 
+containers = importlib.import_module("test_container_formats")
 editing = importlib.import_module("test_editing_sources")
 keypoints = importlib.import_module("test_keypoint_sets")
+keypoint_formats = importlib.import_module("test_keypoint_formats")
 label_sets = importlib.import_module("test_label_sets")
 refcoco = importlib.import_module("test_refcoco")
 restoration = importlib.import_module("test_restoration_sources")

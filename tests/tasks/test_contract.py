@@ -9,9 +9,16 @@ from small_models import ROOT
 from idiff.config.compose import compose
 
 CONFIGS = sorted((ROOT / "configs" / "task").glob("*.yaml"))
+NATIVE = {"frame": "native64", "size": 192}
+"""The examples have sides in the ratio of 3 to 4: nothing of them is cut away."""
+
 OPTIONS = {
-    "segmentation": [{"classes_per_prompt": 3}, {"classes_per_prompt": 10, "palette": "paper", "decoder_args": {}}]
-}
+    "segmentation": [
+        {"classes_per_prompt": 3}, {"classes_per_prompt": 10, "palette": "paper", "decoder_args": {}}, NATIVE,
+        {"palette": "official-masks"},
+    ],
+    "keypoints": [{"palette": "official-joints"}],
+}  # fmt: skip
 """Arguments that change what a task paints and asks, beside those of its YAML."""
 
 CASES = [(path, change) for path in CONFIGS for change in ({}, *OPTIONS.get(path.stem, []))]

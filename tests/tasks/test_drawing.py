@@ -17,7 +17,7 @@ from idiff.utils.sigmas import TABLES
 SHIPPED = [getattr(idiff.tasks, name) for name in idiff.tasks.__all__ if name != "Task"]
 CASES = [(kind, name) for kind in SHIPPED for name in parameters(kind)]
 READ = {"ask", "min_score", "decoder", "decoder_args", "phrasings", "keep", "faint", "score", "whole", "overlap"}
-READ_BY_SOME = {(KeypointDetection, "threshold")} | {
+READ_BY_SOME = {(KeypointDetection, "threshold"), (KeypointDetection, "frame")} | {
     (kind, "min_pixels") for kind in (idiff.tasks.ObjectDetection, idiff.tasks.ReferringSegmentation)
 }
 
@@ -49,7 +49,7 @@ def another(kind, name, tmp_path):
         *(get_args(hint) if get_origin(hint) is Literal else []),
         *([not default] if isinstance(default, bool) else []),
         *([default + 1, default - 1, default * 2, default / 2, 0.5] if type(default) in {int, float} else []),
-        str(sentences), "paper", "unseen", "points", "unet", *TABLES,
+        str(sentences), "paper", "native64", "crop", "unseen", "points", "unet", *TABLES,
         [{"name": "RandomGamma", "p": 0.5}], {"noise_floor": 0.1},
     ]  # fmt: skip
     for value in offered:

@@ -9,6 +9,7 @@ import torch
 from idiff.errors import BadSampleError, ConfigError, IdiffError
 from idiff.predictions import KeypointPrediction
 from idiff.tasks import KeypointDetection
+from idiff.tasks.saved import restore_task
 from idiff.types import Sample
 from idiff.utils.painting import disc_maps, palette
 from idiff.utils.seeds import numpy_rng
@@ -104,11 +105,28 @@ def test_hidden_joints_are_asked_and_not_painted(paint_hidden):
         assert "nose" in triplet.instruction
 
 
-def test_unlabelled_joints_are_never_asked_in_training():
+@pytest.mark.parametrize("options", [{"paint_hidden": False}, {"ask_unlabelled": False}])
+def test_unlabelled_joints_are_not_asked_where_that_is_not_wanted(options):
     data = sample(visibility=(0, 2, 2, 0, 2, 2, 2))
-    for triplet in draws(data, train=False):
+    for triplet in draws(data, plain(**options), train=False):
         assert not {0, 3} & set(triplet.query["indices"])
-    assert all(0 not in triplet.query["indices"] for triplet in draws(data, count=50))
+    assert all(0 not in triplet.query["indices"] for triplet in draws(data, plain(**options), count=50))
+
+
+def test_unlabelled_joints_may_be_asked_and_are_not_painted():
+    """As in the released code, where they lie nowhere; only labelled joints beyond the crop are left out."""
+    data = sample(visibility=(0, 2, 2, 0, 2, 2, 2))
+    data.annotation["instances"][0]["keypoints"][0][:2] = data.annotation["instances"][0]["keypoints"][3][:2] = [
+        0.0,
+        0.0,
+    ]
+    data.annotation["instances"][0]["box"] = [20.0, 5.0, 60.0, 70.0]  # the feet, 5 and 6, are cut away
+    asked = set()
+    for triplet in draws(data, train=False):
+        asked |= set(triplet.query["indices"])
+        for slot, index in enumerate(triplet.query["indices"]):
+            assert bool(triplet.answer[slot].any()) == (index not in {0, 3})
+    assert asked == {0, 1, 2, 3, 4}
 
 
 def test_joints_beyond_the_crop_are_left_out():
@@ -122,7 +140,7 @@ def test_joints_beyond_the_crop_are_left_out():
 
 @pytest.mark.parametrize("visibility", [(0,) * 7, (1,) * 7])
 def test_nobody_visible_is_a_valid_example(visibility):
-    for triplet in draws(sample(visibility), count=10):
+    for triplet in draws(sample(visibility), plain(paint_hidden=False), count=10):
         assert torch.equal(triplet.target, triplet.source) and triplet.query["joints"] and triplet.instruction
 
 
@@ -153,7 +171,7 @@ def test_decoded_joints_lie_in_the_pixels_of_the_original():
 
 
 def test_what_was_not_painted_is_nan():
-    prediction, _ = decoded(plain(), sample((2, 1, 0, 2, 2, 2, 2)))
+    prediction, _ = decoded(plain(paint_hidden=False), sample((2, 1, 0, 2, 2, 2, 2)))
     assert prediction.keypoints[1:3, :2].isnan().all() and prediction.keypoints[1:3, 2].eq(0).all()
     assert prediction.keypoints[[0, 3, 4, 5, 6]].isfinite().all()
     assert math.isfinite(prediction.score)
@@ -264,3 +282,30 @@ def test_joints_without_sides_are_never_mirrored():
     data.meta = {"skeletons": {"person": SKELETON | {"pairs": []}}}
     for triplet in draws(data, plain(flip=1.0), 20):
         assert np.linalg.det(np.array(triplet.query["warp"])[:, :2]) > 0
+
+
+def test_a_person_that_fills_the_image_is_seen_at_its_own_shape():
+    """As in the released code; a person with a box of its own is seen through the square around it."""
+    task, data = plain(frame="native64", size=128), sample()
+    (first, *_) = task.queries(data, 0)
+    assert (
+        first.source.shape == (3, 128, 128) and first.query["warp"] == plain(size=128).queries(data, 0)[0].query["warp"]
+    )
+    data.annotation["instances"][0]["box"] = [0.0, 0.0, 100.0, 130.0]
+    (first, *_) = task.queries(data, 0)
+    assert first.source.shape == (3, 128, 128) and first.query["warp"][0][0] == pytest.approx(1.28)
+    data.image = np.tile(data.image, (1, 3, 1))
+    data.annotation["instances"][0]["box"] = [0.0, 0.0, 300.0, 130.0]
+    prediction, truth = decoded(task, data)
+    assert task.queries(data, 0)[0].source.shape == (3, 64, 128)
+    assert (prediction.keypoints[:, :2] - truth.keypoints[:, :2]).norm(dim=1).max() < 2.0  # 2.0 px a model pixel
+
+
+def test_saved_without_a_word_about_hidden_joints_they_stay_unpainted():
+    """A checkpoint of an earlier version that does not say so had the default of then; a YAML has that of today."""
+    entry = {"task": {"class_path": "idiff.tasks.KeypointDetection", "init_args": {"size": 64}}}
+    saved = restore_task({"tasks": {"people": entry}}, "people", data="", changes={}).task
+    assert saved.paint_hidden is False and saved.ask_unlabelled is False
+    entry["task"]["init_args"]["paint_hidden"] = True
+    assert restore_task({"tasks": {"people": entry}}, "people", data="", changes={}).task.paint_hidden is True
+    assert KeypointDetection().paint_hidden is True

@@ -74,7 +74,16 @@ def test_no_points_no_discs():
 @pytest.mark.parametrize("name", PALETTES)
 def test_palettes_hold_one_value_a_name(name):
     values = list(palette(name).values())
-    assert len(set(values)) == len(values) and palette(name)["green"] == (0, 255, 0)
+    green = (0, 128, 0) if name == "official-masks" else (0, 255, 0)
+    assert len(set(values)) == len(values) and palette(name)["green"] == green
+
+
+def test_the_released_models_lists_of_colors():
+    """In the order of its files: eight for masks, nine for joints, with two greens."""
+    masks, joints = palette("official-masks"), palette("official-joints")
+    assert list(masks) == ["red", "purple", "blue", "green", "yellow", "white", "black", "gray"]
+    assert list(joints) == ["red", "green", "blue", "yellow", "cyan", "magenta", "gray", "white", "black"]
+    assert (masks["purple"], masks["gray"], joints["gray"]) == ((128, 0, 128), (128, 128, 128), (128, 128, 128))
 
 
 def test_saturated_colors_lie_at_corners():

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from idiff.cli.arguments import WordParser, at_least_one, scales
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, scales
 from idiff.cli.bar import progress
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
@@ -25,7 +25,7 @@ def parser() -> WordParser:
         description="Paint each prompt of a set several times under a grid of guidance settings. Killed, the same command goes on.",
     )
     add = options.add_argument
-    add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt file, an exported folder, or a pretrained model")
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--out", required=True, metavar="DIR", help="the folder of candidates, new or of the same settings")
     add(

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 from idiff.data.build.findings import classes_in
 from idiff.data.build.fingerprint import Fingerprint, fingerprint
 from idiff.data.shards import index, schema
-from idiff.data.shards.annotation import canonical_json, parse_json
+from idiff.data.shards.annotation import canonical_json
 from idiff.data.shards.folder import check_shard
 from idiff.data.shards.manifest import Shard
 from idiff.data.sources.base import Source
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.files import atomic, sha256_file, write_atomic
+from idiff.utils.foreign import read_json
 
 
 def describe(path: Path, samples: int) -> Shard:
@@ -74,13 +75,13 @@ class Done:
 def read_done(path: Path) -> Done | None:
     """Read a slice's mark; None unless its shard and index are there, whole and unchanged."""
     try:
-        value = parse_json(path.with_suffix(".done").read_bytes())
+        value = read_json(path.with_suffix(".done"))
         shard = Shard(**value["shard"]) if value["shard"] else None
         inputs = Fingerprint(**value["inputs"]) if "inputs" in value else None
         result = Done(shard, value["rejected"], value.get("resized", 0), value.get("classes"), inputs)
         if result.shard is not None:
             check_shard(path.parent, result.shard, verify=True)
-    except (OSError, ValueError, KeyError, TypeError, DataError):
+    except Exception:  # whatever a damaged mark holds
         return None
     return result
 

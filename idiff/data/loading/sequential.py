@@ -34,7 +34,7 @@ from idiff.data.shards.strict_tar import stream_members
 from idiff.errors import BadSampleError, DataError
 from idiff.tasks.base import Task
 from idiff.types import Triplet
-from idiff.utils.foreign import decoding
+from idiff.utils.foreign import decoding, open_regular
 from idiff.utils.seeds import hash64, numpy_rng
 
 log = logging.getLogger(__name__)
@@ -254,7 +254,8 @@ def _members(urls: list[str]) -> Iterator[dict[str, Any]]:
 
         with decoding(refused):
             try:
-                with webdataset.gopen(url) as stream:
+                remote = urlparse(url).scheme in SCHEMES
+                with webdataset.gopen(url) if remote else open_regular(url) as stream:
                     for name, data in stream_members(stream, where=url, most=schema.LARGEST, wanted=_known):
                         yield {"fname": name, "data": data, "__url__": url}
             except DataError as error:

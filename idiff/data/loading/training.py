@@ -37,7 +37,8 @@ class TaskEntry:
         test: folder or address of the test shards, which `idiff test` scores.
         weight: how often an epoch draws each training item on average; the share of the examples in sequential mode.
         rows: examples that an epoch draws of this set, instead of `weight`, however many items it has; None: by weight.
-        sampling: how validation samples this task; few steps without guidance where it is left out.
+        sampling: how this task is sampled; few steps without guidance where it is left out.
+        validation: how it is sampled in the validations of a training, where that is cheaper; None: as `sampling`.
         metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric, or its class_path and init_args; its
             `update` takes the combined prediction and the truth, as those of `Task.metrics` do.
         joints: names of the joints of the training set, once `open_training` has opened it; none for other tasks.
@@ -53,6 +54,7 @@ class TaskEntry:
     weight: float
     rows: int | None
     sampling: Sampling
+    validation: Sampling | None
     metrics: dict[str, OwnMetric]
     joints: list[str]
 
@@ -66,6 +68,7 @@ class TaskEntry:
         weight: float = 1.0,
         rows: int | None = None,
         sampling: Annotated[Sampling | None, FREE] = None,
+        validation: Annotated[Sampling | None, FREE] = None,
         metrics: Annotated[dict[str, OwnMetric] | None, FREE] = None,
     ) -> None:
         check_number("weight", weight, above=0)
@@ -73,11 +76,16 @@ class TaskEntry:
         self.task, self.train, self.val, self.test = task, train, val, test
         self.weight, self.rows = weight, rows
         self.joints = []
-        self.sampling = Sampling() if sampling is None else sampling
+        self.sampling = (sampling or Sampling()).resolved(task.kind)
+        self.validation = None if validation is None else validation.resolved(task.kind)
         self.metrics = dict(task.more_metrics if metrics is None else metrics)
         task.more_metrics = self.metrics
         if self.metrics:
             task.all_metrics()  # what cannot be made is said before anything is computed
+
+    def sampled(self, *, fitting: bool) -> Sampling:
+        """How the task is sampled, in the validations of a training (`fitting`) or anywhere else."""
+        return self.validation if fitting and self.validation is not None else self.sampling
 
 
 def open_training(

@@ -212,7 +212,8 @@ def read_members(stream: BinaryIO, row: np.void, *, where: str) -> dict[str, byt
         offset, size, crc32 = (int(row[role][name]) for name in ("offset", "size", "crc32"))
         if size > max_bytes_of(role):
             raise BadSampleError(where, role, f"{size:,} bytes, expected at most {max_bytes_of(role):,}")
-        data = read_range(stream, offset=offset, size=size)
+        with decoding(lambda reason, role=role: BadSampleError(where, role, f"cannot be read: {reason}")):  # type: ignore[misc]
+            data = read_range(stream, offset=offset, size=size)
         if len(data) != size:
             raise BadSampleError(where, role, f"the shard ends after {len(data):,} of its {size:,} bytes")
         if zlib.crc32(data) != crc32:

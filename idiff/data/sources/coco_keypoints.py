@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from idiff.data.sources.keypoint_pictures import KeypointPictures
 from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
 from idiff.errors import DataError
+from idiff.utils.foreign import decoding
 
 
 class CocoKeypoints(KeypointPictures):
@@ -62,11 +63,8 @@ class CocoKeypoints(KeypointPictures):
             else find_folder(folder, places, split=split, what="the images", remedy="Give --images DIR.")
         )
         raw = self.load(file, split)
-        try:
+        with decoding(lambda reason: DataError(f"{file} is no {self.what} file: {reason}.")):
             value = self.translate(raw)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{file} is no {self.what} file: {reason}.") from error
         super().__init__(
             value, file=file, folder=images_folder, what=self.what, split=split, lists=[file],
             faults=value.get("faults", []),

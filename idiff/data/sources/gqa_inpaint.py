@@ -14,6 +14,7 @@ from idiff.data.sources.base import Stored
 from idiff.data.sources.edit_pairs import EditFiles, EditPictures, parse_entries, sentences_of
 from idiff.data.sources.pictures import first_folder, inside, load_json
 from idiff.errors import BadSampleError, DataError, missing
+from idiff.utils.foreign import reason_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,8 +66,8 @@ class GqaInpaint(EditPictures):
         for image, scene in value.items():
             try:
                 entries += self._scene(image, scene)
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
-                reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            except Exception as error:  # a scene may be of any form
+                reason = reason_of(error)
                 entries.append(BadSampleError(f"{file.name}[{image}]", "scene", f"not as published: {reason}"))
         steps = {"found": self._found} if self._found > len(entries) else {}
         steps["objects that a sentence can single out"] = len(entries)

@@ -12,6 +12,7 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.entries import first_faults, number
 from idiff.data.sources.pictures import notes_of_files
 from idiff.errors import BadSampleError, DataError
+from idiff.utils.foreign import decoding
 from idiff.utils.picture_files import picture_size
 from idiff.utils.sigmas import has_sides
 
@@ -49,11 +50,8 @@ class KeypointPictures(Source):
         labels: Mapping[Any, Path] | None = None, faults: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.file, self.folder, self.lists, self.labels = file, folder, list(lists), dict(labels or {})
-        try:
+        with decoding(lambda reason: DataError(f"{file} is no {what} file: {reason}.")):
             self.skeletons, entries = read_entries(value)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{file} is no {what} file: {reason}.") from error
         self._pictures, self._instances, self.left_out = entries.pictures, entries.instances, entries.left_out
         self._faults, self._boxes_of_joints = first_faults([*faults, *entries.faults]), entries.boxes_of_joints
         if not self._instances:

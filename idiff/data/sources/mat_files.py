@@ -5,6 +5,10 @@ Sources: MPII Human Pose, `mpii_human_pose_v1_u12_1.mat`; SIDD, `ValidationNoisy
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,21 +29,34 @@ _JOINTS = 16
 _RELEASE = "RELEASE"
 
 
+_MEMORY = 4 << 30
+_LOAD = """
+import pickle, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
+from scipy.io import loadmat
+found = loadmat(sys.argv[1], squeeze_me=True, struct_as_record=False)
+pickle.dump(found, sys.stdout.buffer, protocol=5)
+"""
+"""Run by a process of its own: scipy's reader is compiled, and a damaged file can end the process that it runs in."""
+
+
 def load_mat(file: Path) -> dict[str, Any]:
     """The variables of a file of MATLAB 5 to 7: numbers as arrays, structures as objects with fields.
 
     Raises:
         DataError: it cannot be read, or is of version 7.3, which is another format.
     """
-    from scipy.io import loadmat
-
-    def refused(reason: str) -> DataError:
-        if "HDF" in reason:  # scipy's word for it
-            return DataError(f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7').")
-        return DataError(f"{file} cannot be read as a MATLAB file: {reason.rstrip('.')}. Download it again.")
-
-    with decoding(refused), open_regular(file) as stream:
-        found: dict[str, Any] = loadmat(stream, squeeze_me=True, struct_as_record=False)
+    with decoding(lambda reason: DataError(f"{file} cannot be read as a MATLAB file: {reason}. Download it again.")):
+        with open_regular(file) as stream:
+            size = os.fstat(stream.fileno()).st_size
+        command = [sys.executable, "-I", "-c", _LOAD, str(file.absolute()), str(_MEMORY + 8 * size)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        if said.startswith("NotImplementedError"):
+            raise DataError(f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7').")
+        if done.returncode:
+            raise ValueError(said or f"its reader ended by signal {-done.returncode}")
+        found: dict[str, Any] = pickle.loads(done.stdout)
     return found
 
 

@@ -15,9 +15,12 @@ from idiff.errors import CheckpointError, suggest
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.export import read_folder
-from idiff.models.io.folders import DESCRIPTION, folder_sha256, subfolder
+from idiff.models.io.folders import DESCRIPTION, folder_sha256, is_whole, subfolder
+from idiff.models.io.importing.held import is_foreign
+from idiff.models.io.plain_folder import read_plain
 from idiff.models.io.preset_files import presets_beside, presets_of
 from idiff.models.io.pretrained import located, names
+from idiff.models.io.resolve import model_folder
 from idiff.models.lora import ADAPTER, Lora, put
 from idiff.models.network import load_network, refuse_not_finite
 from idiff.models.objective import Objective
@@ -103,17 +106,23 @@ def build(description: dict[str, Any]) -> LatentDiffusion:
 
 
 def load(path: str | Path) -> Loaded:
-    """Load the backbone of a training checkpoint with its averaged weights, of an exported folder, or of a pretrained model.
+    """Load a model: a training checkpoint with its averaged weights, an exported folder, or weights of others.
 
     Args:
-        path: a `.ckpt` file, a folder that `idiff export` wrote, or a name such as `tiny`.
+        path: a `.ckpt` file, a folder that `idiff export` or `idiff import` wrote, a name such as `tiny`, a folder in diffusers'
+            layout, or a single file in CompVis' names, which is converted once; of the last two the family must be told by name
+            or metadata.
 
     Raises:
         CheckpointError: as `read`, `build` and `read_folder`; or the checkpoint is of a stage without a backbone, or weights are
             missing or not finite.
+        ConfigError: nothing tells the family of others' weights.
     """
     place = located(path)
-    if place.is_dir():
+    if place.is_dir() or (place.is_file() and is_foreign(place)):
+        place = model_folder(place)
+        if is_whole(place) and not (place / DESCRIPTION).is_file():
+            return Loaded(**read_plain(place), name=Path(path).name)
         backbone, description = read_folder(place)
         digest = hashlib.sha256("".join(description["sha256"].values()).encode()).hexdigest()
         step = int(description.get("step", 0))

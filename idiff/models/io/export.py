@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -43,6 +43,8 @@ def write_folder(
     shared: dict[str, str] | None = None,
     ood_score: dict[str, Any] | None = None,
     presets: Mapping[str, Preset] | None = None,
+    card: str | None = None,
+    beside: Callable[[Path], None] | None = None,
 ) -> Path:
     """Write a model. The folder appears whole or not at all.
 
@@ -55,6 +57,8 @@ def write_folder(
         ood_score: what `OODScore.describe` wrote of the training images.
         shared: part -> folder it lies in already, relative to this one; such parts are not written.
         presets: how each task is sampled.
+        card: text of README.md.
+        beside: writes what else is to be there into the folder.
 
     Returns:
         the folder.
@@ -74,20 +78,56 @@ def write_folder(
                 )  # diffusers' own `to` warns of nothing
         if "tokenizer" not in shared:
             backbone.text.tokenizer.save_pretrained(staged / "tokenizer")
-        description = {
-            "format": FORMAT,
-            "objective": asdict(backbone.objective) | {"auxiliary_loss_weight": 0.0},  # for training alone
-            "with_source": backbone.with_source,
-            "step": step,
-            "parts": shared,
-            "config": config,
-            "familiarity": ood_score,
-            "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
-            "sha256": _checksums(staged, target, shared),
-        }
-        text = json.dumps(description, indent=1, sort_keys=True) + "\n"
-        (staged / DESCRIPTION).write_text(text, encoding="utf-8")
+        write_description(
+            staged, target, objective=backbone.objective, with_source=backbone.with_source, config=config, step=step,
+            shared=shared, ood_score=ood_score, presets=presets,
+        )  # fmt: skip
+        if card is not None:
+            (staged / "README.md").write_text(card, encoding="utf-8")
+        if beside is not None:
+            beside(staged)
     return target
+
+
+def write_description(
+    staged: Path,
+    target: Path,
+    *,
+    objective: Objective,
+    with_source: bool,
+    config: dict[str, Any],
+    step: int,
+    shared: dict[str, str] | None = None,
+    ood_score: dict[str, Any] | None = None,
+    presets: Mapping[str, Preset] | None = None,
+) -> None:
+    """Write idiff.json beside the parts of a model.
+
+    Args:
+        staged: the folder with the parts.
+        target: what it becomes.
+        objective: see `LatentDiffusion`.
+        with_source: see `LatentDiffusion`.
+        config: see `write_folder`, also for what follows.
+        step: optimizer steps taken.
+        shared: part -> folder it lies in already.
+        ood_score: of the training images.
+        presets: how each task is sampled.
+    """
+    shared = shared or {}
+    description = {
+        "format": FORMAT,
+        "objective": asdict(objective) | {"auxiliary_loss_weight": 0.0},  # for training alone
+        "with_source": with_source,
+        "step": step,
+        "parts": shared,
+        "config": config,
+        "familiarity": ood_score,
+        "presets": {task: preset.describe() for task, preset in (presets or {}).items()},
+        "sha256": _checksums(staged, target, shared),
+    }
+    text = json.dumps(description, indent=1, sort_keys=True) + "\n"
+    (staged / DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, str]:
@@ -97,46 +137,6 @@ def _checksums(staged: Path, target: Path, shared: dict[str, str]) -> dict[str, 
         for file in sorted(Path(os.path.normpath(target / place)).glob("*.safetensors")):
             own[f"{place}/{file.name}"] = sha256_file(file)
     return own
-
-
-def write_pipeline(backbone: LatentDiffusion, folder: str | Path) -> Path:
-    """Write a model as a pipeline that diffusers' `from_pretrained` loads. The folder appears whole or not at all.
-
-    Guidance there is InstructPix2Pix's; the scheduler is Euler-ancestral, as InstructDiffusion samples.
-
-    Raises:
-        CheckpointError: the folder cannot be written, or the model adds its source to what the U-Net says, which no such
-            pipeline does.
-    """
-    if backbone.objective.residual:
-        raise CheckpointError(
-            "this model adds its source to what the U-Net says (objective.residual): no pipeline of diffusers does. "
-            "Export it with --format safetensors."
-        )
-    from diffusers import (
-        EulerAncestralDiscreteScheduler,
-        StableDiffusionInstructPix2PixPipeline,
-        StableDiffusionPipeline,
-    )
-
-    target, objective = Path(folder), backbone.objective
-    scheduler = EulerAncestralDiscreteScheduler(
-        beta_start=backbone.schedule.beta_start,
-        beta_end=backbone.schedule.beta_end,
-        beta_schedule="scaled_linear",
-        prediction_type=objective.prediction,
-        rescale_betas_zero_snr=objective.zero_terminal_snr,
-        timestep_spacing=objective.spacing,
-    )
-    pipeline = StableDiffusionInstructPix2PixPipeline if backbone.with_source else StableDiffusionPipeline
-    made = pipeline(
-        vae=backbone.autoencoder.net, text_encoder=backbone.text.net, tokenizer=backbone.text.tokenizer,
-        unet=merged_copy(backbone.unet), scheduler=scheduler, safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
-    with whole_folder(target, error=CheckpointError) as staged:
-        made.save_pretrained(staged)
-    return target
 
 
 def read_folder(folder: Path) -> tuple[LatentDiffusion, dict[str, Any]]:

@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 from idiff.errors import CheckpointError
-from idiff.models.io.pretrained import located
 from idiff.utils.files import sha256_file
 from idiff.utils.foreign import read_json
 
@@ -17,17 +16,29 @@ DESCRIPTION = "idiff.json"
 """The file beside them in which an exported model says what it is."""
 
 
+INDEX = "model_index.json"
+"""The file in which a pipeline of diffusers says what it is."""
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a whole model, in diffusers' layout or as this project exports it, and not a part alone."""
+    return any((folder / name).exists() for name in (DESCRIPTION, INDEX, "unet"))
+
+
 def subfolder(folder: str | Path, part: str) -> Path:
     """Find a part of a model: `folder/part` of a pipeline's folder, the folder itself, or where the folder's idiff.json says.
 
     Args:
-        folder: a local folder in diffusers' layout, or the name of a pretrained model.
+        folder: whatever `idiff.models.io.resolve` knows: a local folder in diffusers' layout, a single file, a name.
         part: `vae`, `text_encoder`, `tokenizer` or `unet`.
 
     Raises:
-        CheckpointError: there is no such folder, or it holds no `config.json` (for the tokenizer: `vocab.json`).
+        CheckpointError: there is no such folder, it holds no `config.json` (for the tokenizer: `vocab.json`), or a single file
+            cannot be converted.
     """
-    root = located(folder)
+    from idiff.models.io.resolve import model_folder  # which needs this module to convert a single file
+
+    root = model_folder(folder, family="any")
     marks = ("vocab.json", "tokenizer.json") if part == "tokenizer" else ("config.json",)
     elsewhere = _shared(root, part)
     for place in (elsewhere,) if elsewhere else (root / part, root):

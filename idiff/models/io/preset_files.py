@@ -15,7 +15,8 @@ from typing import Any
 
 from idiff.errors import CheckpointError
 from idiff.models.io.export import read_description
-from idiff.models.io.folders import DESCRIPTION
+from idiff.models.io.folders import DESCRIPTION, is_whole
+from idiff.models.io.importing.held import is_foreign
 from idiff.models.io.pretrained import located
 from idiff.utils.files import lock, write_atomic
 from idiff.utils.foreign import decoding, read_json
@@ -53,7 +54,7 @@ def check_storable(path: str | Path) -> None:
     """Refuse, before anything is computed, a model that presets cannot be stored with.
 
     Raises:
-        CheckpointError: it comes with the package, or its folder cannot be written.
+        CheckpointError: it comes with the package, is no export of this project, or its folder cannot be written.
     """
     place = located(path)
     if place != Path(path):
@@ -61,6 +62,9 @@ def check_storable(path: str | Path) -> None:
             f"'{path}' comes with the package, and its presets with it: store presets in a folder of your own "
             f"(idiff export --checkpoint {path} --out DIR)."
         )
+    plain = is_whole(place) and not (place / DESCRIPTION).is_file()
+    if plain or (place.is_file() and is_foreign(place)):
+        raise CheckpointError(f"{path} has no place for presets: import it first (idiff import {path} --out DIR).")
     folder = place if place.is_dir() else place.parent
     if not os.access(folder, os.W_OK):
         raise CheckpointError(

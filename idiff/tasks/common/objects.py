@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
-from idiff.transforms.geometry import Matrix, warp_labels
+from idiff.transforms.geometry import Matrix, Size, warp_labels
 from idiff.types import VOID, Labels, Parts, Sample
 from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.seeds import hash64
@@ -137,7 +137,7 @@ def absent_category(key: str, total: int, present: set[int]) -> int | None:
     return absent[hash64("absent", key) % len(absent)] if absent else None
 
 
-def known_parts(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
+def known_parts(sample: Sample, matrix: Matrix, size: Size) -> Parts | None:
     """What all of an image shows, where every object has a mask; see `named_objects`."""
     instances = sample.annotation.get("instances")
     if not instances or len(sample.meta["categories"]) >= VOID or not all("mask" in one for one in instances):
@@ -145,14 +145,14 @@ def known_parts(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
     return named_objects(sample, matrix, size)
 
 
-def named_objects(sample: Sample, matrix: Matrix, size: int) -> Parts | None:
+def named_objects(sample: Sample, matrix: Matrix, size: Size) -> Parts | None:
     """What all of an image shows, where the set says that its instances are all there is.
 
     Args:
         sample: `meta["categories"]` lists the names of all kinds of instance; each instance has `category` and `mask`, those in
             front come last. Without that list nobody knows what lies beside the instances.
         matrix: from the original to the model's pixels.
-        size: side of the model's image.
+        size: of the model's image.
     """
     categories = sample.meta.get("categories")
     if not categories:

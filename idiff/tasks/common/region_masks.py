@@ -13,7 +13,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.predictions import MaskPrediction
-from idiff.transforms.geometry import unwarp
+from idiff.transforms.geometry import seen_part, unwarp
 from idiff.types import Picture, Prediction
 
 
@@ -43,7 +43,7 @@ def mask_prediction(query: dict[str, Any], scores: Tensor) -> MaskPrediction:
 
 
 def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any]) -> Tensor:
-    """The score maps of one group in the pixels of the original image: float (N, height, width).
+    """The score maps of one group in the pixels of the original image: float (N, height, width), 0 where the model did not see it.
 
     Args:
         predictions: as `decode` returned them; one that has scores (K, H, W) gives K of the N maps.
@@ -57,7 +57,9 @@ def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any])
     if len(found) < len(maps):
         raise ConfigError("a mask without scores cannot be combined with others: combine what decode() returned.")
     stacked = torch.cat([one if one.dim() == 3 else one[None] for one in found])
-    return unwarp(stacked, query["warp"], (int(query["size"][0]), int(query["size"][1])))
+    size = (int(query["size"][0]), int(query["size"][1]))
+    seen = torch.from_numpy(seen_part(query["warp"], (stacked.shape[1], stacked.shape[2]), size))
+    return unwarp(stacked, query["warp"], size) * seen.to(stacked)
 
 
 def tint(picture: Picture, mask: NDArray[np.bool_], rgb: Sequence[int]) -> Picture:

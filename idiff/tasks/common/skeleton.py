@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idiff.errors import BadSampleError, ConfigError, unknown
-from idiff.tasks.common.view import ASKED, check_picture, needed_words
+from idiff.tasks.common.view import ASKED, View, check_picture, needed_words
 from idiff.transforms.frames import PersonDraw
+from idiff.transforms.geometry import mirrors
 from idiff.types import Parts, Picture, Sample
 from idiff.utils.painting import class_color, disc_maps
 from idiff.utils.seeds import hash64
@@ -40,6 +41,7 @@ class Person:
         area: pixels squared, where given.
         category_id: the category's number in the set's own files; 1 (COCO's person) where none is given.
         sigmas: K OKS sigmas.
+        entry: what all this was read from.
     """
 
     category: str
@@ -50,6 +52,11 @@ class Person:
     area: float | None
     sigmas: tuple[float, ...]
     category_id: int
+    entry: Mapping[str, Any]
+
+    def facts(self) -> dict[str, Any]:
+        """What joints are scored by, as an annotation holds it."""
+        return {name: getattr(self, name) for name in ("joints", "box", "area", "sigmas", "names")}
 
     def drawn(self, draw: PersonDraw) -> PersonDraw:
         """How views of this one vary: never mirrored where no joint is known to be left or right."""
@@ -95,6 +102,7 @@ def person(sample: Sample, item: int) -> Person:
         area=None if area is None else float(area),
         sigmas=sigmas,
         category_id=int(entry.get("category_id", 1)),
+        entry=entry,
     )
 
 
@@ -133,6 +141,24 @@ def swap_sides(joints: NDArray[np.float64], pairs: Sequence[tuple[int, int]]) ->
     return joints[order]
 
 
+def joints_in(who: Person, view: View) -> NDArray[np.float64]:
+    """Joints in the pixels of a view that has their points: (K, 3), sides swapped in a mirror.
+
+    Visibility is -1 where a labelled joint lies outside; joints without a label lie nowhere.
+    """
+    assert view.points is not None
+    joints, (height, width) = np.column_stack([view.points, who.joints[:, 2]]), view.size
+    within = ((joints[:, :2] >= -0.5) & (joints[:, :2] < np.array([width, height]) - 0.5)).all(axis=1)
+    joints[~within & (joints[:, 2] > 0), 2] = -1
+    return swap_sides(joints, who.pairs) if mirrors(view.matrix) else joints
+
+
+def fills(box: Sequence[float], picture: Picture) -> bool:
+    """Whether a box is all of an image."""
+    height, width = picture.shape[:2]
+    return box[0] <= 0 and box[1] <= 0 and box[0] + box[2] >= width and box[1] + box[3] >= height
+
+
 def check_scored(which: str) -> str:
     """Return which joints are scored.
 
@@ -157,17 +183,17 @@ def scored_joints(annotation: Mapping[str, Any], which: str) -> NDArray[np.float
     return joints
 
 
-def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: int, *, radius: float) -> Parts:
+def named_joints(names: Sequence[str], joints: NDArray[np.float64], size: tuple[int, int], *, radius: float) -> Parts:
     """Every joint in sight as a disc with its name, the rest as background.
 
     Args:
         names: K of them.
         joints: (K, 3) in the model's pixels.
-        size: side of the model's image.
+        size: (height, width) of the model's image.
         radius: of a disc, in pixels.
     """
-    labels = torch.full((size, size), len(names), dtype=torch.uint8)
-    for index, disc in enumerate(disc_maps(joints[:, :2], (size, size), radius)):
+    labels = torch.full(size, len(names), dtype=torch.uint8)
+    for index, disc in enumerate(disc_maps(joints[:, :2], size, radius)):
         if joints[index, 2] == 2:
             labels[disc] = index
     return Parts(labels, [*names, "background"])

@@ -11,11 +11,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.checks import check_number
+from idiff.checks import check_choice, check_number
 from idiff.decoders import Decoder, build
 from idiff.errors import BadSampleError, ConfigError
 from idiff.transforms.augment import DEFAULT, Augment
-from idiff.transforms.geometry import Matrix, chain, inside, unwarp, warp_labels, warp_picture
+from idiff.transforms.fitting import fit_picture
+from idiff.transforms.frames import FrameName, frame_middle, frame_native, frame_whole
+from idiff.transforms.geometry import (
+    Matrix,
+    Size,
+    chain,
+    extent,
+    inside,
+    seen_part,
+    unwarp,
+    warp_labels,
+    warp_picture,
+)
 from idiff.types import Labels, Picture, Sample
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.strings import normalise_prompt
@@ -32,9 +44,9 @@ class View:
     """What the model sees of a sample.
 
     Attributes:
-        source: float32 (3, size, size) in [-1, 1]; 0 where the image has no pixel.
-        seen: bool (size, size): where it has one.
-        labels: uint8 (size, size), 255 there; None where none were given.
+        source: float32 (3, H, W) in [-1, 1]; 0 where the image has no pixel.
+        seen: bool (H, W): where it has one.
+        labels: uint8 (H, W), 255 there; None where none were given.
         points: float64 (K, 2) in the model's pixels; None where none were given.
         matrix: from the original image to the model's pixels.
     """
@@ -45,29 +57,36 @@ class View:
     points: NDArray[np.float64] | None
     matrix: Matrix
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the model's image."""
+        return self.source.shape[1], self.source.shape[2]
+
 
 def warp_sample(
     picture: Picture,
     matrix: Matrix,
-    size: int,
+    size: Size,
     *,
     augment: Augment | None = None,
     rng: np.random.Generator | None = None,
     labels: Labels | None = None,
     points: NDArray[np.float64] | None = None,
+    fitted: bool = False,
 ) -> View:
     """Warp an image and what belongs to it, then augment all of it together.
 
     Args:
         picture: uint8 (H, W, 3), the original.
         matrix: from the original to the model's pixels.
-        size: side of the model's image.
+        size: of the model's image.
         augment: applied where given, driven by `rng`.
         rng: needed with `augment`.
         labels: uint8 (H, W).
         points: (K, 2) in the original's pixels.
+        fitted: the matrix is one of `frame_native`: the image is resized as there, by PIL's Lanczos filter.
     """
-    drawn = warp_picture(picture, matrix, size)
+    drawn = fit_picture(picture, extent(size)) if fitted else warp_picture(picture, matrix, size)
     drawn_labels = None if labels is None else warp_labels(labels, matrix, size)
     moved = None if points is None else points @ matrix[:, :2].T + matrix[:, 2]
     if augment is not None and rng is not None:
@@ -75,6 +94,42 @@ def warp_sample(
         drawn, drawn_labels, moved, matrix = made.picture, made.labels, made.points, chain(matrix, made.matrix)
     seen = torch.from_numpy(inside(matrix, size, (picture.shape[0], picture.shape[1])))
     return View(torch.where(seen, to_tensor(drawn), 0.0), seen, drawn_labels, moved, matrix)
+
+
+def whole_view(
+    picture: Picture,
+    size: int,
+    *,
+    frame: FrameName | None,
+    labels: Labels | None = None,
+    points: NDArray[np.float64] | None = None,
+) -> View:
+    """An image as evaluation sees it.
+
+    Args:
+        picture: uint8 (H, W, 3), the original.
+        size: side of the model's square; the longer side of `native64`.
+        frame: what of it is seen; None: `letterbox`.
+        labels: uint8 (H, W).
+        points: (K, 2) in the original's pixels.
+    """
+    original, shape = (picture.shape[0], picture.shape[1]), (size, size)
+    if frame == "native64":
+        matrix, shape = frame_native(original, size)
+    else:
+        matrix = frame_middle(original, size) if frame == "crop" else frame_whole(original, size)
+    return warp_sample(picture, matrix, shape, labels=labels, points=points, fitted=frame == "native64")
+
+
+def check_frame(frame: FrameName | None) -> FrameName | None:
+    """Return how an image that is not square is seen.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if frame is not None:
+        check_choice("frame", frame, FrameName)
+    return frame
 
 
 def build_augment(specs: Sequence[Mapping[str, Any]] | None) -> Augment:
@@ -203,11 +258,9 @@ def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
     """The original image as far as the model saw it, gray elsewhere, at its own size: for drawing answers over.
 
     Args:
-        source: (3, size, size) in [-1, 1].
+        source: (3, H, W) in [-1, 1].
         query: names where its pixels lie in the original (`warp`) and the original's (height, width) (`size`).
     """
     size = (int(query["size"][0]), int(query["size"][1]))
-    y, x = np.mgrid[: size[0], : size[1]]
-    places = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.asarray(query["warp"], dtype=np.float64).T
-    seen = ((places >= -0.5) & (places <= source.shape[-1] - 0.5)).all(axis=-1)
+    seen = seen_part(query["warp"], (source.shape[1], source.shape[2]), size)
     return to_picture(torch.where(torch.from_numpy(seen), unwarp(source.cpu(), query["warp"], size), 0.0))

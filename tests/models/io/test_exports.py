@@ -10,8 +10,9 @@ from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion, Objective
 from idiff.models.io import checkpoint as checkpoints
 from idiff.models.io import pretrained
-from idiff.models.io.export import read_description, read_folder, write_folder, write_pipeline
+from idiff.models.io.export import read_description, read_folder, write_folder
 from idiff.models.io.folders import DESCRIPTION, PARTS, subfolder
+from idiff.models.io.pipeline_export import write_pipeline
 from idiff.models.text import TextEncoder
 from idiff.types import Sampling
 from idiff.utils.files import sha256_file
@@ -219,34 +220,3 @@ def test_a_trained_residual_model_keeps_its_last_convolution(autoencoder_folder,
 def test_only_a_clean_latent_is_added_to(prediction):
     with pytest.raises(ConfigError, match=f"needs the prediction 'sample', got '{prediction}'"):
         Objective(residual=True, prediction=prediction)
-
-
-# --- diffusers
-
-
-def test_diffusers_loads_and_runs_a_written_pipeline(autoencoder_folder, batch, tmp_path):
-    from diffusers import StableDiffusionInstructPix2PixPipeline
-
-    torch.manual_seed(0)
-    model = LatentDiffusion(
-        autoencoder=Autoencoder(weights=autoencoder_folder), text=TextEncoder(config=TEXT), unet=UNET
-    )
-    folder = write_pipeline(randomise(model), tmp_path / "pipeline")
-    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder, local_files_only=True)
-    assert all(torch.equal(value, model.unet.state_dict()[name]) for name, value in pipeline.unet.state_dict().items())
-    assert all(
-        torch.equal(value, model.text.net.state_dict()[n]) for n, value in pipeline.text_encoder.state_dict().items()
-    )
-    assert torch.allclose(pipeline.scheduler.alphas_cumprod, model.schedule.alphas_cumprod, rtol=1e-4)
-    assert pipeline.scheduler.config.prediction_type == "epsilon"
-    assert pipeline.tokenizer("a red star")["input_ids"] == model.text.tokenizer("a red star")["input_ids"]
-    pipeline.set_progress_bar_config(disable=True)
-    shown = (batch.source[:1] + 1) / 2
-    (painted,) = pipeline("a red star", image=shown, num_inference_steps=2, output_type="np").images
-    assert painted.shape == (64, 64, 3)
-
-
-def test_diffusers_has_no_pipeline_for_residual_models(autoencoder_folder, tmp_path):
-    with pytest.raises(CheckpointError, match="no pipeline of diffusers does"):
-        write_pipeline(residual(autoencoder_folder, unet=UNET), tmp_path / "pipeline")
-    assert not (tmp_path / "pipeline").exists()

@@ -100,7 +100,8 @@ def test_a_file_of_ones_own(tmp_path):
         ("segmentation", "Paint {object.__class__} {color}", "slots"),
         ("segmentation", "Paint {object[0]} {color}", "slots"),
         ("keypoints", "Mark {joints}", r"\['color', 'joint'\]"),
-        ("keypoints", "Mark {joint} {color}", "slots"),
+        ("keypoints", "Mark {joint}", "slots"),
+        ("keypoints", "Mark {joint} {color}\nMark {joints} | {joint} in {color}", "clauses alone"),
         ("keypoints", "Mark {joints} | {joint}", "slots"),
     ],
 )
