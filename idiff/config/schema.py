@@ -204,7 +204,7 @@ def _any_of(schemas: Sequence[Schema]) -> Schema:
     left = _each_once([one for one in schemas if not (refers and one == PLAIN[types.NoneType])])
     if all(one.keys() == {"type"} for one in left):
         names = [name for one in left for name in (one["type"] if isinstance(one["type"], list) else [one["type"]])]
-        return {"type": list(dict.fromkeys(names))}
+        return {"type": sorted(set(names))}
     return left[0] if len(left) == 1 else {"anyOf": left}
 
 
@@ -221,7 +221,8 @@ def _same(schemas: Sequence[Schema]) -> Schema:
 
 
 def _each_once(schemas: Sequence[Schema]) -> list[Schema]:
-    return list({json.dumps(one, sort_keys=True): one for one in schemas}.values())
+    """Without repetition, in an order of their own: Python keeps one of two unions that differ in order, whichever it met first."""
+    return [one for _, one in sorted({json.dumps(one, sort_keys=True): one for one in schemas}.items())]
 
 
 def _in_json(value: Any) -> bool:

@@ -37,7 +37,9 @@ def test_shipped_schemas_equal_the_code(written):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_every_configuration_names_its_schema_and_fits_it(path, validators):
     text = path.read_text(encoding="utf-8")
-    schema = (path.parent / MODELINE.match(text)[1]).resolve()
+    named = MODELINE.match(text)
+    assert named, f"{path} does not begin with `# yaml-language-server: $schema=` and the relative path of its schema"
+    schema = (path.parent / named[1]).resolve()
     assert schema.parent == CONFIGS / "schema"
     assert [error.message for error in validators[schema.stem].iter_errors(parse_yaml(text))] == []
 
