@@ -1,1 +1,1 @@
-"""Web pages on loopback: each is a server and one HTML file with its own style and script, which loads nothing from elsewhere."""
+"""Web pages on loopback, which load nothing from elsewhere: people pick candidates; a model answers."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from idiff.utils.foreign import parse_json
 
@@ -46,6 +49,76 @@ def guard(app: FastAPI) -> None:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+class Gate:
+    """Guards any application as `guard` does, and lets bodies of other kinds than JSON in: whole, small and from here alone.
+
+    A request that changes something and comes from a page of another site is refused with 403, one for another host with 400, a
+    body that is too long with 413.
+
+    Args:
+        app: what is guarded.
+        limit: most bytes of a body.
+        policy: the content security policy, for pages that need another than that of `guard`.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, policy: str) -> None:
+        self.app, self.limit = app, limit
+        self.headers = _HEADERS | {"Content-Security-Policy": policy}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        got, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
+            if got > self.limit:
+                raise _TooLongError
+            return message
+
+        async def with_headers(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        if refusal is not None:
+            await refusal(scope, receive, with_headers)
+            return
+        try:
+            await self.app(scope, counted, with_headers)
+        except _TooLongError:
+            if begun:
+                raise
+            await self._too_long()(scope, receive, with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> Response | None:
+        host = headers.get("host", "")
+        if urlsplit(f"//{host}").hostname not in HOSTS:
+            return JSONResponse({"error": "refused: this server answers to 127.0.0.1 and localhost alone."}, 400)
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        foreign = (origin is not None and origin != f"http://{host}") or site not in {"none", "same-origin"}
+        if method not in {"GET", "HEAD", "OPTIONS"} and foreign:
+            return JSONResponse({"error": "refused: a page of another site may not ask this server."}, 403)
+        length = headers.get("content-length", "")
+        return self._too_long() if length.isdecimal() and int(length) > self.limit else None
+
+    def _too_long(self) -> Response:
+        return JSONResponse({"error": f"the request has more than {self.limit:,} bytes: send a smaller image."}, 413)
+
+
+class _TooLongError(Exception):
+    """A body that goes on beyond the limit."""
 
 
 async def read_json(request: Request, *, limit: int) -> Any:

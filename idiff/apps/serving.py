@@ -6,7 +6,7 @@ import errno
 import socket
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from idiff.errors import ConfigError
 
@@ -40,19 +40,20 @@ def listen(port: int) -> socket.socket:
     return taken
 
 
-def serve(app: FastAPI, *, on: socket.socket) -> None:
+def serve(app: ASGIApp, *, on: socket.socket, lifespan: bool = False) -> None:
     """Serve until SIGINT or SIGTERM; open requests are answered first.
 
     Args:
         app: what to serve.
         on: from `listen`; closed afterwards.
+        lifespan: the application has a start and an end of its own.
 
     Raises:
         KeyboardInterrupt: SIGINT came.
     """
     settings = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE, ws="none",
-        lifespan="off", proxy_headers=False,
+        lifespan="on" if lifespan else "off", proxy_headers=False,
     )  # fmt: skip
     with on:
         uvicorn.Server(settings).run(sockets=[on])

@@ -32,6 +32,7 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
+    "serve": ("idiff.cli.serve", "answer on a page of this machine and by HTTP: idiff serve [--port N]"),
     "import": (
         "idiff.cli.importing",
         "weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion as a folder",
@@ -44,6 +45,13 @@ COMMANDS = {
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
     "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
+    "doctor": (
+        "idiff.cli.doctor",
+        "what a run needs of this machine: OK or FAIL and the fix; a block for a bug report",
+    ),
+    "init": ("idiff.cli.init", "configurations and a first experiment for a project of your own"),
+    "new": ("idiff.cli.new", "the files of a task or a data set of your own: idiff new task NAME"),
+    "schema": ("idiff.cli.schema", "JSON Schemas of configuration files, for editors"),
 }
 
 

@@ -1,18 +1,19 @@
-"""`idiff segment | keypoints | edit | restore`: ask a model about one image."""
+"""`idiff segment | keypoints | edit | restore`: ask a model about one image or several."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from idiff.cli.answer_all import answer_all, output_folder
 from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
+from idiff.utils.imports import without
+
+if TYPE_CHECKING:
+    from idiff.pipeline import Answer
 
 ASKS = {
     "segment": ("find what a phrase names and tint it", 'a phrase, such as "the red star"'),
@@ -21,6 +22,8 @@ ASKS = {
     "restore": ("take noise, blur or a watermark out", "denoise, deblur or dewatermark"),
 }
 
+OUT = "answers"
+"""Where the files go."""
 
 PICTURES = ("edit", "restore")
 """Commands that answer with a new image."""
@@ -31,7 +34,8 @@ def parser(command: str) -> WordParser:
     does, text = ASKS[command]
     options = WordParser(prog=f"idiff {command}", description=f"{does.capitalize()}.")
     add = options.add_argument
-    add("image", metavar="IMAGE", help="a JPEG, PNG or WebP file; or example:objects, one that comes with the package")
+    where = "a JPEG, PNG or WebP file, or a folder of them; or example:objects, one that comes with the package"
+    add("images", metavar="IMAGE", nargs="+", help=where)
     add("text", metavar="TEXT", help=text)
     add(
         "--checkpoint",
@@ -52,54 +56,47 @@ def parser(command: str) -> WordParser:
         ways.add_argument(
             "--native", action="store_true", help="work on the whole image at its own size, at most 1 megapixel"
         )
-    add("--out", default=".", metavar="DIR", help="where the files go; default: the working folder")
+    add("--compare", action="store_true", help="also write NAME_compare.png: the image and the answer side by side")
+    add("--out", default=OUT, metavar="DIR", help=f"where the files go; default: {OUT}/ in the working folder")
     add_trust(options)
     return options
 
 
 def run(words: list[str]) -> int:
-    """Answer, write the files, and say where they are.
+    """Answer, write the files (see `idiff.pipeline.files.answer_files`), and say where they are.
 
-    `NAME_segment.png` shows the answer at the size of the image; beside it lie `NAME_segment_mask.png` (0 and 255) or
-    `NAME_keypoints.json` (COCO's results format). Images are PNG whatever was read: JPEG would smear what is painted.
+    Of several images, one that cannot be used is named on stderr, and the others are answered.
+
+    Returns:
+        the exit code: 2 where an image could not be used.
 
     Raises:
         IdiffError: an input that cannot be used.
     """
     command = words[0]
-    options = parser(command).parse_args(words[1:])
-    ways, out = _ways(command, options), Path(options.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out {out} cannot be made: {error.strerror}. Name another folder.") from None
-    if not os.access(out, os.W_OK):
-        raise ConfigError(f"--out {out} cannot be written. Name another folder.")
+    options = parser(command).parse_intermixed_args(words[1:])
+    ways, out = _ways(command, options), output_folder(options.out)
 
-    from transformers.utils.logging import disable_progress_bar
+    with without(*_unused(options)):
+        from idiff.pipeline import Pipeline
 
-    from idiff.pipeline import Pipeline, to_coco
-    from idiff.utils.images import write_png
-
-    disable_progress_bar()  # stderr is for the one sentence that says what is wrong
     pipe = Pipeline(options.checkpoint, **of_pipeline(options))
-    answer = getattr(pipe, command)(options.image, options.text, **ways)
-    name = f"{Path(options.image.removeprefix('example:')).stem}_{command}"
-    written = [write_png(answer.overlay, out, name)]
-    if answer.mask is not None:
-        written.append(write_png(answer.mask, out, f"{name}_mask"))
-    if answer.keypoints is not None:
-        written.append(file := written[0].with_suffix(".json"))
-        file.write_text(json.dumps(to_coco(answer, image_id=0), indent=1) + "\n", encoding="utf-8")
-    lines = [f"score {answer.score:.2f}", *[f"wrote {path}" for path in written]]
-    if answer.mask is not None and not answer.mask.any():
-        lines.insert(0, f"nothing in the image fits '{options.text}'")
-    for joint, (x, y, score) in (answer.keypoints or {}).items():
-        lines.insert(-len(written) - 1, f"{joint}: x {x:.1f}, y {y:.1f}, score {score:.2f}")
-    print("\n".join(lines))  # noqa: T201
-    if answer.notice:
-        sys.stderr.write(f"idiff: {answer.notice}\n")
-    return 0
+
+    def ask(picture: str) -> Answer:
+        answer: Answer = getattr(pipe, command)(picture, options.text, **ways)
+        return answer
+
+    return answer_all(ask, options.images, command, out=out, compare=options.compare)
+
+
+def _unused(options: argparse.Namespace) -> list[str]:
+    """Packages that diffusers and transformers load where they are installed, and answering does not use.
+
+    A training checkpoint may hold adapters, which are peft's. Code of others may use anything.
+    """
+    if options.trust or "." in (options.sampler or ""):
+        return []
+    return ["scipy"] if options.checkpoint.endswith(".ckpt") else ["scipy", "peft"]
 
 
 def _ways(command: str, options: argparse.Namespace) -> dict[str, Any]:

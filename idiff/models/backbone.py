@@ -24,7 +24,7 @@ from idiff.diffusion import (
 from idiff.errors import ConfigError
 from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.auxiliary_loss import AuxiliaryLoss
-from idiff.models.denoising import Denoiser, Sampled, sample_rows
+from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
 from idiff.models.network import in_float, in_type_of
 from idiff.models.objective import Objective
 from idiff.models.outline import left_out
@@ -91,6 +91,7 @@ class LatentDiffusion(nn.Module):
         self.objective = objective or Objective()
         self.with_source = with_source
         self.sample_seed = sample_seed
+        self.on_step: OnStep | None = None  # called before each step of sampling; what it raises ends it
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         self.text = text
         if text.reference is not None:
@@ -152,8 +153,7 @@ class LatentDiffusion(nn.Module):
             source_latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known.
 
         Raises:
-            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache was made with other
-                weights.
+            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache of other weights.
         """
         if (batch.source is not None) != self.with_source:
             have, want = ("no source", "one") if batch.source is None else ("a source", "none")
@@ -237,11 +237,7 @@ class LatentDiffusion(nn.Module):
         seeds: Sequence[int],
         side: int = 64,
     ) -> Tensor:
-        """Sample the images that the prompts ask for; what it takes is documented at `edit_counted`.
-
-        Returns:
-            (B, 3, H, W) in [-1, 1].
-        """
+        """Sample the images that the prompts ask for, (B, 3, H, W) in [-1, 1]; see `edit_counted`."""
         return self.edit_counted(source, instruction, sampling=sampling, seeds=seeds, side=side).pictures
 
     @torch.no_grad()
@@ -285,6 +281,7 @@ class LatentDiffusion(nn.Module):
             schedule=self.schedule,
             prediction=self.objective.prediction,
             stop=sampling.stop_unchanged,
+            on_step=self.on_step,
         )
         cells = side // self.autoencoder.factor
         shape = (self.autoencoder.channels, cells, cells) if latent is None else tuple(latent.shape[1:])

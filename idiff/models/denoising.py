@@ -14,6 +14,9 @@ from idiff.diffusion import Branch, NoiseSchedule, combine, sample, to_clean_and
 Predict = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 """(noisy (N, C, h, w), timesteps (N,), text states (N, L, D), source latents (N, C, h, w) or None) -> (N, C, h, w)."""
 
+OnStep = Callable[[], None]
+"""Called before each step of a sampler; what it raises ends the sampling."""
+
 
 @dataclass(slots=True)
 class Sampled:
@@ -66,6 +69,7 @@ class Denoiser:
         schedule: the forward process.
         prediction: what the network predicts.
         stop: threshold, in units of the scaled latent; None: every example takes every step.
+        on_step: called before each call of the network; None: nothing is.
 
     Raises:
         ConfigError: the threshold is not a positive number.
@@ -84,7 +88,9 @@ class Denoiser:
         schedule: NoiseSchedule,
         prediction: str,
         stop: float | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
+        self.on_step = on_step
         self.predict, self.schedule, self.prediction = predict, schedule, prediction
         self.states, self.empty, self.source, self.scale = states, empty, source, scale
         self.parts, self.weights, self.stop = parts, weights, stop
@@ -96,6 +102,8 @@ class Denoiser:
 
     def __call__(self, noisy: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Predicted x_0 and eps, each (B, C, h, w), of noisy latents (B, C, h, w) at timestep t."""
+        if self.on_step is not None:
+            self.on_step()
         if self._active is None:
             clean, eps = self._denoise(noisy, t, self.weights)
             self._count(range(len(noisy)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,8 +84,11 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
     if variant:
         options["variant"] = variant
     options["use_safetensors"] = _safe(folder)
-    with decoding(
-        lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
+    with (
+        decoding(
+            lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
+        ),
+        _quiet(),
     ):
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     wrong = {
@@ -124,6 +127,20 @@ def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:
             f"{origin} holds NaN or infinity in {len(wrong)} weights ({', '.join(wrong[:3])}): its training diverged, or the file "
             "is damaged. Use an earlier checkpoint or get the file again."
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bar of transformers, which loads in a moment what is on the disk."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _keys(keys: Any) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import suppress
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -24,7 +25,8 @@ from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, sample_tile
 from idiff.pipeline.results import Answer, answer_of, notice_of
 from idiff.tasks.asking import Asking
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
-from idiff.tasks.saved import TaskChoice, saved_kinds
+from idiff.tasks.saved import TaskChoice, restore_task, saved_kinds
+from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Triplet
 from idiff.utils.hardware import AUTO, chosen_device, weight_type
 from idiff.utils.images import to_picture, to_tensor
@@ -83,11 +85,16 @@ class Pipeline:
         self.backbone = self.loaded.backbone.to(self.device)
         if kind != torch.float32:
             self.backbone.to(kind)
-        self.backbone.sample_seed = seed
-        self.trust = trust
+        self.seed, self.trust = seed, trust
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
         self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
+
+    def with_settings(self, asking: Asking, *, seed: int = 0) -> Self:
+        """A pipeline of the same model that is asked otherwise; the model is in memory once."""
+        changed = copy.copy(self)
+        changed.asking, changed.seed = asking, seed
+        return changed
 
     def segment(self, picture: AnyPicture, text: str) -> Answer:
         """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
@@ -173,7 +180,11 @@ class Pipeline:
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
         ood_score = self._familiar(pixels, choice)
-        answer = answer_of(task, pixels, triplets, prediction, ood_score=ood_score, joints=choice.joints)
+        size = (pixels.shape[0], pixels.shape[1])
+        painted = [to_picture(unwarp(one, query["warp"], size)) for one, query in zip(edited, queries, strict=True)]
+        answer = answer_of(
+            task, pixels, triplets, prediction, ood_score=ood_score, joints=choice.joints, text=text, painted=painted
+        )
         if keep is not None:
             weight = edited_weight(edited[:1], rendered[:1], threshold=keep)[0]
             shown = original_scores([mask_prediction(queries[0], weight)], queries[0])[0]
@@ -183,6 +194,7 @@ class Pipeline:
     def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
         """Paint the image pixel on pixel: in tiles, or whole."""
         task, size = choice.task, (pixels.shape[0], pixels.shape[1])
+        self.backbone.sample_seed = self.seed
         instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
         if native:
             windows, overlap = [native_window(size, self.backbone.autoencoder.factor)], 0
@@ -198,9 +210,11 @@ class Pipeline:
             prompts=[instruction],
             picture=pixels,
             overlay=picture if keep is None else paste_back(pixels, picture, painted.weight),
-            score=1.0 if ood_score is None else ood_score,
+            score=None,
             ood_score=ood_score,
             notice=notice_of(ood_score),
+            text=text,
+            painted=[picture],
         )
 
     @torch.no_grad()
@@ -210,9 +224,9 @@ class Pipeline:
         An image is judged as a whole, without the borders that a task may see around it. A damaged one is judged by its tiles, as
         restoration sees them, because noise is gone from a smaller copy.
         """
-        side = int(choice.settings["size"])
         if self.ood_score is None:
             return None
+        side = int(self._trained(choice).settings["size"])
         if choice.task.kind in RESTORATIONS:
             shown = sample_tiles(pixels, side)
         else:
@@ -223,6 +237,7 @@ class Pipeline:
 
     def _paint(self, triplets: Sequence[Triplet], choice: TaskChoice) -> tuple[Tensor, Tensor]:
         """Painted and rendered images of the prompts of one image, each (B, 3, H, W)."""
+        self.backbone.sample_seed = self.seed
         source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None]).to(self.device)
         spare_memory(self.backbone, (source.shape[2], source.shape[3]))
         edited = torch.cat(
@@ -237,6 +252,12 @@ class Pipeline:
             ]
         )
         return edited, self.backbone.autoencoder.render(source[:1]).expand_as(edited)
+
+    def _trained(self, choice: TaskChoice) -> TaskChoice:
+        """The choice as the model was trained on it."""
+        if self.asking.size is None:
+            return choice
+        return restore_task(self.loaded.config, choice.entry or choice.name, data="", changes={}, trust=self.trust)
 
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows, asked as the options say."""

@@ -104,11 +104,15 @@ def _file(picture: str | Path) -> Picture:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}. Correct its permissions.") from None
 
 
+def examples() -> dict[str, Path]:
+    """Images that come with the package, by name."""
+    folder = Path(str(files("idiff") / "assets" / "examples"))
+    return {path.stem: path for path in sorted(folder.glob("*.png"))}
+
+
 def _example(word: str) -> Path:
     """The file of an image that comes with the package."""
-    folder = Path(str(files("idiff") / "assets" / "examples"))
-    known = {path.stem: path for path in sorted(folder.glob("*.png"))}
-    name = word.removeprefix(EXAMPLE)
+    known, name = examples(), word.removeprefix(EXAMPLE)
     if name not in known:
         raise unknown("example image", name, known)
     return known[name]

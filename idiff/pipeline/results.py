@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.predictions import ClassMasksPrediction, KeypointPrediction, MaskPrediction
+from idiff.predictions import ClassMasksPrediction, ImagePrediction, KeypointPrediction, MaskPrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.skeleton import joint_words
 from idiff.types import Picture, Prediction, Triplet
+from idiff.utils.masks import encode_mask
+from idiff.utils.painting import Rgb, class_color
+from idiff.utils.picture_files import encode_png
+from idiff.utils.strings import normalise_prompt
 
 UNFAMILIAR = 0.5
 """Below this out-of-distribution score an answer comes with a warning."""
 
+_SAID = {"referring": "segment", "segmentation": "segment", "editing": "edit"}
+"""What kinds of tasks are called for people: as the commands."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, repr=False)
 class Answer:
     """What the model says about an image.
 
@@ -26,23 +33,73 @@ class Answer:
         task: kind of the task. prompts: what the model was told.
         picture: uint8 (H, W, 3), what was asked about.
         overlay: uint8 (H, W, 3), the answer drawn over it; for edits and restoration the new image.
-        score: confidence in [0, 1]: of the decoder, times out-of-distribution score where the model knows its own images.
+        score: confidence in [0, 1]: of the decoder, times out-of-distribution score where the model knows its own images; None for
+            edits and restoration, where nothing says how good they are.
         ood_score: in [0, 1], how like the images it was trained on; None where the model does not
             say. For restoration: like the damaged ones.
         notice: a sentence or two where the answer should not be trusted; else None.
         mask: bool (H, W), of segmentation.
         keypoints: name -> (x, y, score) in the image's pixels, of keypoints that were found.
+        text: what was asked, in the words of the person who asked.
+        painted: uint8 (H, W, 3), what the model painted for each prompt, laid on the image.
+        colors: name -> color that stands for it in the overlay.
+
+    `print(answer)` is one line; a notebook shows `idiff.pipeline.overlay.drawn`.
     """
 
     task: str
     prompts: list[str]
     picture: Picture
     overlay: Picture
-    score: float
+    score: float | None
     ood_score: float | None = None
     notice: str | None = None
     mask: NDArray[np.bool_] | None = None
     keypoints: dict[str, tuple[float, float, float]] | None = None
+    text: str = ""
+    painted: list[Picture] = field(default_factory=list)
+    colors: dict[str, Rgb] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """One line: what was asked, what was found, how sure the model is."""
+        height, width = self.picture.shape[:2]
+        found = f"a new image of {width} x {height} pixels"
+        if self.mask is not None:
+            count = int(self.mask.sum())
+            found = f"{count:,} pixels ({count / self.mask.size:.1%})" if count else "nothing in the image fits"
+        elif self.keypoints is not None:
+            found = f"{len(self.keypoints)} found"
+        score = "" if self.score is None else f", score {self.score:.2f}"
+        asked = f" '{normalise_prompt(self.text)}'" if self.text not in {"", self.task} else ""
+        return f"{_SAID.get(self.task, self.task)}{asked}: {found}{score}"
+
+    def _repr_png_(self) -> bytes:
+        """The drawn answer as PNG: what a notebook shows."""
+        from idiff.pipeline.overlay import drawn
+
+        return encode_png(drawn(self))
+
+    def show(self, *, compare: bool = False) -> None:
+        """Show the drawn answer: in a notebook in its place, elsewhere in the system's image viewer.
+
+        Args:
+            compare: what was asked about stands on the left.
+        """
+        from PIL import Image
+
+        from idiff.pipeline.overlay import drawn
+
+        page = Image.fromarray(drawn(self, compare=compare))
+        try:
+            from IPython import get_ipython
+            from IPython.display import display
+        except ImportError:
+            page.show()
+            return
+        if get_ipython() is None:
+            page.show()
+        else:
+            display(page)
 
 
 def answer_of(
@@ -53,8 +110,11 @@ def answer_of(
     *,
     ood_score: float | None,
     joints: Sequence[str] = (),
+    text: str = "",
+    painted: Sequence[Picture] = (),
 ) -> Answer:
     """Put an answer into words and images. `joints` are those that the model was trained on; none where that is not known."""
+    colors: dict[str, Rgb] = {}
     mask = points = None
     if isinstance(prediction, MaskPrediction):
         mask = prediction.mask.cpu().numpy()
@@ -68,16 +128,26 @@ def answer_of(
         }
         rows = prediction.keypoints.tolist()
         points = {names[index]: (x, y, s) for index, (x, y, s) in enumerate(rows) if index in names and x == x}  # noqa: PLR0124
+        colors = {name: class_color(index) for index, name in names.items() if name in points}
+    if mask is not None:
+        given = triplets[0].query.get("rgb") if isinstance(prediction, MaskPrediction) else None
+        rgb = given or class_color(next(iter(getattr(prediction, "masks", {})), 0))
+        shown = {normalise_prompt(text) or task.kind: (int(rgb[0]), int(rgb[1]), int(rgb[2]))}
+        colors = shown if mask.any() else {}
+    sure = 1.0 if ood_score is None else ood_score
     return Answer(
         task=task.kind,
         prompts=[triplet.instruction for triplet in triplets],
         picture=pixels,
         overlay=task.render(prediction, pixels),
-        score=prediction.score * (1.0 if ood_score is None else ood_score),
+        score=None if isinstance(prediction, ImagePrediction) else prediction.score * sure,
         ood_score=ood_score,
         notice=" ".join(filter(None, [notice_of(ood_score), _new_joints(triplets, joints)])) or None,
         mask=mask,
         keypoints=points,
+        text=text,
+        painted=list(painted),
+        colors=colors,
     )
 
 
@@ -98,15 +168,16 @@ def _new_joints(triplets: Sequence[Triplet], joints: Sequence[str]) -> str | Non
 
 
 def to_coco(answer: Answer, *, image_id: int) -> list[dict[str, Any]]:
-    """Keypoints in COCO's results format, with the joints' names beside them."""
-    found = answer.keypoints or {}
-    flat = [round(value, 3) for point in found.values() for value in point]
-    return [
-        {
-            "image_id": image_id,
-            "category_id": 1,
-            "keypoints": flat,
-            "names": list(found),
-            "score": round(answer.score, 4),
-        }
-    ]
+    """Keypoints or a mask in COCO's results format, with names beside them; nothing for other answers and for an empty mask."""
+    entry: dict[str, Any] = {"image_id": image_id, "category_id": 1}
+    if answer.keypoints is not None:
+        flat = [round(value, 3) for point in answer.keypoints.values() for value in point]
+        entry |= {"keypoints": flat, "names": list(answer.keypoints)}
+    elif answer.mask is not None and answer.mask.any():
+        rows, columns = (np.flatnonzero(answer.mask.any(axis=axis)) for axis in (1, 0))
+        box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+        entry |= {"segmentation": encode_mask(answer.mask), "bbox": [int(value) for value in box], "name": answer.text}
+        entry["area"] = int(answer.mask.sum())
+    else:
+        return []
+    return [entry | {"score": round(answer.score or 0.0, 4)}]

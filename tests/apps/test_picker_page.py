@@ -262,6 +262,34 @@ def test_it_fits_the_screen_and_loads_nothing_from_elsewhere(page, server, tmp_p
     assert page.driver.get_log("browser") == []
 
 
+LONG = (
+    "Make the small green hexagon that lies behind the large violet crescent blue, and leave everything else as it is. "
+    * 4
+)
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 568), (844, 390), (1280, 800)])
+@pytest.mark.parametrize("sentence", [LONG, "x" * 400])
+def test_the_sentence_is_never_cut(page, server, width, height, sentence):
+    for path in (server.folder / "samples").glob("*/sample.json"):
+        path.write_text(re.sub('"instruction": "[^"]*"', f'"instruction": "{sentence}"', path.read_text()))
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.open("?annotator=anna").ready()
+        assert page.text("instruction").strip() == sentence.strip()
+        seen = page.run("""
+          const h1 = $("instruction"), box = h1.getBoundingClientRect(), page = document.documentElement;
+          return [h1.scrollHeight <= h1.clientHeight, h1.scrollWidth <= h1.clientWidth, box.left >= 0, box.right <= innerWidth,
+                  page.scrollWidth <= innerWidth, getComputedStyle(h1).overflow, $("grid").clientHeight >= 100,
+                  box.bottom + scrollY <= page.scrollHeight]""")
+        assert seen == [True, True, True, True, True, "visible", True, True]
+        page.run("document.querySelector('.candidate').click()")
+        wait_for(lambda: page.run("return chosen.length") == 1)
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_what_the_server_refuses_stays_in_the_browser(page, server):
     page.open("?annotator=anna").ready()
     path = server.folder / "samples" / "000000" / "sample.json"

@@ -16,6 +16,7 @@ from idiff.errors import CheckpointError, ConfigError, DataError
 from idiff.models.io.export import write_folder
 from idiff.models.ood import OODScore
 from idiff.pipeline import RESTORATIONS, to_coco
+from idiff.pipeline.overlay import drawn as drawn_large
 from idiff.synthetic.source import SyntheticSource
 from idiff.types import Sampling
 from idiff.utils.images import to_tensor
@@ -179,17 +180,17 @@ def test_a_damaged_picture_is_judged_more_widely_where_the_model_has_seen_no_dam
     pipe = Pipeline(critic, steps=1)
     noisy = drawn("val", 0).astype(int) + np.random.default_rng(0).normal(0, 10, (64, 64, 3))
     damaged, strange = (pipe.restore(p, "denoise") for p in (np.clip(noisy, 0, 255).astype(np.uint8), STRANGE))
-    assert damaged.score == damaged.ood_score >= 0.5 and damaged.notice is None
-    assert strange.score == strange.ood_score < 0.5 and "do not trust the answer" in strange.notice
+    assert damaged.score is None and damaged.ood_score >= 0.5 and damaged.notice is None
+    assert strange.ood_score < 0.5 and "do not trust the answer" in strange.notice
 
 
 @pytest.mark.parametrize("kind", RESTORATIONS)
 def test_tiny_knows_the_damage_it_was_trained_on(kind):
     pipe, source = Pipeline("tiny", steps=1), SyntheticSource(kind, split="val", count=20, seed=1)
-    scores = [pipe.restore(source.sample(n).image, kind).score for n in range(20)]
+    scores = [pipe.restore(source.sample(n).image, kind).ood_score for n in range(20)]
     assert np.mean(np.array(scores) >= 0.5) >= 0.9
     for strange in (STRANGE, noise(), np.asarray(Image.linear_gradient("L").convert("RGB"))):
-        assert pipe.restore(strange, kind).score < 0.5
+        assert pipe.restore(strange, kind).ood_score < 0.5
 
 
 def test_a_model_of_classes_is_asked_for_a_class(backbone, tmp_path):
@@ -207,7 +208,6 @@ REFUSED = [
     ("segment", "a.png", "", "expected words that say what is asked"),
     ("segment", "a.txt", "the star", "a.txt cannot be used"),
     ("segment", "gone.png", "the star", "gone.png is missing: expected an image"),
-    ("segment", ".", "the star", ". is a folder: expected an image file"),
     ("keypoints", "a.png", ",", "names no joint"),
     ("edit", "a.png", " ", "expected words"),
     ("restore", "a.png", "sharpen", "restore knows no 'sharpen': expected denoise, deblur or dewatermark"),
@@ -256,7 +256,7 @@ def named(out):
 @pytest.mark.parametrize(
     ("command", "text", "names"),
     [
-        ("segment", "the red star", {"a_segment.png", "a_segment_mask.png"}),
+        ("segment", "the red star", {"a_segment.png", "a_segment_mask.png", "a_segment.json"}),
         ("keypoints", "left hand, nose", {"a_keypoints.png", "a_keypoints.json"}),
         ("edit", "Make the star red.", {"a_edit.png"}),
         ("restore", "denoise", {"a_restore.png"}),
@@ -272,15 +272,50 @@ def test_the_commands_write_the_files_they_name(here, model, capsys, command, te
     )
     assert "idiff: " not in err
     answer = getattr(Pipeline(model, steps=1, seed=3), command)("a.png", text)
-    assert f"score {answer.score:.2f}" in out
+    assert str(answer) in out.splitlines() and ("score" in out) == (command in {"segment", "keypoints"})
     folder = here / "out" / "new"
-    assert np.array_equal(np.asarray(Image.open(folder / f"a_{command}.png")), answer.overlay)
+    shown = np.asarray(Image.open(folder / f"a_{command}.png"))
+    assert np.array_equal(shown, answer.overlay if command in {"edit", "restore"} else drawn_large(answer))
     if answer.mask is not None:
         shown = np.asarray(Image.open(folder / "a_segment_mask.png"))
         assert np.array_equal(shown, np.where(answer.mask, 255, 0))
     if answer.keypoints is not None:
         assert json.loads((folder / "a_keypoints.json").read_text()) == to_coco(answer, image_id=0)
         assert all(f"{joint}: x {x:.1f}, y {y:.1f}" in out for joint, (x, y, _) in answer.keypoints.items())
+
+
+def test_several_images_and_folders_are_answered_in_one_call(here, model, capsys):
+    folder = here / "more"
+    folder.mkdir()
+    for name in ("a.png", "b.JPG", "broken.png"):
+        Image.fromarray(noise(20, 30)).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("no image either")
+    words = ["segment", "a.png", "--steps", "1", "more", "example:objects", "--checkpoint", model, "the star"]
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert [line for line in err.splitlines() if line.startswith("idiff: ")] == [
+        "idiff: more/broken.png cannot be used: broken.png: source: cannot be decoded: starts with b'no image', expected a JPEG, "
+        "PNG or WebP file"
+    ]
+    assert {path.name for path in (here / "answers").glob("*_mask.png")} == {
+        "a_segment_mask.png", "a_segment_2_mask.png", "b_segment_mask.png", "objects_segment_mask.png"
+    }  # fmt: skip
+    assert np.asarray(Image.open(here / "answers/a_segment_mask.png")).shape == (48, 80)
+    assert np.asarray(Image.open(here / "answers/a_segment_2_mask.png")).shape == (20, 30)
+    ids = [json.loads(path.read_text()) for path in (here / "answers").glob("*.json")]
+    assert len({entry["image_id"] for entries in ids for entry in entries}) == sum(map(len, ids)) > 0
+    (here / "empty").mkdir()
+    assert main(["segment", "empty", "the star", "--checkpoint", model]) == 2
+    assert "empty has no image: expected files such as *.jpg" in capsys.readouterr().err
+    assert {path.name for path in here.iterdir()} == {"a.png", "a.txt", "answers", "more", "empty", "model"}
+
+
+def test_the_answer_stands_beside_the_image_where_that_is_asked(here, model, capsys):
+    assert main(["edit", "a.png", "Make it blue.", "--compare", "--checkpoint", model, "--steps", "1"]) == 0
+    answer = Pipeline(model, steps=1).edit("a.png", "Make it blue.")
+    both = np.asarray(Image.open(here / "answers" / "a_edit_compare.png"))
+    assert np.array_equal(both, drawn_large(answer, compare=True)) and both.shape[1] > 2 * 512
 
 
 def test_the_command_says_when_not_to_trust_it(here, critic, capsys):

@@ -231,7 +231,7 @@ def test_the_real_network_paints_at_any_size(model):  # noqa: F811
     picture = scenery(41, 90)
     answer = Pipeline(model, steps=1).edit(picture, "Make it blue.", native=True)
     assert answer.overlay.shape == picture.shape and not np.array_equal(answer.overlay, picture)
-    assert answer.prompts == ["Make it blue."] and answer.score == 1
+    assert answer.prompts == ["Make it blue."] and answer.score is None
 
 
 def test_tiles_and_own_size_exclude_each_other_and_thresholds_are_checked(pipe):
@@ -256,10 +256,10 @@ def test_every_command_writes_a_png_of_the_size_of_the_picture(here, model, comm
             main([command[0], f"p{number}.jpg", command[1], "--checkpoint", model, "--steps", "1", "--out", "out"]) == 0
         )
         for path in (here / "out").glob(f"p{number}_*.png"):
-            assert path.read_bytes().startswith(b"\x89PNG") and Image.open(io.BytesIO(path.read_bytes())).size == (
-                width,
-                height,
-            )
+            assert path.read_bytes().startswith(b"\x89PNG")
+            large = path.stem.endswith(("_segment", "_keypoints"))  # drawn for people
+            assert (max(Image.open(io.BytesIO(path.read_bytes())).size) >= 512) == large
+            assert large or Image.open(io.BytesIO(path.read_bytes())).size == (width, height)
         assert not [path for path in (here / "out").iterdir() if path.suffix in {".jpg", ".jpeg"}]
 
 

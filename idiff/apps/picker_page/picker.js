@@ -231,9 +231,12 @@ function zoom() {
 }
 function layout() {
   if (!current()) return;
+  // a sentence that leaves no room for the images makes the page scroll; it is never cut
+  const phone = innerWidth <= 700, taken = document.querySelector("header").offsetHeight + $("foot").offsetHeight;
+  document.body.classList.toggle("fits", !phone && innerHeight - taken >= 240);
   const root = document.documentElement.style, main = $("main"), n = current().order.length;
   const {w, h} = shape, tall = h / w, sharp = $("sharp").checked, gap = 5, frame = 6, name = 20, text = 32;
-  const W = main.clientWidth - 32, H = main.clientHeight - 16;
+  const W = main.clientWidth - 32, H = Math.max(main.clientHeight - 16, 300);
   const snap = size => {  // whole multiples keep pixels of one size, unless that would waste much of the room
     const whole = Math.floor(size / w) * w;
     return sharp && whole >= .75 * size ? whole : Math.floor(size);
@@ -248,7 +251,10 @@ function layout() {
       if (!best || cell > best.cell || (cell === best.cell && pane > best.pane)) best = {cell, columns, pane, side, left};
     }
   }
-  if (!$("fit").checked || best.cell < 48) {
+  if (phone) {
+    const columns = Math.max(2, Math.floor(W / 130)), pane = Math.floor(Math.min((W - 12) / 2, 288));
+    best = {cell: Math.floor((W - 8 - (columns - 1) * gap) / columns) - frame, columns, pane, side: true, left: 0};
+  } else if (!$("fit").checked || best.cell < 48) {
     best.cell = $("fit").checked ? 48 : Number($("size").value);
     best.columns = Math.max(1, Math.floor((W - 20 - best.left - 12 + gap) / (best.cell + frame + gap)));
   } else $("size").value = best.cell;

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 
 from idiff.cli.arguments import WordParser
-from idiff.errors import ConfigError, DataError
+from idiff.cli.pages import need_packages, port
+from idiff.errors import DataError
 
 PORT = 8765
 
@@ -30,11 +30,7 @@ def run(words: list[str]) -> int:
         code: int = importlib.import_module("idiff.cli.align.auto").run(words)
         return code
     arguments = _parser().parse_args(words)
-    lacking = [name for name in ("fastapi", "uvicorn") if not _installed(name)]
-    if lacking:
-        raise ConfigError(
-            f"the picker needs {' and '.join(lacking)}: install the extra with pip install 'idiff[serve]'."
-        )
+    need_packages("the picker", "fastapi", "uvicorn")
     return _serve(arguments)
 
 
@@ -42,7 +38,7 @@ def _parser() -> WordParser:
     parser = WordParser(prog="idiff align pick", description=__doc__, allow_abbrev=False)
     parser.add_argument("folder", metavar="DIR", help="from `idiff align generate`, which may still be at work")
     parser.add_argument(
-        "--port", type=_port, default=PORT, metavar="N", help=f"of 127.0.0.1 ({PORT}); 0: any that is free"
+        "--port", type=port, default=PORT, metavar="N", help=f"of 127.0.0.1 ({PORT}); 0: any that is free"
     )
     parser.add_argument("--annotator", metavar="NAME", help="who decides (the page asks)")
     parser.add_argument(
@@ -51,20 +47,6 @@ def _parser() -> WordParser:
         help="serve nothing: pick by a metric; idiff align pick --auto METRIC --help says more",
     )
     return parser
-
-
-def _port(word: str) -> int:
-    number = int(word)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"got {number}, expected 0 to 65535")
-    return number
-
-
-def _installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ValueError:  # it is loaded, or blocked, without a specification
-        return sys.modules.get(name) is not None
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -81,7 +81,7 @@ def test_a_port_that_is_taken(capsys, folder):
 
 def test_packages_that_are_missing(capsys, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "pip install 'idiff[serve]'" in refused(capsys, "pick", str(folder))
+    assert 'pip install "idiff[serve]"' in refused(capsys, "pick", str(folder))
 
 
 @pytest.mark.parametrize("words", [["--auto", "miou"], ["--auto=miou"]])

@@ -1,0 +1,52 @@
+"""An answer as files: images as PNG, whatever was read, because JPEG would smear what is painted; numbers as COCO's results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from idiff.errors import ConfigError
+from idiff.pipeline.overlay import drawn
+from idiff.pipeline.results import Answer, to_coco
+from idiff.utils.files import atomic
+from idiff.utils.images import WRITABLE
+from idiff.utils.picture_files import encode_png
+from idiff.utils.strings import safe_name
+
+
+def answer_files(answer: Answer, *, image_id: int = 0, compare: bool = False) -> dict[str, bytes]:
+    """What is kept of an answer, by the end of the file's name.
+
+    | end | what it is |
+    |---|---|
+    | `.png` | the answer drawn large with names and a legend; of edits and restoration the new image itself |
+    | `_mask.png` | 0 and 255, at the size of the image |
+    | `.json` | COCO's results format, see `to_coco` |
+    | `_compare.png` | with `compare`: what was asked about beside the answer |
+    """
+    new = answer.mask is None and answer.keypoints is None
+    files = {".png": encode_png(answer.overlay if new else drawn(answer))}
+    if answer.mask is not None:
+        files["_mask.png"] = encode_png(answer.mask.astype(np.uint8) * 255)
+    if not new:
+        files[".json"] = (json.dumps(to_coco(answer, image_id=image_id), indent=1) + "\n").encode()
+    if compare:
+        files["_compare.png"] = encode_png(drawn(answer, compare=True))
+    return files
+
+
+def write_answer(answer: Answer, folder: Path, name: str, *, image_id: int = 0, compare: bool = False) -> list[Path]:
+    """Write the files of an answer, `folder/NAME` and the ends of `answer_files`; each whole or not at all.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    written = []
+    for end, content in answer_files(answer, image_id=image_id, compare=compare).items():
+        path = folder / (safe_name(name) + end)
+        with atomic(path, error=ConfigError, remedy=WRITABLE) as stream:
+            stream.write(content)
+        written.append(path)
+    return written
