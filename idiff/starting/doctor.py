@@ -86,7 +86,7 @@ def _tried(what: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except (ImportError, OSError) as error:  # OSError: a library that its loader cannot read
-        said = f"cannot be looked at: {str(error).splitlines()[0][:200]}"
+        said = f"cannot be examined: {str(error).splitlines()[0][:200]}"
         return Finding(what, "FAIL", said, "Install what is missing above.")
 
 
