@@ -23,7 +23,7 @@ SHOWN = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "num
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was examined.
 
     Attributes:
         what: its name.
