@@ -3,7 +3,7 @@
     python benchmarks/startup.py
     python benchmarks/startup.py --rounds 9 --out startup.json
 
-`answer` is `idiff segment` on an image of the package with the shipped model: start, load, sample, decode, write. `libraries` imports
+`answer` is `idiff segment` on an image of the package with the tiny model: start, load, sample, decode, write. `libraries` imports
 torch, diffusers' U-Net and autoencoder and transformers' CLIP text model and tokenizer, and ends. Both run in turn, each in a new
 process with one thread. Seconds are user and system time of the process, so that waiting for others does not count. `startup_ratio`
 is the median of `answer` over the median of `libraries`. `package` imports idiff; `help` is the slowest `--help` of all commands.
