@@ -114,14 +114,14 @@ def sort_keys(held: Held, report: KeyReport) -> dict[str, dict[str, Any]]:
             "Diffusion 1's CLIP. Use a model of the Stable Diffusion 1 family."
         )
     if foreign:
-        also = f"; it lacks every key of {', '.join(empty)}" if empty else ""
+        also = f"; it has no key of {', '.join(each.rstrip('.') for each in empty)}" if empty else ""
         raise CheckpointError(
             f"{held.file} holds {len(foreign)} keys that no part of Stable Diffusion 1 has ({', '.join(foreign[:3])}){also}. They "
             "were renamed or prefixed, or it is another model: get the original file."
         )
     if empty:
         raise CheckpointError(
-            f"{held.file} holds no keys of {', '.join(empty)}: expected a whole model, with U-Net, autoencoder and text encoder."
+            f"{held.file} holds no keys of {', '.join(each.rstrip('.') for each in empty)}: expected a whole model, with U-Net, autoencoder and text encoder."
         )
     return parts
 
