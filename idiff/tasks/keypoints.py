@@ -270,9 +270,7 @@ class KeypointDetection(Task):
         answer[painted] = painting.disc_maps(places, view.size, self.radius).float()
         group = f"{sample.key}/{item}"
         asked = {
-            "category": who.category,
-            "category_id": who.category_id,
-            "image_id": image_id(sample),
+            **{"category": who.category, "category_id": who.category_id, "image_id": image_id(sample)},
             "joints": [who.names[index] for index in chosen],
             "indices": chosen,
             "total": len(who.names),
