@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 
 
 def output_folder(word: str) -> Path:
-    """A folder that files can be written to; made where it is missing.
+    """A folder that files can be written to. It is made with the first of them, so that a refused call leaves nothing.
 
     Raises:
         ConfigError: it cannot be made or written.
     """
     out = Path(word)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out {out} cannot be made: {error.strerror}. Name another folder.") from None
-    if not os.access(out, os.W_OK):
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ConfigError(f"--out {out} cannot be made: {there} is a file. Name another folder.")
+    if not os.access(there, os.W_OK):
         raise ConfigError(f"--out {out} cannot be written. Name another folder.")
     return out
 
@@ -65,6 +64,7 @@ def answer_all(
         say(str(answer))
         for joint, (x, y, score) in (answer.keypoints or {}).items():
             say(f"{joint}: x {x:.1f}, y {y:.1f}, score {score:.2f}")
+        out.mkdir(parents=True, exist_ok=True)
         for path in write_answer(answer, out, name, image_id=number, compare=compare):
             say(f"wrote {path}")
         if answer.notice:

@@ -160,7 +160,9 @@ MISTAKES = {
     ),
     "command with a typo": (["evalute"], None, "unknown command 'evalute'", "did you mean 'evaluate'"),
     "command of data with a typo": (["data", "biuld", "coco"], None, "'biuld'", "did you mean 'build'"),
-    "folder as a picture": (["segment", ".", "the star"], None, ". is a folder", "Name one of its files"),
+    "folder without a picture": (
+        ["segment", "none", "the star"], lambda here: (here / "none").mkdir(), "none has no image", "expected files such as",
+    ),
     "no picture": (["edit", "gone.png", "Make it red."], None, "gone.png is missing", "Correct the path"),
     "joint that is none": (["keypoints", "a.png", ","], None, "names no joint", "with commas between"),
     "unknown restoration": (["restore", "a.png", "sharpen"], None, "no 'sharpen'", "denoise, deblur or dewatermark"),

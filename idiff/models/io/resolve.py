@@ -20,6 +20,9 @@ from idiff.utils.files import lock
 log = logging.getLogger(__name__)
 
 CACHE = "IDIFF_CACHE"
+OF_FOLDERS = ("diffusion_pytorch_model.", "pytorch_model.", "model.safetensors", "model.fp16.safetensors")
+"""What the weights of a hub's folder are called: without a `config.json` it is not whole, and no single file either."""
+
 KIND = 1
 """Counts up when files are converted in another way."""
 
@@ -40,7 +43,7 @@ def model_folder(path: str | Path, *, family: str = "auto") -> Path:
     """
     place = located(path)
     if place.is_dir() and not is_whole(place) and not (place / "config.json").is_file():
-        files = [file for file in place.iterdir() if file.suffix in WEIGHTS]
+        files = [file for file in place.iterdir() if file.suffix in WEIGHTS and not file.name.startswith(OF_FOLDERS)]
         place = files[0] if len(files) == 1 else place
     if not place.is_file() or place.suffix not in WEIGHTS:
         return place
