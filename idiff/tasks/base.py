@@ -44,6 +44,7 @@ class Task(ABC):
         kind: short name; names the instruction bank file and the synthetic scenes that suit it.
         unit: what one item of a sample is: `picture` (one item), or the annotation list whose entries are items
             (`instances`, `phrases`).
+        maps: names of the maps of numbers that it reads (`Sample.maps`); sources that can make them serve the task.
         headline: the metric that stands for the task in `val/score`; see `headline_share`.
         headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
         headline_lower_is_better: the headline falls as the model improves, as an error does.
@@ -60,6 +61,7 @@ class Task(ABC):
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "picture"
+    maps: ClassVar[tuple[str, ...]] = ()
     headline: ClassVar[str]
     headline_range: ClassVar[float] = 1.0
     headline_lower_is_better: ClassVar[bool] = False

@@ -174,7 +174,7 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "synthetic": SourceEntry(
         "idiff.synthetic.source:SyntheticSource",
-        "no files: scenes are drawn; --size pixels a side (64)\n"
+        "no files: scenes are drawn; --size pixels a side (64); --family flat, or solids: objects in space, with depth\n"
         "--task segmentation, referring, detection, classification, keypoints, denoise, deblur, dewatermark or editing",
     ),
 }
