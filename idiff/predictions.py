@@ -118,6 +118,13 @@ class ClassTruth(Truth):
 
 
 @dataclass(kw_only=True)
+class MapPrediction(Prediction):
+    """A number or a vector at every pixel: `values` float32 (H, W) or (H, W, C)."""
+
+    values: Tensor
+
+
+@dataclass(kw_only=True)
 class ImagePrediction(Prediction):
     """`picture`: float32 (3, H, W) in [-1, 1], an edited or restored image."""
 

@@ -29,7 +29,6 @@ __all__ = [
     "ReferringSegmentation",
     "SemanticSegmentation",
     "Task",
-    "by_kind",
 ]
 
 

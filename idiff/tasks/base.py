@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import MetricCollection
 
@@ -192,6 +193,14 @@ class Task(ABC):
         Returns:
             uint8 (H, W, 3).
         """
+
+    def stored(self, prediction: Prediction) -> dict[str, NDArray[Any]]:
+        """What a combined prediction is stored as besides its picture; this base: nothing.
+
+        Returns:
+            end of a file's name, such as `_depth.png` -> uint8 or uint16 (H, W) or (H, W, 3) RGB.
+        """
+        return {}
 
     @classmethod
     @abstractmethod

@@ -140,7 +140,7 @@ def _pattern(texture: str, spread: Floats, seed: int) -> Floats:
     if texture == "stripes":
         return (cell[:, 0] % 2).astype(np.float64)
     if texture == "checks":
-        return (cell.sum(axis=1) % 2).astype(np.float64)
+        return np.asarray((cell.sum(axis=1) % 2).astype(np.float64), np.float64)
     if texture == "specks":
         table = np.random.default_rng(seed).random((64, 64))
         fine = np.floor(4 * spread).astype(np.int64) % 64
