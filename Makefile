@@ -3,15 +3,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
+SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base study test test-slow test-faults fuzz lint format clean
+.PHONY: setup demo base study docs coverage test test-slow test-faults fuzz lint format clean
 
 setup: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,serve]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,serve,docs]"
 	@touch $(STAMP)
 
 demo: setup
@@ -22,6 +23,15 @@ base: setup
 
 study: setup
 	$(BIN)/python tools/ablation.py
+
+docs: setup
+	$(SITE)
+
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow and not faults" -n 2
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --sort=cover --skip-covered
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not faults" -n 2
@@ -39,6 +49,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(SITE)
 
 format: setup
 	$(BIN)/ruff format .

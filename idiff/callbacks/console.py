@@ -16,7 +16,25 @@ from idiff.utils.settings import as_list
 
 
 class EpochBar(RichProgressBar):
-    """Lightning's bar; of a training that is bounded by its steps it does not name a last epoch."""
+    """Lightning's bar; of a training that is bounded by its steps it names no last epoch, and ends with the last step's batch."""
+
+    @property
+    def total_train_batches(self) -> int | float:
+        """The batches of the epoch, or up to the last step; a step has `accumulate_grad_batches` of them."""
+        return self._total(0)
+
+    def _initialize_train_progress_bar_id(self) -> None:
+        """The bar of an epoch that goes on where a run was cut."""
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        total, told = self._total(done), self._get_train_description(self.trainer.current_epoch)
+        self.train_progress_bar_id = self._add_task(total, told)
+
+    def _total(self, done: int) -> int | float:
+        trainer = self.trainer
+        batches, each = trainer.num_training_batches, trainer.accumulate_grad_batches
+        if trainer.max_epochs != -1 or trainer.max_steps <= 0:
+            return batches
+        return min(batches, done - done % each + (trainer.max_steps - trainer.global_step) * each)
 
     def _get_train_description(self, current_epoch: int) -> str:
         bounded = (self.trainer.max_epochs or -1) > 0

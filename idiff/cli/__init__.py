@@ -45,6 +45,13 @@ COMMANDS = {
     "align": ("idiff.cli.align.commands", "candidates of edits, the picks of people among them, shards of the picks"),
     "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
+    "doctor": (
+        "idiff.cli.doctor",
+        "what a run needs of this machine: OK or FAIL and the fix; a block for a bug report",
+    ),
+    "init": ("idiff.cli.init", "configurations and a first experiment for a project of your own"),
+    "new": ("idiff.cli.new", "the files of a task or a data set of your own: idiff new task NAME"),
+    "schema": ("idiff.cli.schema", "JSON Schemas of configuration files, for editors"),
 }
 
 

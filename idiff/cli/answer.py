@@ -10,6 +10,7 @@ from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
 from idiff.errors import ConfigError
+from idiff.utils.imports import without
 
 if TYPE_CHECKING:
     from idiff.pipeline import Answer
@@ -76,7 +77,8 @@ def run(words: list[str]) -> int:
     options = parser(command).parse_intermixed_args(words[1:])
     ways, out = _ways(command, options), output_folder(options.out)
 
-    from idiff.pipeline import Pipeline
+    with without(*_unused(options)):
+        from idiff.pipeline import Pipeline
 
     pipe = Pipeline(options.checkpoint, **of_pipeline(options))
 
@@ -85,6 +87,16 @@ def run(words: list[str]) -> int:
         return answer
 
     return answer_all(ask, options.images, command, out=out, compare=options.compare)
+
+
+def _unused(options: argparse.Namespace) -> list[str]:
+    """Packages that diffusers and transformers load where they are installed, and answering does not use.
+
+    A training checkpoint may hold adapters, which are peft's. Code of others may use anything.
+    """
+    if options.trust or "." in (options.sampler or ""):
+        return []
+    return ["scipy"] if options.checkpoint.endswith(".ckpt") else ["scipy", "peft"]
 
 
 def _ways(command: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 import traceback
 from collections.abc import Callable
 
-from idiff.errors import ConfigError, IdiffError, suggest
+from idiff.errors import ConfigError, IdiffError
 
 LIBRARIES = frozenset({
     "PIL", "albumentations", "cv2", "diffusers", "huggingface_hub", "jsonargparse", "lightning", "pytorch_lightning", "rich",
@@ -46,9 +46,9 @@ NAMES = re.compile(r"[`']([^`']+)[`']")
 
 
 def _watched(found: re.Match[str]) -> str:
-    known = NAMES.findall(found[2])
-    meant = suggest(found[1], known) or suggest(f"val/{found[1]}", known)
-    return f"a callback watches '{found[1]}', which nothing logs{meant or '.'} Logged are: {', '.join(known)}."
+    from idiff.cli.watched import unlogged
+
+    return unlogged(found[1], NAMES.findall(found[2]))
 
 
 def _package(found: re.Match[str]) -> str:

@@ -71,7 +71,7 @@ def run(words: list[str]) -> int:
                 args=[method, *staged, *rest],
             )
         except Exception as error:
-            said = _in_words(error, where=", ".join(files) or "the command line")
+            said = _in_words(error, files)
             if said is None:
                 raise
             if hasattr(only, "made"):
@@ -80,7 +80,7 @@ def run(words: list[str]) -> int:
     return 0
 
 
-def _in_words(error: Exception, *, where: str) -> IdiffError | None:
+def _in_words(error: Exception, files: list[str]) -> IdiffError | None:
     """What an error says to a user; see `idiff.cli.foreign.in_words`."""
     if isinstance(error, IdiffError):
         return error
@@ -89,7 +89,7 @@ def _in_words(error: Exception, *, where: str) -> IdiffError | None:
         if said is not None:
             return said
     if isinstance(error, ArgumentError):
-        return ConfigError(short(str(error), where=where))
+        return ConfigError(short(str(error), where=", ".join(files) or "the command line", files=files))
     return in_words(error)
 
 

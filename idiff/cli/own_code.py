@@ -16,6 +16,7 @@ CLASS_PATHS = {"fit", "validate", "test", "predict", "run", "evaluate", "tune"}
 WITH_CLASS_PATHS = {
     **{(command, ""): ("--sampler",) for command in ("segment", "keypoints", "edit", "restore")},
     ("align", "generate"): ("--sampler",),
+    ("data", "browse"): ("--task",),
     ("data", "cache"): ("--config",),
     ("data", "filter"): ("--features",),
 }

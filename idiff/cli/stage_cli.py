@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from idiff.callbacks import AtomicCheckpointIO
 from idiff.cli.run_logging import logged
 from idiff.cli.trainer import say_aside, slow_bfloat16
+from idiff.cli.watched import refuse_unlogged
 from idiff.config.opened_data import opened_data
 from idiff.config.resume import PARTS, refuse_changes
 from idiff.config.run_folder import RunFolder, redrawn_from, start_of
@@ -59,6 +60,9 @@ class StageCLI(LightningCLI):
         config[self.subcommand].data = self.datamodule
         self.config_init = self.parser.instantiate_classes(config)
         self.model = self._get(self.config_init, "model")
+        if self.subcommand == "fit":
+            named = as_list(self._get(self.config_init, "trainer").get("callbacks"))
+            refuse_unlogged([*named, self._get(self.config_init, "best")], stage=self.model, data=self.datamodule)
         self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from idiff.config.lines import place_of_value
 from idiff.config.merge import merge
-from idiff.config.short_form import DEFAULTS, ROOT_HINT, completed, lengthened
+from idiff.config.short_form import DEFAULTS, ROOT_HINT, UnknownClassError, completed, lengthened
 from idiff.errors import ConfigError
 from idiff.utils.foreign import read_text
 from idiff.utils.moved import modernised
@@ -30,9 +31,14 @@ def compose(files: list[str]) -> dict[str, Any]:
         files: paths, in the order they were given.
 
     Raises:
-        ConfigError: a file is missing, is no YAML, holds no mapping, includes itself, or its `include` names no files.
+        ConfigError: a file is missing, is no YAML, holds no mapping, includes itself, names a class that is not there, or
+            its `include` names no files.
     """
-    return completed(_merged((layer for file in files for layer in _load(Path(file), ())), ROOT_HINT))
+    try:
+        return completed(_merged((layer for file in files for layer in _load(Path(file), ())), ROOT_HINT))
+    except UnknownClassError as error:
+        place = place_of_value(files, error.name)
+        raise ConfigError(f"{place}: {error}" if place else str(error)) from None
 
 
 def _load(path: Path, above: tuple[Path, ...]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -14,12 +14,13 @@ from idiff.data.loading.training import TaskEntry
 from idiff.errors import ConfigError
 
 
-def entries_of(data: Any, *, origin: str) -> Mapping[str, TaskEntry]:
+def entries_of(data: Any, *, origin: str, files: Sequence[str] = ()) -> Mapping[str, TaskEntry]:
     """The tasks of the data module that a configuration describes, made as `idiff fit` makes it.
 
     Args:
         data: the section `data`, plain values.
         origin: names the configuration, for errors.
+        files: it was read from, for errors that name a line.
 
     Raises:
         ConfigError: it describes none, or one without tasks.
@@ -32,7 +33,7 @@ def entries_of(data: Any, *, origin: str) -> Mapping[str, TaskEntry]:
         try:
             entries = getattr(parser.instantiate_classes(parser.parse_object({"data": described})).data, "entries", {})
         except (ArgumentError, ValueError) as error:
-            raise said_by_us(error) or ConfigError(short(str(error), where=origin)) from None
+            raise said_by_us(error) or ConfigError(short(str(error), where=origin, files=files)) from None
     if not entries:
         raise ConfigError(
             f"{origin} names no task: expected a task's YAML, or an experiment whose data module has tasks"

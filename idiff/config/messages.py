@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 
-from idiff.config.sections import classes, known_words
+from idiff.config.lines import place_of
+from idiff.config.sections import classes, known_words, sections
 from idiff.errors import IdiffError, suggest, unknown
 
 NOISE = (
@@ -20,22 +22,25 @@ KEY = re.compile(r'Parser key "([^"]+)"')
 UNKNOWN = (
     re.compile(r"[Kk]ey ['\"]?([\w.]+)['\"]? is not expected"),
     re.compile(r"[Uu]nrecognized arguments: --([\w.]+)"),
-    re.compile(r"[Oo]ption ['\"]([\w.]+)['\"]"),
+    re.compile(r"(?:[Oo]ption|setting) ['\"]([\w.]+)['\"]"),
 )
+NO_SETTING = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
 WRONG_NAME = re.compile(r"Expected a typing\.Literal\[(.*)\]\. Got value: (.*)")
 NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 NO_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 NO_PATH = re.compile(r"Expected a dot import path string: (\S+)")
 NO_CLASS = re.compile(r"^a class path \(str\)$")
+GOT = re.compile(r"Got value: (.*)")
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
 
 
-def short(message: str, *, where: str) -> str:
+def short(message: str, *, where: str, files: Sequence[str] = ()) -> str:
     """The innermost sentence of a parser's error, with a did-you-mean where a setting is unknown.
 
     Args:
         message: jsonargparse's, often of many lines; how far a line is indented says what it is about.
-        where: the configuration files.
+        where: names the configuration, where no line of its files is at fault.
+        files: the configuration files, in which the line is looked up.
 
     Returns:
         `WHERE: SETTING: SENTENCE`.
@@ -52,7 +57,9 @@ def short(message: str, *, where: str) -> str:
         elif text and not text.startswith(NOISE) and indent > found[0]:
             found = (indent, text, [name for _, name in path])
     _, text, names = found
+    where = _place(text, names, files) or where
     text = WRONG_TYPE.sub(r"expected \1, got '\2'", text)
+    text = NO_SETTING.sub(r"there is no setting '\1'", text)
     text = NO_MODULE.sub(r"there is no module \1 in the working folder or installed: put its file there", text)
     text = NO_ATTRIBUTE.sub(_no_class, text)
     text = NO_PATH.sub(lambda found: f"there is no class '{found[1]}'{suggest(found[1], _class_names()) or '.'}", text)
@@ -65,10 +72,25 @@ def short(message: str, *, where: str) -> str:
         match = pattern.search(text)
         if match:
             known = known_words()
-            strange = [part for part in match.group(1).split(".") if part not in known]
-            text += suggest(strange[-1], known) if strange else ""
+            steps = match.group(1).split(".")
+            strange = [part for part in steps if part not in known]
+            outermost = not names and strange[:1] == steps[:1]
+            text += suggest(strange[-1], [*sections(), "stages"] if outermost else known) if strange else ""
             break
     return ": ".join(part for part in (where, ".".join(names), text) if part)
+
+
+def _place(text: str, names: list[str], files: Sequence[str]) -> str:
+    """File and line of the setting that a sentence is about; empty where no file has it."""
+    strange = next((match[1] for pattern in UNKNOWN if (match := pattern.search(text))), None)
+    got = GOT.search(text)
+    path = ".".join([*names, *([strange] if strange else [])])
+    found = place_of(files, path, value=None if strange or got is None else got[1])
+    if found is None and strange:
+        known = known_words()
+        unknown_step = next((step for step in strange.split(".") if step not in known), None)
+        found = place_of(files, unknown_step) if unknown_step else None
+    return str(found or "")
 
 
 def _no_class(found: re.Match[str]) -> str:

@@ -35,6 +35,18 @@ SETS = {"train": "train", "val": "val", "test": "test"}
 """Setting of an entry -> the folder under its `root`."""
 
 
+class UnknownClassError(ConfigError):
+    """A class name without a module that no class of this package has.
+
+    Attributes:
+        name: as it was given.
+    """
+
+    def __init__(self, name: str, meant: str) -> None:
+        super().__init__(f"there is no class '{name}'{meant} Give the name of one of this package, or module.Class.")
+        self.name = name
+
+
 def lengthened(value: Any, hint: Any) -> Any:
     """One file's values with class names completed and arguments under `init_args`, ready to be merged with other files'.
 
@@ -43,7 +55,7 @@ def lengthened(value: Any, hint: Any) -> Any:
         hint: the type of the parameter that takes them; `ROOT_HINT` for a whole file.
 
     Raises:
-        ConfigError: a class name without a module that no class has.
+        UnknownClassError: a class name without a module that no class has.
     """
     if isinstance(value, list):
         return [lengthened(item, hint) for item in value]
@@ -199,7 +211,7 @@ def _path(name: str) -> str:
     known = _short_names()
     meant = suggest(name, known)
     if name not in known and meant:
-        raise ConfigError(f"there is no class '{name}'{meant} Give the name of one of this package, or module.Class.")
+        raise UnknownClassError(name, meant)
     return known.get(name, name)
 
 

@@ -1,38 +1,43 @@
-"""`idiff data browse`: a sheet of samples with their label maps or joints drawn over them."""
+"""`idiff data browse`: a sheet of samples with what is known of them, and what the model sees of them."""
 
 from __future__ import annotations
 
-import colorsys
 import io
-import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+import idiff.tasks
+from idiff.curation.drawn_facts import Rgb, draw_facts, legend_of, phrase_of
 from idiff.data.shards.reader import ShardSet
-from idiff.types import Picture, void_of
+from idiff.errors import BadSampleError
+from idiff.tasks.base import Task
 from idiff.utils.files import write_atomic
-from idiff.utils.masks import decode_mask
-from idiff.utils.seeds import hash64
+from idiff.utils.images import to_picture
+from idiff.utils.lettering import font, wrapped
+from idiff.utils.seeds import hash64, numpy_rng
 
 if TYPE_CHECKING:
-    from idiff.types import Sample
+    from idiff.types import Picture, Sample
 
-COLUMNS, CELL, CAPTION, LINE = 6, 200, 14, 12
-_TINT = np.array([170, 0, 170])
+COLUMNS, PANEL, GAP, LETTERS, LINE = 6, 240, 6, 13, 17
+"""Images in a row of the sheet; their side, the space between them, and the height of letters and of a line, in pixels."""
 
 
-def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0) -> list[str]:
+def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0, task: Task | None = None) -> list[str]:
     """Write a contact sheet as PNG.
+
+    A sample is its image with what is known of it; beside it, where the task is known, an example as the model is trained on it:
+    the source with its augmentation, the painted target, and the sentence below.
 
     Args:
         shards: the set.
         out: the file.
         count: how many samples, drawn without replacement.
-        seed: of the choice.
+        seed: of the choice, and of the examples.
+        task: draws the examples; None: the task of this package that the set is for, if any.
 
     Returns:
         The keys on the sheet, row by row.
@@ -42,97 +47,89 @@ def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0) -> li
         DataError: the file cannot be written.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(shards))[:count])
-    rows = -(-len(chosen) // COLUMNS)
-    sheet = Image.new("RGB", (min(len(chosen), COLUMNS) * CELL, rows * (CELL + CAPTION)), "white")
-    draw = ImageDraw.Draw(sheet)
-    keys = []
-    for place, index in enumerate(chosen):
-        sample = shards.read(int(index))
-        left, top = place % COLUMNS * CELL, place // COLUMNS * (CELL + CAPTION)
-        cell = _draw_sample(sample)
-        _write_phrase(cell, sample)
-        sheet.paste(cell, (left + (CELL - cell.width) // 2, top + CAPTION + (CELL - cell.height) // 2))
-        draw.text((left + 2, top + 1), f"{sample.key} {sample.image.shape[1]}x{sample.image.shape[0]}"[:32], "black")
-        lines = textwrap.wrap(str(sample.annotation.get("instruction", "")), 32)
-        for line, words in enumerate(lines[: (CELL - cell.height) // 2 // LINE]):
-            draw.text((left + 2, top + CAPTION + line * LINE), words, "black")
-        keys.append(sample.key)
+    samples = [shards.read(int(index)) for index in chosen]
+    task = builtin_task(shards.manifest.tasks[0]) if task is None else task
+    cells = [_cell(sample, task, seed) for sample in samples]
+    width = max(cell.width for cell in cells)
+    across = max(min(COLUMNS * (PANEL + GAP) // width, len(cells)), 1)
+    rows = [cells[begin : begin + across] for begin in range(0, len(cells), across)]
+    legend = _legend(legend_of(samples), across * width)
+    height = sum(max(cell.height for cell in row) for row in rows) + (legend.height if legend else 0)
+    sheet, top = Image.new("RGB", (across * width, height), "white"), 0
+    for row in rows:
+        for place, cell in enumerate(row):
+            sheet.paste(cell, (place * width, top))
+        top += max(cell.height for cell in row)
+    if legend:
+        sheet.paste(legend, (0, top))
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     write_atomic(out, stream.getvalue())
-    return keys
+    return [sample.key for sample in samples]
 
 
-def _draw_sample(sample: Sample) -> Image.Image:
-    """One cell: the image (beside it the target and the maps) scaled to fit, then labels or joints drawn in the cell's pixels."""
-    picture = sample.image
-    if sample.label is not None:
-        shown = sample.label != void_of(sample.label)
-        if "background" in list(sample.meta.get("classes", []))[:1]:
-            shown &= sample.label != 0
-        painted = _class_colours()[sample.label & 255]
-        picture = np.where(shown[..., None], picture // 2 + painted // 2, picture).astype(np.uint8)
-    phrase = _phrase(sample)
-    for index in phrase["instances"] if phrase else ():
-        mask = decode_mask(sample.annotation["instances"][index]["mask"])
-        picture = np.where(mask[..., None], picture // 3 + _TINT, picture).astype(np.uint8)
-    beside = [] if sample.target is None else [sample.target]
-    picture = np.concatenate([picture, *beside, *map(gray, sample.maps.values())], axis=1)
-    height, width = picture.shape[:2]
-    scale = (CELL - 4) / max(height, width)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    resample = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    cell = Image.fromarray(picture).resize(size, resample)
+def builtin_task(kind: str) -> Task | None:
+    """The task of this package of a kind, with its own defaults; None where there is none."""
+    known = (getattr(idiff.tasks, name) for name in idiff.tasks.__all__ if name != "Task")
+    found = next((each for each in known if each.kind == kind), None)
+    return None if found is None else found()
+
+
+def _cell(sample: Sample, task: Task | None, seed: int) -> Image.Image:
+    """One sample: key and size, panels, sentences."""
+    words: list[str] = []
+    panels = [draw_facts(sample, PANEL)]
+    if task is not None:
+        pictures, words = _seen(sample, task, seed)
+        panels += [Image.fromarray(one).resize((PANEL, PANEL), Image.Resampling.NEAREST) for one in pictures]
+        panels += [Image.new("RGB", (PANEL, PANEL), "white")] * (3 - len(panels))
+    told = phrase_of(sample)
+    given = told["text"] if told else str(sample.annotation.get("instruction", ""))
+    if given and not any(given in text for text in words):
+        words = [given, *words]
+    wide = len(panels) * (PANEL + GAP)
+    lines = [line for text in words for line in wrapped(text, size=LETTERS, width=wide - 2 * GAP)]
+    cell = Image.new("RGB", (wide, LINE + PANEL + len(lines) * LINE + 2 * GAP), "white")
     draw = ImageDraw.Draw(cell)
-    for instance in sample.annotation.get("instances", []):
-        points = instance.get("keypoints", [])
-        for joint, (x, y, visibility) in enumerate(points):
-            if visibility:
-                centre = ((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5)
-                color = tuple(int(255 * part) for part in colorsys.hsv_to_rgb(joint / len(points), 1, 1))
-                draw.circle(
-                    centre, 3, fill=color if visibility == 2 else None, outline=color if visibility == 1 else "black"
-                )
+    title = f"{sample.key}  {sample.image.shape[1]} x {sample.image.shape[0]}"
+    draw.text((GAP, 1), wrapped(title, size=LETTERS, width=wide - GAP)[0], "black", font=font(LETTERS))
+    for place, panel in enumerate(panels):
+        left = place * (PANEL + GAP) + GAP // 2
+        cell.paste(panel, (left + (PANEL - panel.width) // 2, LINE + (PANEL - panel.height) // 2))
+    for number, line in enumerate(lines):
+        draw.text((GAP, LINE + PANEL + GAP // 2 + number * LINE), line, "black", font=font(LETTERS))
     return cell
 
 
-def gray(values: NDArray[Any]) -> Picture:
-    """A map for people to look at: its lowest value black, its highest white, channels averaged, what is not finite black.
-
-    Args:
-        values: (H, W) or (H, W, C), numbers of any type.
-
-    Returns:
-        uint8 (H, W, 3).
-    """
-    flat = values.astype(np.float64).reshape(*values.shape[:2], -1).mean(axis=2)
-    finite = np.isfinite(flat)
-    low, high = (flat[finite].min(), flat[finite].max()) if finite.any() else (0.0, 0.0)
-    share = np.where(finite, flat - low, 0.0) / ((high - low) or 1.0)
-    return np.repeat((255 * share).round().astype(np.uint8)[..., None], 3, axis=2)
+def _seen(sample: Sample, task: Task, seed: int) -> tuple[list[Picture], list[str]]:
+    """The source and target of a training example and its sentence; of a sample that gives none, why."""
+    items = 1 if task.unit == "picture" else len(sample.annotation.get(task.unit, []))
+    if not items:
+        return [], [f"nothing to ask: no {task.unit}"]
+    try:
+        item = hash64("browse", sample.key) % items
+        triplet = task.encode(sample, item, numpy_rng(seed, "browse", sample.key), train=True)
+    except BadSampleError as error:
+        return [], [f"{task.kind} cannot use it: {error.field}: {error.reason}"]
+    pictures = [to_picture(one) for one in (triplet.source, triplet.target) if one is not None]
+    return pictures, [triplet.instruction]
 
 
-def _phrase(sample: Sample) -> dict[str, Any] | None:
-    """The phrase that the sheet shows, chosen by the key, of samples whose phrases name masks; None for others."""
-    phrases: list[dict[str, Any]] = sample.annotation.get("phrases", [])
-    masks = [instance.get("mask") for instance in sample.annotation.get("instances", [])]
-    return phrases[hash64("browse", sample.key) % len(phrases)] if phrases and all(masks) else None
-
-
-def _write_phrase(cell: Image.Image, sample: Sample) -> None:
-    """Write the shown phrase on the lower edge of a cell."""
-    phrase = _phrase(sample)
-    lines = textwrap.wrap(phrase["text"], 32)[:3] if phrase else []
-    draw = ImageDraw.Draw(cell)
-    for line, words in enumerate(reversed(lines), start=1):
-        place = (2, cell.height - 2 - line * LINE)
-        draw.rectangle(draw.textbbox(place, words), fill="white")
-        draw.text(place, words, "black")
-
-
-def _class_colours() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """A color for each label value, uint8 (256, 3); neighbouring values look different."""
-    golden = 0.618034
-    return (
-        np.array([colorsys.hsv_to_rgb(value * golden % 1, 0.9, 1.0) for value in range(256)]).dot(255).astype(np.uint8)
-    )
+def _legend(colors: dict[str, Rgb], width: int) -> Image.Image | None:
+    """Names beside their colors, in as many lines as it takes; None where nothing has one."""
+    if not colors:
+        return None
+    letters, left, top = font(LETTERS), GAP, GAP
+    places: list[tuple[int, int, str, Rgb]] = []
+    for name, color in colors.items():
+        wide = round(letters.getlength(name)) + LINE + 2 * GAP
+        if left + wide > width and left > GAP:
+            left, top = GAP, top + LINE + 2
+        places.append((left, top, name, color))
+        left += wide
+    image = Image.new("RGB", (width, top + LINE + GAP), "white")
+    draw = ImageDraw.Draw(image)
+    for x, y, name, color in places:
+        draw.rectangle((x, y + 2, x + LETTERS - 1, y + LETTERS + 1), fill=color, outline="black")
+        draw.text((x + LINE, y), name, "black", font=letters)
+    return image

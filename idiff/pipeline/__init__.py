@@ -1,8 +1,11 @@
 """Three lines of Python: load a model, ask it about an image, look at the answer.
 
-from idiff import Pipeline
-pipe = Pipeline("tiny")
-answer = pipe.segment("photo.png", "the red star")
+::
+
+    from idiff import Pipeline
+
+    pipe = Pipeline("tiny")
+    answer = pipe.segment("photo.png", "the red star")
 """
 
 from idiff.pipeline.asking import RESTORATIONS, Pipeline

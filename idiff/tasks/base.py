@@ -10,17 +10,18 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.errors import ConfigError
-from idiff.metrics.own import own_metric
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.settings import parameters
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 OwnMetric = str | dict[str, Any]
 """A metric of one's own: `module.Class`, or `{class_path: module.Class, init_args: {...}}`."""
@@ -161,6 +162,8 @@ class Task(ABC):
         Raises:
             ConfigError: a path names no metric, or a name is one of the task's.
         """
+        from idiff.metrics.own import own_metric
+
         metrics = self.metrics()
         for name, path in self.more_metrics.items():
             if name in metrics.keys():  # noqa: SIM118 (a MetricCollection, whose `in` looks at attributes)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.errors import BadSampleError
-from idiff.metrics import PSNR
 from idiff.predictions import ImageTruth
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
@@ -27,6 +25,9 @@ from idiff.utils.images import to_picture
 from idiff.utils.seeds import numpy_rng
 from idiff.utils.strings import join_words, name_words, normalise_prompt
 from idiff.utils.tokens import fits
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 _SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)
 
@@ -120,6 +121,10 @@ class Captioned(Task):
 
     def metrics(self) -> MetricCollection:
         """`psnr` against the described image, for following a training: low by nature. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import PSNR
+
         return MetricCollection({"psnr": PSNR()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.errors import ConfigError
-from idiff.metrics import BalancedAccuracy, Top1Accuracy, top1
 from idiff.predictions import ClassPrediction, ClassTruth, expect
 from idiff.tasks.common.baselines import most_frequent
 from idiff.tasks.common.examples import object_shapes
@@ -27,6 +25,9 @@ from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
 from idiff.utils.strings import name_words
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class ImageClassification(ClassRegionTask):
@@ -137,6 +138,10 @@ class ImageClassification(ClassRegionTask):
 
     def metrics(self) -> MetricCollection:
         """`accuracy` (top-1) and `balanced_accuracy`, its mean over classes. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import BalancedAccuracy, Top1Accuracy
+
         return MetricCollection({"accuracy": Top1Accuracy(), "balanced_accuracy": BalancedAccuracy()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
@@ -145,6 +150,8 @@ class ImageClassification(ClassRegionTask):
 
     def render(self, prediction: Prediction, picture: Picture) -> Picture:
         """Write the name of the class into a square of its color. See `Task.render`."""
+        from idiff.metrics import top1
+
         found = expect(prediction, ClassPrediction, by=self.kind)
         drawn, best = picture.copy(), top1(found.class_scores)
         if best is None or best not in prediction.query.get("indices", []):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
-from idiff.metrics import BoxAP
 from idiff.predictions import BoxPrediction, BoxTruth, expect
 from idiff.tasks.common.baselines import median_boxes
 from idiff.tasks.common.examples import object_shapes
@@ -38,6 +36,9 @@ from idiff.types import VOID, Labels, Picture, Prediction, Sample, Triplet, Trut
 from idiff.utils import painting
 from idiff.utils.settings import READING
 from idiff.utils.strings import name_words
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class ObjectDetection(ClassRegionTask):
@@ -140,6 +141,10 @@ class ObjectDetection(ClassRegionTask):
 
     def metrics(self) -> MetricCollection:
         """`ap ap50 ap75` of boxes. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import BoxAP
+
         return MetricCollection({"ap": BoxAP()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
@@ -12,11 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.errors import BadSampleError
-from idiff.metrics import MSERatio, PSNRInside, PSNROutside
 from idiff.predictions import EditTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
@@ -37,6 +35,9 @@ from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.masks import decode_mask, mask_size
 from idiff.utils.settings import READING
 from idiff.utils.strings import normalise_prompt
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class InstructEditing(Task):
@@ -156,6 +157,10 @@ class InstructEditing(Task):
 
     def metrics(self) -> MetricCollection:
         """`psnr_inside`, `psnr_outside` and `mse_ratio` (lower is better). See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import MSERatio, PSNRInside, PSNROutside
+
         return MetricCollection({"psnr_inside": PSNRInside(), "psnr_outside": PSNROutside(), "mse_ratio": MSERatio()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

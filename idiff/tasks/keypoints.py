@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
 from idiff.decoders import locate, query_colors
 from idiff.errors import ConfigError
-from idiff.metrics import PCK, KeypointAP
 from idiff.predictions import KeypointPrediction, KeypointTruth, expect
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import mean_pose
@@ -50,6 +48,9 @@ from idiff.transforms.geometry import invert
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 MOST = 5
 """Most joints of one prompt, and the channels of `Triplet.answer`."""
@@ -217,6 +218,10 @@ class KeypointDetection(Task):
 
     def metrics(self) -> MetricCollection:
         """`ap ap50 ap75` by OKS, `pck` and `pck05`. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import PCK, KeypointAP
+
         return MetricCollection({"ap": KeypointAP(), "pck": PCK(0.1), "pck05": PCK(0.05)})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

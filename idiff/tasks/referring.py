@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
-from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
 from idiff.predictions import MaskPrediction, MaskTruth, expect
 from idiff.tasks.common.baselines import everything
 from idiff.tasks.common.examples import named_shapes
@@ -26,6 +24,9 @@ from idiff.transforms.frames import frame_keeping, frame_whole
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class ReferringSegmentation(RegionTask):
@@ -99,6 +100,10 @@ class ReferringSegmentation(RegionTask):
 
     def metrics(self) -> MetricCollection:
         """`ciou`, `giou`, `n_acc` of phrases without a target, `ciou_held_out` of new ones, `ece` of pixels. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import CalibrationError, CumulativeIoU, HeldOutIoU, MeanMaskIoU, NoTargetAccuracy
+
         overlaps = {"ciou": CumulativeIoU(), "giou": MeanMaskIoU(), "ciou_held_out": HeldOutIoU()}
         return MetricCollection({**overlaps, "n_acc": NoTargetAccuracy(), "ece": CalibrationError()})
 

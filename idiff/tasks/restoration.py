@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
-from idiff.metrics import PSNR, SSIM
 from idiff.predictions import ChangedImageTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
@@ -24,6 +22,9 @@ from idiff.transforms.windows import frame_window, window_slices
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.settings import READING
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class Restoration(Task):
@@ -106,6 +107,10 @@ class Restoration(Task):
 
     def metrics(self) -> MetricCollection:
         """`psnr` and `ssim`. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import PSNR, SSIM
+
         return MetricCollection({"psnr": PSNR(), "ssim": SSIM()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

@@ -19,7 +19,7 @@ from idiff.utils.foreign import decoding, read_json, read_text, reason_of
 from idiff.utils.moved import current, modernised
 from idiff.utils.plain_yaml import parse_yaml
 from idiff.utils.presets import Preset
-from idiff.utils.settings import parameters
+from idiff.utils.settings import UNKNOWN, parameters, plainly
 
 _MADE_FROM = ("task", "metrics", "sampling")
 """What of an entry a task is made from; the others say where its shards lay."""
@@ -262,7 +262,15 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any], *, saved: 
 
 
 def _arguments(name: str, kind: type[Task], saved: dict[str, Any]) -> dict[str, Any]:
-    """Saved arguments of a class as its constructor takes them: a path, a dataclass or a member of an enum is made again."""
+    """Saved arguments of a class as its constructor takes them: a path, a dataclass or a member of an enum is made again.
+
+    Plain values are taken as they are: a parser resolves every name of the task's module, and so imports what scores it.
+    """
+    known = parameters(kind)
+    plain = {key: plainly(value, known[key].annotation) if key in known else UNKNOWN for key, value in saved.items()}
+    needed = {key for key, each in known.items() if each.default is each.empty}
+    if needed <= saved.keys() and not any(value is UNKNOWN for value in plain.values()):
+        return plain
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)

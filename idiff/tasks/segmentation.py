@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_number
-from idiff.metrics import MeanClassIoU, MeanIoU
 from idiff.predictions import LabelMapPrediction, LabelMapTruth, expect
 from idiff.tasks.common.baselines import largest_class
 from idiff.tasks.common.examples import shapes
@@ -33,6 +31,9 @@ from idiff.tasks.region import ClassRegionTask
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.strings import name_words
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
 class SemanticSegmentation(ClassRegionTask):
@@ -141,6 +142,10 @@ class SemanticSegmentation(ClassRegionTask):
 
     def metrics(self) -> MetricCollection:
         """`miou` over the set, and `mciou`. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics import MeanClassIoU, MeanIoU
+
         return MetricCollection({"miou": MeanIoU(), "mciou": MeanClassIoU()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:

@@ -6,13 +6,14 @@ when a run goes on, what a cache depends on, what a training starts from) reads 
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 UNKNOWN: Any = object()
 """Stands for the type of a setting whose class is not known."""
@@ -173,3 +174,32 @@ def _join(path: str, key: Any) -> str:
 def as_list(setting: Any) -> list[Any]:
     """The objects of a setting that may be a list, one object, or None."""
     return list(setting) if isinstance(setting, list | tuple) else [] if setting is None else [setting]
+
+
+def plainly(value: Any, hint: Any) -> Any:
+    """A value as a parameter of a plain type takes it, without a parser; `UNKNOWN` where that takes one.
+
+    >>> plainly(1, float), plainly("a", str | None), plainly("runs", Mark) is UNKNOWN
+    (1.0, 'a', True)
+    """
+    origin, inside = get_origin(hint), get_args(hint)
+    members = [part for part in inside if part is not types.NoneType]
+    taken: Any = UNKNOWN
+    if origin is Annotated:
+        taken = plainly(value, inside[0])
+    elif origin in {Union, types.UnionType} and value is None and len(members) < len(inside):
+        taken = None
+    elif origin in {Union, types.UnionType} and len(members) == 1:
+        taken = plainly(value, members[0])
+    elif origin is Literal and any(value == each and type(value) is type(each) for each in inside):
+        taken = value
+    elif origin is list and isinstance(value, list):
+        made = [plainly(item, inside[0]) for item in value]
+        taken = UNKNOWN if any(item is UNKNOWN for item in made) else made
+    elif hint == dict[str, Any] and isinstance(value, dict) and all(type(key) is str for key in value):
+        taken = copy.deepcopy(value)
+    elif hint is float and type(value) is int:
+        taken = float(value)
+    elif hint in {bool, int, float, str} and type(value) is hint:
+        taken = value
+    return taken

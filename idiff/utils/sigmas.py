@@ -31,6 +31,8 @@ _SINGLE = {"nose", "head", "neck", "root of tail"}
 UNPAIRED = 3
 """So many joints may have no left and right."""
 
+_SIDE_WORDS = {"left", "right", "l", "r"}
+
 
 def _table(kind: str) -> dict[str, float]:
     """Spell out left and right."""
@@ -71,10 +73,22 @@ def sigmas_for(joints: Sequence[str], kind: str | None = None) -> list[float]:
     return [TABLES[kind][joint] for joint in joints]
 
 
+def one_sided(joints: Sequence[str], pairs: Sequence[Sequence[int]]) -> list[str]:
+    """The joints that are left or right by name, and have no partner.
+
+    >>> one_sided(["left eye", "right eye", "nose", "left hand"], [[0, 1]])
+    ['left hand']
+    """
+    paired = {place for pair in pairs for place in pair}
+    return [name for place, name in enumerate(joints) if place not in paired and set(name.split()) & _SIDE_WORDS]
+
+
 def has_sides(joints: Sequence[str], pairs: Sequence[Sequence[int]]) -> bool:
     """Whether an image with these joints may be mirrored: left and right are known, or so few joints hardly have any.
 
     >>> has_sides(["nose", "tail"], []), has_sides(["a", "b", "c", "d"], []), has_sides(["l", "r", "c", "d"], [[0, 1]])
     (True, False, True)
+    >>> has_sides(["left eye", "right eye", "left hand"], [[0, 1]])
+    False
     """
-    return bool(pairs) or len(joints) <= UNPAIRED
+    return (bool(pairs) or len(joints) <= UNPAIRED) and not one_sided(joints, pairs)

@@ -5,8 +5,6 @@ import hashlib
 import io
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 import types
@@ -22,8 +20,6 @@ from small_models import ROOT
 
 from idiff import __version__, cli
 from idiff.cli import COMMANDS, main, own_code
-from idiff.cli import evaluate as evaluation
-from idiff.cli.data import commands as data
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import CheckFailedError, ConfigError
 from idiff.stages import TaskTraining
@@ -156,35 +152,6 @@ def test_a_file_beside_the_data_never_takes_the_place_of_a_library(how, tmp_path
     )
     assert done.returncode == 2 and "manifest.json is missing" in done.stderr
     assert not (tmp_path / "ran").exists()
-
-
-# --- the documentation
-
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINES = sorted(
-    {
-        line.partition("#")[0].strip()
-        for page in PAGES
-        for block in re.findall(r"^```(?:sh)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        for line in block.splitlines()
-        if line.startswith("idiff ")
-    }
-)
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_documented_commands_are_understood(line):
-    """Each line of a page is parsed as the command would; `fit` and its like are run over every YAML elsewhere."""
-    _, command, *words = shlex.split(line)
-    assert command in COMMANDS
-    if command == "data":
-        options = data.parser().parse_args(words)
-        assert options.command.__module__ == f"idiff.cli.data.{words[0]}"
-    elif command == "evaluate":
-        assert evaluation.parser().parse_args(words).out
-    else:
-        files = [word for word in words if word.startswith("configs/")]
-        assert all((ROOT / file).is_file() for file in files)
 
 
 # --- evaluate: what it refuses

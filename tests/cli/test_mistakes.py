@@ -91,9 +91,11 @@ MISTAKES = {
         [*FIT, "--trainer.strategy", "deepspeed"], None, "package deepspeed is not installed", "pip install 'deepspeed'",
     ),
     "unknown metric": (
-        [*FIT, "--trainer.max_steps", "3"],
-        setting("trainer.callbacks", [{"class_path": EARLY, "init_args": {"monitor": "val/miou"}}]),
+        FIT, setting("trainer.callbacks", [{"class_path": EARLY, "init_args": {"monitor": "val/miou"}}]),
         "a callback watches 'val/miou', which nothing logs", "did you mean 'val/segmentation/miou'",
+    ),
+    "unknown metric for the best": (
+        [*FIT, "--best.monitor", "miou"], None, "a callback watches 'miou', which nothing logs", "Logged are: val/",
     ),
     "plain data module": (
         FIT,
@@ -206,8 +208,7 @@ def test_a_mistake_is_said_in_three_lines_with_cause_and_remedy(here, shards, ca
     said = " ".join(lines)
     assert cause in said and remedy in said, said
     assert "Traceback" not in out + err
-    if name != "unknown metric":  # it is known after a validation
-        assert there(here) == before
+    assert there(here) == before
 
 
 def test_debug_shows_where(here, capfd):

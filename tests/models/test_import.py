@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import torch
-from compvis_layouts import Models, averages, buffers, ordered
+from compvis_layouts import UNET_CONFIG, Models, averages, buffers, ordered
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -191,6 +191,30 @@ def test_a_configuration_beside_the_file_says_what_no_shape_does(edit, tmp_path)
     assert AutoencoderKL.from_pretrained(tmp_path / "out" / "vae").config.scaling_factor == 0.5
     text = CLIPTextModel.from_pretrained(tmp_path / "out" / "text_encoder").config
     assert (text.num_attention_heads, text.hidden_act) == (8, "gelu")
+
+
+def test_heads_of_a_fixed_width_come_in_where_the_configuration_says_so(edit, tmp_path):
+    net = UNet2DConditionModel(in_channels=8, **UNET_CONFIG | {"attention_head_dim": [1, 2, 2]}).eval()
+    net.load_state_dict(edit.unet.state_dict())
+    file, beside = tmp_path / "adaption.ckpt", tmp_path / "config.yaml"
+    torch.save({"state_dict": edit.compvis()}, file)
+    network = {"num_heads": -1, "num_head_channels": 32}
+    beside.write_text(json.dumps({"model": {"params": {"unet_config": {"params": network}}}}), encoding="utf-8")
+    import_model(file, tmp_path / "out", tokenizer=str(edit.tokenizer))
+    same_unet(tmp_path / "out", net)
+    network["num_head_channels"] = 24
+    beside.write_text(json.dumps({"model": {"params": {"unet_config": {"params": network}}}}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="num_head_channels is 24, expected a divisor of the widths 32, 64, 64"):
+        import_model(file, tmp_path / "again", tokenizer=str(edit.tokenizer))
+
+
+@pytest.mark.parametrize("odd", [{"parameterization": "v"}, {"linear_start": 0.0001}, {"timesteps": 500}], ids=str)
+def test_weights_of_another_diffusion_are_refused(edit, tmp_path, odd):
+    torch.save({"state_dict": edit.compvis()}, tmp_path / "adaption.ckpt")
+    described = {"model": {"params": {**odd, "unet_config": {"params": {"num_heads": 8}}}}}
+    (tmp_path / "config.yaml").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"{next(iter(odd))} is .* as in Stable Diffusion 1"):
+        import_model(tmp_path / "adaption.ckpt", tmp_path / "out", tokenizer=str(edit.tokenizer))
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

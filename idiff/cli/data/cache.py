@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = compose(arguments.config)
     if "task" in config:  # a task's own file
         config = {"data": {"init_args": {"tasks": {arguments.task or "task": config}}}}
-    entries = entries_of(config.get("data"), origin=arguments.config[-1])
+    entries = entries_of(config.get("data"), origin=arguments.config[-1], files=arguments.config)
     sets = training_sets(entries, folder=arguments.folder, task=arguments.task)
     encoder = FrozenEncoder(load(arguments.model).backbone, device=arguments.device)
     out = Path(arguments.out)

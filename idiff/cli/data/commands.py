@@ -8,6 +8,7 @@ COMMANDS = {
     "sources": "the sources and the layout each expects",
     "build": "turn a raw data set into shards; run again, it goes on where it was",
     "check": "exit 0; or 1 and what is wrong, by shard and key",
+    "doctor": "the way from raw images to an epoch, near duplicates; exit 1 where sets share images",
     "stats": "count samples, items, classes and joints",
     "browse": "a sheet of samples with their labels or joints",
     "filter": "score images, and write those that are good enough as a set of their own",

@@ -18,12 +18,12 @@ def add_build_options(child: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[int, int], None]]:
+def progress(what: str = "building") -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, where that is a terminal: yields a function to call with (done, total)."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("building")
+        task = bar.add_task(what)
         yield lambda done, total: bar.update(task, completed=done, total=total)

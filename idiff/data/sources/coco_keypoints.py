@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from idiff.data.sources.keypoint_pictures import KeypointPictures
+from idiff.data.sources.placed import are_shares
 from idiff.data.sources.places import check_pictures, find_file, find_folder, given, read_json
 from idiff.errors import DataError
 from idiff.utils.foreign import decoding
@@ -69,6 +70,10 @@ class CocoKeypoints(KeypointPictures):
             value, file=file, folder=images_folder, what=self.what, split=split, lists=[file],
             faults=value.get("faults", []),
         )  # fmt: skip
+        if are_shares(self.instances()):
+            raise DataError(
+                f"{file}: every joint lies within 0 and 1, expected pixels. Multiply x by the image's width and y by its height."
+            )
         check_pictures(images_folder, self.names(), listed=file)
 
     def load(self, file: Path, split: str) -> Any:

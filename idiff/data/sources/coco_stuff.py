@@ -24,7 +24,8 @@ _UNUSED = {
 
 
 UNLABELED = "unlabeled"
-"""What lists call pixels without a class."""
+VOID_NAMES = (UNLABELED, "unlabelled", "void", "ignore", "ignored")
+"""What lists call pixels without a class, in any case of letters."""
 
 
 class CocoStuff(LabelMaps):
@@ -71,7 +72,7 @@ class CocoStuff(LabelMaps):
         lists = [place / "labels.txt" for place in (folder, maps, maps.parent)]
         labels = next((file for file in lists if file.is_file()), lists[0])
         names = read_labels(labels, offset=label_offset)
-        unused = unused_labels(names) | {value for value, name in names.items() if value == 0 and name == UNLABELED}
+        unused = unused_labels(names) | {value for value, name in names.items() if name.lower() in VOID_NAMES}
         names = {value: name for value, name in names.items() if value not in unused}
         super().__init__(pictures, maps, names, named_in="labels.txt", void=unused, fold=fold, lists=[labels])
 
@@ -88,7 +89,7 @@ def read_labels(file: Path, *, offset: int | None = None) -> dict[int, str]:
     """Read `id: name` lines into label-map value -> name, in the order of values.
 
     With COCO-Stuff's official list, which begins with `0: unlabeled`, a label map holds id - 1 (and 255 for unlabelled); with any
-    other list it holds the id, and 0 is void where that is called `unlabeled`.
+    other list it holds the id, and what is called as in `VOID_NAMES` is void.
 
     Args:
         file: the list.
@@ -106,6 +107,8 @@ def read_labels(file: Path, *, offset: int | None = None) -> dict[int, str]:
     shift = int(official) if offset is None else offset
     if official:
         del ids[0]
+    if shift == 0 and ids.get(VOID, "").lower() in VOID_NAMES:
+        del ids[VOID]
     values = {number - shift: ids[number] for number in sorted(ids)}
     if not values or min(values) < 0 or max(values) >= VOID:
         raise DataError(

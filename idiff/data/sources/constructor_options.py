@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError
+from idiff.utils.docstrings import told
 from idiff.utils.settings import parameters
 
 PATHS = frozenset({"root", "annotations", "images", "targets", "fold"})
@@ -67,12 +66,12 @@ def options_of(source: type[Source], *, name: str) -> dict[str, Option]:
     Raises:
         ConfigError: an argument without a default has such a type.
     """
-    told, found = _told(source), {}
+    said, found = told(source), {}
     for key, each in parameters(source).items():
         required = each.default is each.empty
         kind, many, choices = _read(each.annotation, each.default)
         if kind is not None:
-            found[key] = Option(key, kind, required, many, choices, told.get(key, ""))
+            found[key] = Option(key, kind, required, many, choices, said.get(key, ""))
         elif required:
             raise ConfigError(
                 f"source {name}: its argument {key} is a {each.annotation}, which no option can give. Expected bool, int, "
@@ -117,16 +116,3 @@ def _read(hint: Any, default: Any) -> tuple[Callable[[str], Any] | None, bool, t
     if hint is Any:  # no annotation
         hint = type(default) if type(default) in PLAIN else str
     return (hint if hint in PLAIN else None), False, ()
-
-
-def _told(source: type) -> dict[str, str]:
-    """Argument -> its words in the `Args:` of the class or of its constructor, the nearest class first."""
-    told: dict[str, str] = {}
-    for base in source.__mro__[:-1]:
-        for doc in (vars(base).get("__doc__"), getattr(vars(base).get("__init__"), "__doc__", None)):
-            section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", inspect.cleandoc(doc or ""), re.MULTILINE)
-            for name, text in re.findall(
-                r"^ {4}(\w+)[^:\n]*: (.*(?:\n {5,}.*)*)", section[1] if section else "", re.MULTILINE
-            ):
-                told.setdefault(name, " ".join(text.split()))
-    return told

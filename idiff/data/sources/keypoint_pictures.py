@@ -11,10 +11,11 @@ from idiff.data.sources.coco_entries import read_entries
 from idiff.data.sources.converting import read_picture
 from idiff.data.sources.entries import first_faults, number
 from idiff.data.sources.pictures import notes_of_files
+from idiff.data.sources.placed import notes_of_places
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.foreign import decoding
 from idiff.utils.picture_files import picture_size
-from idiff.utils.sigmas import has_sides
+from idiff.utils.sigmas import has_sides, one_sided
 
 SAME_ASPECT = 0.02
 """Sizes whose aspect ratios differ by less than this share are scaled copies of each other."""
@@ -60,6 +61,10 @@ class KeypointPictures(Source):
         self._ids = sorted(self._instances, key=lambda identity: (isinstance(identity, str), identity))
         self._keys = dict(zip(self._ids, _keys(self._ids), strict=True))
 
+    def instances(self) -> list[list[dict[str, Any]]]:
+        """The usable instances of each sample's image, as the lists have them."""
+        return [self._instances[one] for one in self._ids]
+
     def names(self) -> list[str]:
         """The files of the images that are samples, as the lists name them."""
         return [self._pictures[one]["file_name"] for one in self._ids]
@@ -83,10 +88,11 @@ class KeypointPictures(Source):
         told = [f"left out, because of a wrong form: {self._faults}"] if self._faults else []
         if self._boxes_of_joints:
             told.append(f"{self._boxes_of_joints:,} boxes without an area were made of the joints: see box_from_joints")
+        told += notes_of_places(self._pictures, self._instances)
         told += notes_of_files((Path(name) for name in self.names()), [str(self.folder)])
         return told + [
-            f"category '{name}': no joint has a left and a right by its name, so its images are never mirrored. Name them such as "
-            "left_eye and right_eye, or give flip_pairs."
+            f"category '{name}': {_unpaired(each)}, so its images are never mirrored. Name joints such as left_eye and right_eye, "
+            "or give flip_pairs in the category."
             for name, each in self.skeletons.items()
             if not has_sides(each["joints"], each["pairs"])
         ]
@@ -122,6 +128,14 @@ class KeypointPictures(Source):
         return "instances left out: " + ", ".join(
             f"{count} {reason}" for reason, count in sorted(self.left_out.items())
         )
+
+
+def _unpaired(skeleton: Mapping[str, Any]) -> str:
+    """Why images with these joints are not mirrored."""
+    alone = one_sided(skeleton["joints"], skeleton["pairs"])
+    if alone:
+        return f"'{alone[0]}' has no partner on the other side"
+    return "no joint has a left and a right by its name"
 
 
 def wrong_size(picture: Mapping[str, Any], size: tuple[int, int], instances: Sequence[Mapping[str, Any]]) -> str:

@@ -145,7 +145,12 @@ class LabelMaps(Source):
         if levels is not None:
             data, label = b"", levels
         if self._binary:
-            data, label = b"", (label == VOID).astype(np.uint8)
+            if (label == 1).any():
+                reason = (
+                    "the first label maps hold 0 and 255, this one 1: 255 would be a class there and void here. Use one"
+                )
+                raise BadSampleError(stem, "label", reason)
+            data, label = b"", np.where(label == VOID, np.uint8(1), label)
         values = np.flatnonzero(np.bincount(label.ravel(), minlength=256))
         if not self.named[values].all():
             strange = values[~self.named[values]].tolist()

@@ -10,6 +10,7 @@ from PIL import Image
 from shard_making import SKELETONS, instance, members, write_tar
 
 from idiff.cli import main
+from idiff.curation.browse import GAP, LINE, PANEL
 
 BUILD = ["data", "build", "synthetic", "--split", "val", "--count", "12", "--seed", "3"]
 
@@ -125,8 +126,10 @@ def test_browse_draws_a_sheet(drawn, tmp_path, capsys):
         assert main(["data", "browse", str(drawn), "--out", str(path), "--count", "7", "--seed", str(seed)]) == 0
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
     sheet = np.asarray(Image.open(first))
-    assert sheet.shape == (2 * 214, 6 * 200, 3)
-    assert (sheet[20:200, 20:180].std(axis=(0, 1)) > 5).all()
+    assert sheet.shape[1] == 6 * (PANEL + GAP)
+    for panel in range(3):  # what is known, the model's source, its target
+        inside = sheet[LINE + 20 : LINE + PANEL - 20, panel * (PANEL + GAP) + 20 : (panel + 1) * (PANEL + GAP) - 20]
+        assert (inside.std(axis=(0, 1)) > 5).all()
     assert main(["data", "browse", str(drawn), "--out", str(tmp_path / "no" / "x.png")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 

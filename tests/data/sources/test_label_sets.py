@@ -239,3 +239,33 @@ def test_a_set_s_own_values_are_kept_where_they_are_not_the_indices(tmp_path):
     fold = tmp_path / "fold.txt"
     fold.write_text("ground: road, sky\nanimal: cat\n")
     assert "values" not in create("coco-stuff", {"root": str(plain), "split": "val", "fold": str(fold)}).meta()
+
+
+# --- values that mean two things ---
+
+
+def masks(root, names, labels):
+    (root / "labels.txt").parent.mkdir(parents=True, exist_ok=True)
+    (root / "labels.txt").write_text(names)
+    for place, label in enumerate(labels):
+        save_picture(root / f"images/val/{place:03d}.jpg", WIDTH, HEIGHT)
+        save_label(root / f"annotations/val/{place:03d}.png", label)
+    return create("coco-stuff", {"root": str(root), "split": "val"})
+
+
+def test_a_map_of_classes_among_masks_of_0_and_255_is_refused(tmp_path):
+    source = masks(
+        tmp_path, "0: background\n1: lesion\n", [blocks(0, 255, 0, 0)] * 65 + [blocks(0, 1, 0, 0), blocks(0, 1, 255, 0)]
+    )
+    assert set(np.unique(label_of(source, 64))) == {0, 1}
+    for late in (65, 66):
+        with pytest.raises(BadSampleError, match="the first label maps hold 0 and 255, this one 1"):
+            source.sample(late)
+
+
+@pytest.mark.parametrize("void", ["unlabeled", "Unlabelled", "VOID", "ignore"])
+@pytest.mark.parametrize("value", [0, 255])
+def test_what_is_called_void_is_no_class(tmp_path, void, value):
+    source = masks(tmp_path, f"{value}: {void}\n1: road\n2: car\n", [blocks(value, 1, 2, 255)])
+    assert source.meta()["classes"] == ["road", "car"]
+    assert sorted(np.unique(label_of(source))) == [0, 1, 255]

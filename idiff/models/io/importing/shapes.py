@@ -108,6 +108,9 @@ def unet_config(shapes: Shapes, *, latent: int) -> dict[str, Any]:
     widths, depths, contexts = [], [], []
     down: list[str] = []
     up: list[str] = []
+    deepest = (
+        shapes.count(r"middle_block\.1\.transformer_blocks\.(\d+)\.") or 1
+    )  # diffusers takes it from the last level
     for level in range(levels):
         first = level * (layers + 1) + 1
         block = f"input_blocks.{first}.0"
@@ -125,7 +128,7 @@ def unet_config(shapes: Shapes, *, latent: int) -> dict[str, Any]:
             shapes.any(f"output_blocks.{out}.1.{name}") for name in ("norm.", "proj_in.", "transformer_blocks.")
         )
         up.insert(0, "CrossAttnUpBlock2D" if climbs else "UpBlock2D")
-        depths.append(shapes.count(rf"input_blocks\.{first}\.1\.transformer_blocks\.(\d+)\.") or 1)
+        depths.append(shapes.count(rf"input_blocks\.{first}\.1\.transformer_blocks\.(\d+)\.") or deepest)
         if attends:
             contexts.append(f"input_blocks.{first}.1")
     middle = "middle_block.1"

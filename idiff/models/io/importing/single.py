@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,8 @@ def part_configs(
     unet = unet_config(shapes_of("unet", parts["unet"], origin), latent=latent_channels(parts, origin))
     if settings.heads is not None and not unet["use_linear_projection"]:
         unet["attention_head_dim"] = settings.heads
+    if settings.head_width is not None:
+        unet["attention_head_dim"] = _heads(unet["block_out_channels"], settings.head_width, settings.origin)
     text = shapes_of("text_encoder", parts["text_encoder"], origin)
     words = text_config(text, bos=tokenizer.bos_token_id, eos=tokenizer.eos_token_id, length=_length(tokenizer))
     return {
@@ -122,6 +124,20 @@ def part_configs(
         "vae": vae_config(shapes_of("vae", parts["vae"], origin), scale=scale),
         "text_encoder": words | text_settings(folder, width=words["hidden_size"]),
     }
+
+
+def _heads(widths: Sequence[int], each: int, origin: Path | None) -> list[int]:
+    """Heads at each level, of `each` channels.
+
+    Raises:
+        CheckpointError: a level's width is no multiple of it.
+    """
+    if any(width % each for width in widths):
+        raise CheckpointError(
+            f"{origin}: num_head_channels is {each}, expected a divisor of the widths {', '.join(map(str, widths))} of the U-Net. "
+            "Correct it, or move it away."
+        )
+    return [width // each for width in widths]
 
 
 def _length(tokenizer: CLIPTokenizer) -> int:

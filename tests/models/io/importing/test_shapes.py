@@ -18,20 +18,22 @@ NETWORKS = [
     ((32, 32, 64), (PLAIN, PLAIN, ATTENDS), 1),
     ((32, 64), (PLAIN, PLAIN), 3),
     ((64,), (ATTENDS,), 2),
+    ((32, 64, 64), (ATTENDS, ATTENDS, PLAIN), 1, 2),
 ]
 
 
-def network(widths, down, layers):
+def network(widths, down, layers, depth=1):
     torch.manual_seed(2)
     return UNet2DConditionModel(
         in_channels=8, block_out_channels=widths, down_block_types=down, up_block_types=tuple(UP[kind] for kind in down[::-1]),
         layers_per_block=layers, cross_attention_dim=64, attention_head_dim=8, sample_size=8,
+        transformer_layers_per_block=depth,
     ).eval()  # fmt: skip
 
 
-@pytest.mark.parametrize(("widths", "down", "layers"), NETWORKS)
-def test_any_u_net_comes_back(tmp_path, widths, down, layers):
-    models, net = Models(tmp_path), network(widths, down, layers)
+@pytest.mark.parametrize("built", NETWORKS, ids=str)
+def test_any_u_net_comes_back(tmp_path, built):
+    models, net = Models(tmp_path), network(*built)
     weights = {key: value for key, value in models.compvis().items() if not key.startswith("model.diffusion_model.")}
     torch.save({"state_dict": weights | unet_keys(net.state_dict(), net.config)}, tmp_path / "adaption.ckpt")
     import_model(tmp_path / "adaption.ckpt", tmp_path / "out", tokenizer=str(models.tokenizer))
