@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from idiff.checks import check_choice, check_number
 from idiff.errors import BadSampleError
-from idiff.metrics.base import RatioMetric, same_shape
-from idiff.predictions import MapPrediction
+from idiff.predictions import DepthPrediction, DepthTruth
 from idiff.tasks.common.dense import DenseTask, room_with_a_box
 from idiff.tasks.common.view import View, needed_map
 from idiff.transforms.geometry import unwarp, warp_map
@@ -24,91 +22,15 @@ from idiff.types import Picture, Prediction, Sample, Truth
 from idiff.utils import cube_path
 from idiff.utils.settings import READING
 
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
+
 Scale = Literal["metric", "relative"]
 
 FARTHEST = 80.0
 """Meters. What is read back lies between `NEAREST` and here."""
 
 NEAREST = 0.1
-
-
-@dataclass(kw_only=True)
-class DepthPrediction(MapPrediction):
-    """`values`: float32 (H, W), meters > 0 along the optical axis; with `relative` 0 to 1, of which scale and offset are free."""
-
-    relative: bool = False
-
-
-@dataclass(kw_only=True)
-class DepthTruth(Truth):
-    """`depth`: float32 (H, W), meters along the optical axis; 0 where it is not known."""
-
-    depth: Tensor
-
-
-class DepthMetric(RatioMetric):
-    """A figure of each image over the pixels whose depth is known, then the mean over images. Relative depth is aligned first.
-
-    Source: Eigen et al., NIPS 2014. Images without a known depth are left out. Aligned means: scale and offset are those of the
-    least squares in meters (Ranftl et al., TPAMI 2022).
-    """
-
-    higher_is_better = False
-
-    def __init__(self) -> None:
-        super().__init__(type(self).__name__.lower())
-
-    def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one image."""
-        found, true = self.typed(prediction, truth, (DepthPrediction, DepthTruth))
-        same_shape(found.values, true.depth, what="depth")
-        known = true.depth > 0
-        if known.any():
-            wanted, got = true.depth[known].double(), found.values.to(true.depth.device)[known].double()
-            self.add(self.figure(aligned(got, wanted) if found.relative else got, wanted))
-
-    def figure(self, got: Tensor, wanted: Tensor) -> Tensor:
-        """The figure of one image.
-
-        Args:
-            got: float64 (N,), meters.
-            wanted: float64 (N,), meters > 0.
-        """
-        raise NotImplementedError
-
-
-class AbsRel(DepthMetric):
-    """`absrel`: mean of |d - d*| / d*."""
-
-    def figure(self, got: Tensor, wanted: Tensor) -> Tensor:
-        """See `DepthMetric.figure`."""
-        return ((got - wanted).abs() / wanted).mean()
-
-
-class RMSE(DepthMetric):
-    """`rmse`: root of the mean squared error, in meters."""
-
-    def figure(self, got: Tensor, wanted: Tensor) -> Tensor:
-        """See `DepthMetric.figure`."""
-        return (got - wanted).square().mean().sqrt()
-
-
-class Delta1(DepthMetric):
-    """`delta1`: share of the pixels with max(d / d*, d* / d) < 1.25."""
-
-    higher_is_better = True
-
-    def figure(self, got: Tensor, wanted: Tensor) -> Tensor:
-        """See `DepthMetric.figure`."""
-        got = got.clamp(min=1e-9)
-        return (torch.maximum(got / wanted, wanted / got) < 1.25).double().mean()
-
-
-def aligned(got: Tensor, wanted: Tensor) -> Tensor:
-    """`got` (N,) with the scale and offset that bring it nearest to `wanted` (N,) in least squares, not below 1 mm."""
-    offset = got - got.mean()
-    scale = (offset * (wanted - wanted.mean())).sum() / offset.square().sum().clamp(min=1e-12)
-    return (wanted.mean() + scale * offset).clamp(min=1e-3)
 
 
 class DepthEstimation(DenseTask):
@@ -121,7 +43,7 @@ class DepthEstimation(DenseTask):
     crops: another focal length would change what depth looks like.
 
     Args:
-        scale: `metric`, or `relative`: then scores are taken after the alignment of `DepthMetric`.
+        scale: `metric`, or `relative`: then scores are taken after the alignment of `idiff.metrics.depth.DepthMetric`.
         farthest: meters; nothing farther is read back.
         options: arguments of `DenseTask`.
 
@@ -181,10 +103,16 @@ class DepthEstimation(DenseTask):
 
     def metrics(self) -> MetricCollection:
         """`absrel`, `delta1` and `rmse`. See `Task.metrics`."""
+        from torchmetrics import MetricCollection
+
+        from idiff.metrics.depth import RMSE, AbsRel, Delta1
+
         return MetricCollection({"absrel": AbsRel(), "delta1": Delta1(), "rmse": RMSE()})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The better of `floors`. See `Task.baseline`."""
+        from idiff.metrics.depth import AbsRel
+
         known = [truth for truth in truths if isinstance(truth, DepthTruth)]
         scored = []
         for name, answer in self.floors(known).items():

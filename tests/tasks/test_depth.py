@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from idiff.errors import BadSampleError
+from idiff.metrics.depth import AbsRel
+from idiff.predictions import DepthPrediction, DepthTruth
 from idiff.synthetic.source import SyntheticSource
-from idiff.tasks.depth import AbsRel, DepthEstimation, DepthPrediction, DepthTruth
+from idiff.tasks.depth import DepthEstimation
 from idiff.types import Sample
 from idiff.utils import cube_path
 from idiff.utils.images import to_picture, to_tensor

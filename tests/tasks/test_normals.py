@@ -8,9 +8,9 @@ import torch
 from test_depth import read_back
 
 from idiff.errors import BadSampleError
-from idiff.predictions import MapPrediction
+from idiff.predictions import MapPrediction, NormalsTruth
 from idiff.synthetic.source import SyntheticSource
-from idiff.tasks.normals import NormalsTruth, SurfaceNormals
+from idiff.tasks.normals import SurfaceNormals
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 
