@@ -23,7 +23,7 @@ SHOWN = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "num
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was examined.
 
     Attributes:
         what: its name.
@@ -86,7 +86,7 @@ def _tried(what: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except (ImportError, OSError) as error:  # OSError: a library that its loader cannot read
-        said = f"cannot be looked at: {str(error).splitlines()[0][:200]}"
+        said = f"cannot be examined: {str(error).splitlines()[0][:200]}"
         return Finding(what, "FAIL", said, "Install what is missing above.")
 
 
