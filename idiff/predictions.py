@@ -118,6 +118,34 @@ class ClassTruth(Truth):
 
 
 @dataclass(kw_only=True)
+class MapPrediction(Prediction):
+    """A number or a vector at every pixel: `values` float32 (H, W) or (H, W, C)."""
+
+    values: Tensor
+
+
+@dataclass(kw_only=True)
+class DepthPrediction(MapPrediction):
+    """`values`: float32 (H, W), meters > 0 along the optical axis; with `relative` 0 to 1, of which scale and offset are free."""
+
+    relative: bool = False
+
+
+@dataclass(kw_only=True)
+class DepthTruth(Truth):
+    """`depth`: float32 (H, W), meters along the optical axis; 0 where it is not known."""
+
+    depth: Tensor
+
+
+@dataclass(kw_only=True)
+class NormalsTruth(Truth):
+    """`normals`: float32 (H, W, 3), unit vectors in camera axes (x right, y up, z to the viewer); 0 where they are not known."""
+
+    normals: Tensor
+
+
+@dataclass(kw_only=True)
 class ImagePrediction(Prediction):
     """`picture`: float32 (3, H, W) in [-1, 1], an edited or restored image."""
 

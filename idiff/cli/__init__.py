@@ -32,6 +32,8 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
+    "depth": ("idiff.cli.map_answer", "how far away everything is, as 16-bit PNG: idiff depth PHOTO"),
+    "normals": ("idiff.cli.map_answer", "which way surfaces face, as 16-bit PNG: idiff normals PHOTO"),
     "serve": ("idiff.cli.serve", "answer on a page of this machine and by HTTP: idiff serve [--port N]"),
     "import": (
         "idiff.cli.importing",

@@ -162,6 +162,14 @@ class Pipeline:
         choice, pixels = self._first(text), read_picture(picture)
         return self._pieces(choice, pixels, text, native=_one(tile, native), keep=None)
 
+    def depth(self, picture: AnyPicture, text: str = "") -> Answer:
+        """How far away everything is: `Answer.values` float32 (H, W), meters along the optical axis. Words are not needed."""
+        return self.ask(self._first("depth"), picture, text)
+
+    def normals(self, picture: AnyPicture, text: str = "") -> Answer:
+        """Which way surfaces face: `Answer.values` float32 (H, W, 3), unit vectors, x right, y up, z to the viewer."""
+        return self.ask(self._first("normals"), picture, text)
+
     def ask(self, choice: TaskChoice, picture: AnyPicture, text: str) -> Answer:
         """Ask one of the model's tasks in words; see `Task.asked`.
 

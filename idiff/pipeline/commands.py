@@ -17,6 +17,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "keypoints": ("keypoints",),
     "edit": ("editing",),
     "restore": RESTORATIONS,
+    "depth": ("depth",),
+    "normals": ("normals",),
 }
 """Command of `Pipeline` -> the kinds of the tasks that answer it."""
 

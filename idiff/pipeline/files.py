@@ -12,7 +12,7 @@ from idiff.pipeline.overlay import drawn
 from idiff.pipeline.results import Answer, to_coco
 from idiff.utils.files import atomic
 from idiff.utils.images import WRITABLE
-from idiff.utils.picture_files import encode_png
+from idiff.utils.picture_files import encode_map, encode_png
 from idiff.utils.strings import safe_name
 
 
@@ -23,14 +23,17 @@ def answer_files(answer: Answer, *, image_id: int = 0, compare: bool = False) ->
     |---|---|
     | `.png` | the answer drawn large with names and a legend; of edits and restoration the new image itself |
     | `_mask.png` | 0 and 255, at the size of the image |
+    | `_depth.png` | 16 bits, millimeters, at the size of the image; of relative depth 0 to 65,535 |
+    | `_normals.png` | 16 bits, (n + 1) / 2 from 0 to 65,535, x right, y up, z to the viewer |
     | `.json` | COCO's results format, see `to_coco` |
     | `_compare.png` | with `compare`: what was asked about beside the answer |
     """
-    new = answer.mask is None and answer.keypoints is None
+    new = answer.mask is None and answer.keypoints is None and answer.values is None
     files = {".png": encode_png(answer.overlay if new else drawn(answer))}
     if answer.mask is not None:
         files["_mask.png"] = encode_png(answer.mask.astype(np.uint8) * 255)
-    if not new:
+    files |= {end: encode_map(values) for end, values in answer.stored.items()}
+    if answer.mask is not None or answer.keypoints is not None:
         files[".json"] = (json.dumps(to_coco(answer, image_id=image_id), indent=1) + "\n").encode()
     if compare:
         files["_compare.png"] = encode_png(drawn(answer, compare=True))

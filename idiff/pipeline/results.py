@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.predictions import ClassMasksPrediction, ImagePrediction, KeypointPrediction, MaskPrediction
+from idiff.predictions import ClassMasksPrediction, ImagePrediction, KeypointPrediction, MapPrediction, MaskPrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.skeleton import joint_words
 from idiff.types import Picture, Prediction, Triplet
@@ -43,6 +43,8 @@ class Answer:
         text: what was asked, in the words of the person who asked.
         painted: uint8 (H, W, 3), what the model painted for each prompt, laid on the image.
         colors: name -> color that stands for it in the overlay.
+        values: float32 (H, W) or (H, W, 3), of depth in meters, of normals unit vectors.
+        stored: end of a file's name -> uint8 or uint16 array that holds the values in a file.
 
     `print(answer)` is one line; a notebook shows `idiff.pipeline.overlay.drawn`.
     """
@@ -59,6 +61,8 @@ class Answer:
     text: str = ""
     painted: list[Picture] = field(default_factory=list)
     colors: dict[str, Rgb] = field(default_factory=dict)
+    values: NDArray[np.float32] | None = None
+    stored: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """One line: what was asked, what was found, how sure the model is."""
@@ -69,6 +73,9 @@ class Answer:
             found = f"{count:,} pixels ({count / self.mask.size:.1%})" if count else "nothing in the image fits"
         elif self.keypoints is not None:
             found = f"{len(self.keypoints)} found"
+        elif self.values is not None:
+            span = f", {self.values.min():.2f} to {self.values.max():.2f}" if self.values.ndim == 2 else ""
+            found = f"a map of {width} x {height} pixels{span}"
         score = "" if self.score is None else f", score {self.score:.2f}"
         asked = f" '{normalise_prompt(self.text)}'" if self.text not in {"", self.task} else ""
         return f"{_SAID.get(self.task, self.task)}{asked}: {found}{score}"
@@ -148,6 +155,8 @@ def answer_of(
         text=text,
         painted=list(painted),
         colors=colors,
+        values=prediction.values.cpu().numpy() if isinstance(prediction, MapPrediction) else None,
+        stored=task.stored(prediction),
     )
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import idiff.tasks
+from idiff.checks import check_choice
 from idiff.data.sources.base import Source
 from idiff.errors import ConfigError, unknown
 from idiff.synthetic.drawing.render import render
 from idiff.synthetic.scenes.samples import SCENE_TASKS, VERSION, draw_scene
+from idiff.synthetic.solids.samples import CLASSES, MAPS, SERVED, solids_sample
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
+
+Family = Literal["flat", "solids"]
+"""Flat shapes and figures, or solids with depth."""
 
 SIZES = (32, 1024)
 """Smallest and largest side of an image in pixels."""
@@ -26,29 +32,44 @@ class SyntheticSource(Source):
             names begin with `val` or `test` also name pairs of kind and color that others never name), `detection` (the
             same scenes, their objects with masks and boxes), `classification` (scenes of one object), `keypoints`
             (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean image) or `editing` (a
-            sentence, the image before and after it).
+            sentence, the image before and after it). Of the family `solids`: `segmentation`, `referring`, `detection` and the
+            tasks that read maps, such as `depth` and `normals`.
         split: any name, such as `train` or `val`.
         count: number of samples.
         seed: of the whole set.
         size: side of the images in pixels.
+        family: `flat` or `solids`: boxes, spheres, cylinders and cones on a plane or in a room. Every sample of solids has a label
+            map and instances, and the maps that its task reads.
 
     Raises:
-        ConfigError: an unknown task, or a count or size out of range.
+        ConfigError: an unknown task, one that the family does not serve, or a count or size out of range.
     """
 
-    def __init__(self, task: str, *, split: str, count: int, seed: int = 0, size: int = 64) -> None:
-        if task not in SCENE_TASKS:
-            raise unknown("synthetic task", task, SCENE_TASKS)
+    def __init__(
+        self, task: str, *, split: str, count: int, seed: int = 0, size: int = 64, family: Family = "flat"
+    ) -> None:
+        check_choice("family", family, Family)
+        self.maps: tuple[str, ...] = ()
+        if family == "solids":
+            self.maps = _maps_of(task)
+        elif task not in SCENE_TASKS:
+            if task in _solid_tasks():
+                raise ConfigError(f"synthetic: flat scenes do not serve the task '{task}'. Add --family solids.")
+            raise unknown(
+                "synthetic task", task, [*SCENE_TASKS, *(name for name in _solid_tasks() if name not in SCENE_TASKS)]
+            )
         if count < 1:
             raise ConfigError(f"synthetic: got count {count}, expected at least 1. Pass --count N.")
         if not SIZES[0] <= size <= SIZES[1]:
             raise ConfigError(f"synthetic: got size {size}, expected {SIZES[0]} to {SIZES[1]} pixels.")
         self.tasks = (task,)
-        self.unit = SCENE_TASKS[task].unit
-        self.split, self.count, self.seed, self.size = split, count, seed, size
+        self.unit = "phrases" if task == "referring" else "picture" if family == "solids" else SCENE_TASKS[task].unit
+        self.family, self.split, self.count, self.seed, self.size = family, split, count, seed, size
 
     def meta(self) -> dict[str, Any]:
         """`classes` of the label maps, or `skeletons` of the figures."""
+        if self.family == "solids":
+            return {"classes": list(CLASSES), "categories": list(CLASSES[1:])}
         return dict(SCENE_TASKS[self.tasks[0]].meta)
 
     def __len__(self) -> int:
@@ -62,6 +83,17 @@ class SyntheticSource(Source):
         """
         if not 0 <= index < self.count:
             raise IndexError(f"synthetic: got index {index}, expected 0 <= index < {self.count}.")
+        if self.family == "solids":
+            phrases = self.tasks[0] == "referring"
+            return solids_sample(
+                self.split,
+                seed=self.seed,
+                index=index,
+                size=self.size,
+                maps=self.maps,
+                phrases=phrases,
+                meta=self.meta(),
+            )
         task = SCENE_TASKS[self.tasks[0]]
         scene = draw_scene(task, self.split, seed=self.seed, index=index)
         rendered = render(scene, self.size)
@@ -81,3 +113,26 @@ class SyntheticSource(Source):
             label=None if task.label is None else task.label(scene, rendered),
             target=target,
         )
+
+
+def _solid_tasks() -> dict[str, tuple[str, ...]]:
+    """The tasks that solids serve, each with the maps that it reads."""
+    reading = {
+        kind: task.maps for kind, task in idiff.tasks.by_kind().items() if task.maps and set(task.maps) <= set(MAPS)
+    }
+    return {**dict.fromkeys(SERVED, ()), **reading}
+
+
+def _maps_of(task: str) -> tuple[str, ...]:
+    """The maps that a task reads of solids.
+
+    Raises:
+        ConfigError: solids do not serve the task.
+    """
+    served = _solid_tasks()
+    if task in served:
+        return served[task]
+    names = ", ".join(served)
+    if task in SCENE_TASKS:
+        raise ConfigError(f"synthetic: solids do not serve the task '{task}', they serve {names}. Leave --family out.")
+    raise unknown("synthetic task", task, served)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idiff.errors import ConfigError
@@ -45,6 +46,7 @@ class Task(ABC):
         kind: short name; names the instruction bank file and the synthetic scenes that suit it.
         unit: what one item of a sample is: `picture` (one item), or the annotation list whose entries are items
             (`instances`, `phrases`).
+        maps: names of the maps of numbers that it reads (`Sample.maps`); sources that can make them serve the task.
         headline: the metric that stands for the task in `val/score`; see `headline_share`.
         headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
         headline_lower_is_better: the headline falls as the model improves, as an error does.
@@ -61,6 +63,7 @@ class Task(ABC):
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "picture"
+    maps: ClassVar[tuple[str, ...]] = ()
     headline: ClassVar[str]
     headline_range: ClassVar[float] = 1.0
     headline_lower_is_better: ClassVar[bool] = False
@@ -193,6 +196,14 @@ class Task(ABC):
         Returns:
             uint8 (H, W, 3).
         """
+
+    def stored(self, prediction: Prediction) -> dict[str, NDArray[Any]]:
+        """What a combined prediction is stored as besides its picture; this base: nothing.
+
+        Returns:
+            end of a file's name, such as `_depth.png` -> uint8 or uint16 (H, W) or (H, W, 3) RGB.
+        """
+        return {}
 
     @classmethod
     @abstractmethod

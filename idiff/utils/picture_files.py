@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -188,6 +188,14 @@ def picture_format(data: bytes, *, where: str, field: str = "source") -> str:
     """
     with _opened(data, where=where, field=field, max_pixels=MAX_PIXELS) as image:
         return _FORMATS.get(image.format or "", "jpg")  # a JPEG may hold further images (MPO)
+
+
+def encode_map(values: NDArray[Any]) -> bytes:
+    """Write uint8 or uint16 numbers, (H, W) or (H, W, 3) RGB, as PNG of 8 or 16 bits."""
+    import cv2
+
+    ordered = values if values.ndim == 2 else values[..., ::-1]
+    return bytes(cv2.imencode(".png", np.ascontiguousarray(ordered))[1])
 
 
 def encode_png(picture: Picture | Labels | WideLabels) -> bytes:

@@ -28,6 +28,7 @@ WORDS = {
     Denoise: "denoise",
     Deblur: "deblur",
     Dewatermark: "dewatermark",
+    **{task: "" for task in idiff.tasks.by_kind().values() if task.maps},
 }
 SPEAK = [Segmentation, Referring, KeypointDetection, InstructEditing, ObjectDetection, ImageClassification]
 """Tasks that need a person's words."""

@@ -16,7 +16,19 @@ from idiff.utils.sigmas import TABLES
 
 SHIPPED = [getattr(idiff.tasks, name) for name in idiff.tasks.__all__ if name != "Task"]
 CASES = [(kind, name) for kind in SHIPPED for name in parameters(kind)]
-READ = {"ask", "min_score", "decoder", "decoder_args", "phrasings", "keep", "faint", "score", "whole", "overlap"}
+READ = {
+    "ask",
+    "min_score",
+    "decoder",
+    "decoder_args",
+    "phrasings",
+    "keep",
+    "faint",
+    "score",
+    "whole",
+    "overlap",
+    "farthest",
+}
 READ_BY_SOME = {(KeypointDetection, "threshold"), (KeypointDetection, "frame")} | {
     (kind, "min_pixels") for kind in (idiff.tasks.ObjectDetection, idiff.tasks.ReferringSegmentation)
 }

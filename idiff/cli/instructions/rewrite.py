@@ -21,7 +21,7 @@ def add_arguments(child: argparse.ArgumentParser) -> None:
     add(
         "kind",
         metavar="KIND",
-        help="segmentation, referring, keypoints, detection, classification, denoise, deblur, dewatermark, editing, or one edit",
+        help="a kind of sentence, such as segmentation, keypoints, depth or denoise; editing, or one edit",
     )
     add("--out", metavar="FILE.txt", required=True, help="the bank to write; what was rejected goes beside it")
     add("--seeds", metavar="FILE", help="sentences to multiply; default: the seeds of the shipped bank")

@@ -130,6 +130,12 @@ SOURCES: Mapping[str, SourceEntry] = {
         "{split}/input/ and {split}/gt/ or target/: one name up to the suffix makes a pair\n"
         "--task denoise, deblur or dewatermark; or --images DIR (damaged) and --targets DIR (clean)",
     ),
+    "paired-map": SourceEntry(
+        "idiff.data.sources.paired_map:PairedMap",
+        "{split}/images/ and {split}/maps/, or depth/, normals/: one name up to the suffix makes a pair\n"
+        "--task depth: PNG of 8 or 16 bits or NPY; --scale numbers to a meter (1000; KITTI 256), --invalid the unknown (0)\n"
+        "--task normals: NPY of (H, W, 3); or --images DIR and --annotations DIR",
+    ),
     "folder": SourceEntry(
         "idiff.data.sources.clean_folder:CleanFolder",
         "{split}/ with clean images, in folders or not (or --images DIR): they are damaged here, by --seed (0)\n"
@@ -174,7 +180,7 @@ SOURCES: Mapping[str, SourceEntry] = {
     ),
     "synthetic": SourceEntry(
         "idiff.synthetic.source:SyntheticSource",
-        "no files: scenes are drawn; --size pixels a side (64)\n"
+        "no files: scenes are drawn; --size pixels a side (64); --family flat, or solids: objects in space, with depth\n"
         "--task segmentation, referring, detection, classification, keypoints, denoise, deblur, dewatermark or editing",
     ),
 }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from idiff.synthetic.drawing.palette import COLORS
+from idiff.synthetic.solids.description import KINDS as SOLIDS
 from idiff.utils.silhouettes import KINDS
 
 MARGIN = 0.1
@@ -19,7 +20,9 @@ MARGIN = 0.1
 RATIO = 1.3
 """How many times as large, by visible area, the largest object must be as the next one."""
 
-_PLURALS = {"cross": "crosses", "fish": "fish"}
+_PLURALS = {"cross": "crosses", "fish": "fish", "box": "boxes"}
+
+_NAMES = (*KINDS, *SOLIDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,10 @@ def held_out(kind: str, color: str) -> bool:
     and every color is learnt.
 
     Args:
-        kind: one of `KINDS`.
+        kind: of a flat object or of a solid.
         color: one of `COLORS`.
     """
-    return (5 * KINDS.index(kind) + COLORS.index(color)) % len(COLORS) == 0
+    return (5 * _NAMES.index(kind) + COLORS.index(color)) % len(COLORS) == 0
 
 
 def phrases(things: Sequence[Seen], form: str) -> list[Phrase]:
@@ -189,7 +192,7 @@ def _both(things: Sequence[Seen]) -> _Made:
 
 def _absent_kind(things: Sequence[Seen]) -> _Made:
     present = {thing.kind for thing in things}
-    for kind in KINDS:
+    for kind in SOLIDS if present & set(SOLIDS) else KINDS:
         if kind not in present:
             yield f"the {kind}", [], frozenset()
 

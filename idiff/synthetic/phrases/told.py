@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from idiff.synthetic.drawing.render import Rendered
 from idiff.synthetic.phrases.grammar import FORMS, NO_TARGET, Phrase, Seen, held_out, phrases
 from idiff.utils.masks import encode_mask
+
+
+class Shown(Protocol):
+    """A drawn or seen scene: `owners` integer (H, W), whose pixel it is, and the visible pixels of each thing."""
+
+    @property
+    def owners(self) -> NDArray[np.uint8]:
+        """Integer (H, W)."""
+
+    def mask(self, thing: int) -> NDArray[np.bool_]:
+        """Bool (H, W)."""
+
 
 COUNT = (4, 6)
 """Least and most phrases a scene. One of them has no target, which makes at least a sixth of all."""
@@ -19,7 +31,7 @@ TELLS_ALL = ("val", "test")
 
 
 def tell_phrases(
-    facts: Mapping[str, Any], rendered: Rendered, rng: np.random.Generator, split: str
+    facts: Mapping[str, Any], rendered: Shown, rng: np.random.Generator, split: str
 ) -> dict[str, list[dict[str, Any]]]:
     """Choose the phrases of one scene.
 
@@ -44,7 +56,7 @@ def tell_phrases(
     return {"instances": instances, "phrases": [_entry(chosen[place]) for place in order]}
 
 
-def object_instances(facts: Mapping[str, Any], rendered: Rendered) -> list[dict[str, Any]]:
+def object_instances(facts: Mapping[str, Any], rendered: Shown) -> list[dict[str, Any]]:
     """The objects of a drawn scene, from the back to the front, as `instances` of their visible pixels.
 
     Args:
@@ -67,7 +79,7 @@ def object_instances(facts: Mapping[str, Any], rendered: Rendered) -> list[dict[
     ]
 
 
-def seen(objects: Sequence[Mapping[str, Any]], rendered: Rendered) -> list[Seen]:
+def seen(objects: Sequence[Mapping[str, Any]], rendered: Shown) -> list[Seen]:
     """What phrases may speak of: the objects as they are seen."""
     size = rendered.owners.shape[0]
     found = []

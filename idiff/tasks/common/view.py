@@ -197,13 +197,15 @@ def check_picture(sample: Sample) -> None:
         raise BadSampleError(sample.key, "image", f"got {got}, expected uint8 (H, W, 3)")
 
 
-def needed_map(sample: Sample, name: str) -> NDArray[Any]:
-    """A map of numbers, (H, W), that a task cannot do without; `warp_map` with `View.matrix` brings it into the model's view.
+def needed_map(sample: Sample, name: str, *, channels: int | None = None) -> NDArray[Any]:
+    """A map of numbers, (H, W) or (H, W, channels), that a task cannot do without.
+
+    `warp_map` with `View.matrix` brings it into the model's view.
 
     Raises:
         BadSampleError: the sample has none of this name, or it is of another size than the image.
     """
-    values, expected = sample.maps.get(name), sample.image.shape[:2]
+    values, expected = sample.maps.get(name), sample.image.shape[:2] + ((channels,) if channels else ())
     if values is None or values.shape != expected:
         got = "none" if values is None else f"shape {values.shape}"
         raise BadSampleError(sample.key, name, f"got {got}, expected a map of shape {expected} as the image has")

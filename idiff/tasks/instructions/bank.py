@@ -10,6 +10,7 @@ names instead, InstructDiffusion reports COCO keypoint AP falling from 71.2 to 2
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,33 @@ from idiff.utils.foreign import read_text
 from idiff.utils.seeds import hash64
 from idiff.utils.strings import join_words, normalise_prompt
 
+_NOTE = re.compile(r"^# (asks|must|slots): (.*)$", re.MULTILINE)
+
+
+def noted() -> dict[str, dict[str, str]]:
+    """The kinds of sentence that the notes of their own file describe.
+
+    Such a file is named after its kind and has a note `# asks: ...`, what its sentences ask for, in words; `# must: ...`, a
+    regular expression of which each sentence has a part; and, where sentences have slots, `# slots: object, color`.
+    """
+    folder, found = resources.files("idiff.tasks.instructions"), {}
+    for name in sorted(each.name for each in folder.iterdir() if each.name.endswith(".txt")):
+        notes = dict(_NOTE.findall(builtin(name).split("# seeds", 1)[0]))
+        if "asks" in notes:
+            found[name.removesuffix(".txt")] = notes
+    return found
+
+
+def builtin(name: str) -> str:
+    """The content of a data file of the bank, such as `deblur.txt` or `unseen/deblur.txt`."""
+    return resources.files("idiff.tasks.instructions").joinpath(name).read_text(encoding="utf-8-sig")
+
+
+def noted_slots(notes: Mapping[str, str]) -> frozenset[str]:
+    """The slots that the notes of a file name."""
+    return frozenset(filter(None, (slot.strip() for slot in notes.get("slots", "").split(","))))
+
+
 SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "segmentation": (frozenset({"object", "color"}), frozenset()),
     "legend": (frozenset({"legend"}), frozenset({"object", "color"})),
@@ -35,6 +63,7 @@ SLOTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "dewatermark": (frozenset(), frozenset()),
     "detection": (frozenset({"object", "color"}), frozenset()),
     "classification": (frozenset({"choices"}), frozenset({"object", "color"})),
+    **{kind: (noted_slots(notes), frozenset()) for kind, notes in noted().items()},
 }
 """Kind of sentence -> the slots of a sentence and those of its clause (none: no clause)."""
 
@@ -172,11 +201,6 @@ def slots(words: str) -> list[str]:
     if "{{" in words or "}}" in words or any(form or how for _, form, how in found):
         raise ValueError("slots are a name in braces and nothing else")
     return sorted(str(name) for name, _, _ in found)
-
-
-def builtin(name: str) -> str:
-    """The content of a data file of the bank, such as `deblur.txt` or `unseen/deblur.txt`."""
-    return resources.files("idiff.tasks.instructions").joinpath(name).read_text(encoding="utf-8-sig")
 
 
 def _slots(words: str, *, where: str) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from idiff.errors import unknown
+from idiff.tasks.instructions.bank import noted, noted_slots
 
 _NOISE = r"\bnois|\bdenois|\bgrain|\bspeckle"
 _BLUR = r"\bdeblur|\bsharpen|\bblurr|\bdefocus|\bmotion blur"
@@ -192,9 +193,16 @@ KINDS: Mapping[str, Kind] = {
             r"|\bmarble|\bblob|\bbead", (_NOISE, _BLUR, _MARK, _JOINTS, _MASK, _REMOVE, _SWAP, _MOVE),
             values=({"color": "magenta"},), words=3,
         ),
+        *(
+            Kind(
+                name, notes["asks"], noted_slots(notes), notes.get("must", ""), (_JOINTS, _MASK, *_PAINTED),
+                values=(_LONGEST,) if "slots" in notes else ({},),
+            )
+            for name, notes in noted().items()
+        ),
     )
 }  # fmt: skip
-"""Name -> kind: the tasks of the bank, the operations of an edit, and what stage 1 adds to a caption."""
+"""Name -> kind: the tasks of the bank, the operations of an edit, what stage 1 adds to a caption, and what `noted` finds."""
 
 EDITS = ("recolour", "remove", "add", "replace", "move")
 """Kinds whose sentences share one file, each line with its kind before a colon."""

@@ -18,6 +18,8 @@ GOOD = {
     "dewatermark": "The logo over this photo has to go.",
     "detection": "Lay {color} on each {object}, one by one.",
     "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
+    "depth": "Paint how far off it all is.",
+    "normals": "Paint how each side is tilted.",
     "legend": "Shade all of these: {legend}. | {color} over the {object}",
     "recolour": "Make the {object} {color}.",
     "remove": "The {object} must go.",

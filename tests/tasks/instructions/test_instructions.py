@@ -17,6 +17,8 @@ PARTS = {
     "deblur": [{}],
     "dewatermark": [{}],
     "detection": [{"object": "traffic light", "color": "red"}],
+    "depth": [{}],
+    "normals": [{}],
     "classification": [{"object": "traffic light", "color": "red"}, {"object": "zebra", "color": "cyan"}],
 }
 
