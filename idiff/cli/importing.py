@@ -46,11 +46,8 @@ def run(words: list[str]) -> int:
         IdiffError: a source that cannot be used; nothing is written then.
     """
     options = parser().parse_args(words)
-    from transformers.utils.logging import disable_progress_bar
-
     from idiff.models.io.importing.importer import REPORT, import_model
 
-    disable_progress_bar()
     source, tokenizer = options.source, options.tokenizer
     if options.hub:
         from idiff.models.io.importing.hub import from_hub, tokenizer_from_hub

@@ -88,7 +88,7 @@ def load_network(kind: Any, folder: Path, *, part: str, **options: Any) -> Any:
         decoding(
             lambda reason: CheckpointError(f"the {part} in {folder} cannot be read: {reason}. Get the folder again.")
         ),
-        _quiet(),
+        quiet(),
     ):
         net, found = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True, **options)
     wrong = {
@@ -130,17 +130,19 @@ def refuse_not_finite(state: Mapping[str, Tensor], *, origin: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the progress bar of transformers, which loads in a moment what is on the disk."""
-    from transformers.utils import logging
+def quiet() -> Iterator[None]:
+    """Without the progress bars of transformers and diffusers, which read and write in a moment what is on the disk."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    shown = [each for each in (transformers_logging, diffusers_logging) if each.is_progress_bar_enabled()]
+    for each in shown:
+        each.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        for each in shown:
+            each.enable_progress_bar()
 
 
 def _keys(keys: Any) -> list[str]:

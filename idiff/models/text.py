@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
 from idiff.models.io.folders import folder_sha256, subfolder
-from idiff.models.network import build_network, in_float, load_network
+from idiff.models.network import build_network, in_float, load_network, quiet
 from idiff.utils.foreign import decoding
 from idiff.utils.settings import WEIGHTS
 
@@ -105,6 +105,7 @@ class TextEncoder(nn.Module):
         config = {key: getattr(self.net.config, key) for key in keys}
         return {"config": {**config, "hidden_act": self.net.config.hidden_act}, "tokenizer": self.tokenizer_folder}
 
+    @quiet()
     def save(self, folder: str | Path) -> None:
         """Write encoder and tokenizer in the hub's layout: `text_encoder/` and `tokenizer/` in the folder."""
         self.net.save_pretrained(Path(folder) / "text_encoder")

@@ -208,6 +208,21 @@ def test_heads_of_a_fixed_width_come_in_where_the_configuration_says_so(edit, tm
         import_model(file, tmp_path / "again", tokenizer=str(edit.tokenizer))
 
 
+def test_integers_are_no_weights(edit, tmp_path):
+    weights, key = edit.compvis(), "model.diffusion_model.input_blocks.1.0.in_layers.2.weight"
+    torch.save({"state_dict": {**weights, key: weights[key].to(torch.int8)}}, tmp_path / "adaption.ckpt")
+    with pytest.raises(CheckpointError, match=re.escape(key) + " is of type int8, expected floating-point numbers"):
+        import_model(tmp_path / "adaption.ckpt", tmp_path / "out", tokenizer=str(edit.tokenizer))
+
+
+def test_no_progress_bar_is_drawn(edit, tmp_path, capfd):
+    """Neither in writing the text encoder nor in reading shards."""
+    folder = edit.folder(tmp_path / "instruct-pix2pix", max_shard_size="1MB")
+    capfd.readouterr()
+    import_model(folder, tmp_path / "out")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("odd", [{"parameterization": "v"}, {"linear_start": 0.0001}, {"timesteps": 500}], ids=str)
 def test_weights_of_another_diffusion_are_refused(edit, tmp_path, odd):
     torch.save({"state_dict": edit.compvis()}, tmp_path / "adaption.ckpt")

@@ -23,6 +23,7 @@ from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
 from idiff.models.io.folders import DESCRIPTION, PARTS, subfolder
 from idiff.models.lora import merged_copy
+from idiff.models.network import quiet
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
 from idiff.utils.files import sha256_file, whole_folder
@@ -33,6 +34,7 @@ from idiff.utils.presets import Preset
 FORMAT = 1
 
 
+@quiet()
 def write_folder(
     backbone: LatentDiffusion,
     folder: str | Path,

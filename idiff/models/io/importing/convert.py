@@ -109,6 +109,12 @@ def fill(
             f"{origin}: {wrong[0].key} has the shape {tuple(tensors[wrong[0].key].shape)}, expected "
             f"{shapes[own[key]].numel():,} values as {tuple(shapes[own[key]])}. Get the original file."
         )
+    odd = [value for value in given.values() if not value.tensor.is_floating_point()]
+    if odd:
+        raise CheckpointError(
+            f"{origin}: {odd[0].key} is of type {str(odd[0].tensor.dtype).removeprefix('torch.')}, expected floating-point "
+            "numbers: weights packed in integers do not come in. Get the original file."
+        )
     refuse_not_finite({value.key: value.tensor for value in given.values()}, origin=origin)
     half = all(value.tensor.dtype == torch.float16 for value in given.values())
     dtype = torch.float16 if half else torch.float32

@@ -25,6 +25,7 @@ from idiff.models.io.importing.ldm_config import settings_beside
 from idiff.models.io.importing.single import latent_channels, part_configs, shapes_of, write_parts
 from idiff.models.io.importing.vocabulary import find_tokenizer, open_tokenizer
 from idiff.models.io.preset_files import presets_of
+from idiff.models.network import quiet
 from idiff.models.objective import Objective
 from idiff.utils.files import sha256_file, whole_folder
 from idiff.utils.moved import modernised
@@ -61,6 +62,7 @@ class _Meaning:
     presets: Mapping[str, Preset]
 
 
+@quiet()
 def import_model(
     source: str | Path,
     out: str | Path,

@@ -107,21 +107,21 @@ def sort_keys(held: Held, report: KeyReport) -> dict[str, dict[str, Any]]:
             foreign.append(key)
     for key, why in held.left_out.items():
         report.left_out(key, why)
-    empty = [PREFIXES[part] for part, tensors in parts.items() if not tensors]
+    empty = ", ".join(PREFIXES[part].rstrip(".") for part, tensors in parts.items() if not tensors)
     if any(key.startswith("cond_stage_model.model.") for key in foreign):
         raise CheckpointError(
             f"{held.file} holds an OpenCLIP text encoder (cond_stage_model.model.), as Stable Diffusion 2 has it: expected Stable "
             "Diffusion 1's CLIP. Use a model of the Stable Diffusion 1 family."
         )
     if foreign:
-        also = f"; it lacks every key of {', '.join(empty)}" if empty else ""
+        also = f"; it has no key of {empty}" if empty else ""
         raise CheckpointError(
             f"{held.file} holds {len(foreign)} keys that no part of Stable Diffusion 1 has ({', '.join(foreign[:3])}){also}. They "
             "were renamed or prefixed, or it is another model: get the original file."
         )
     if empty:
         raise CheckpointError(
-            f"{held.file} holds no keys of {', '.join(empty)}: expected a whole model, with U-Net, autoencoder and text encoder."
+            f"{held.file} holds no keys of {empty}: expected a whole model, with U-Net, autoencoder and text encoder."
         )
     return parts
 

@@ -202,7 +202,7 @@ def read_torch(file: Path) -> Any:
     except KeyError:
         reason = "it has an instruction that no pickle has, or a part of it is missing"
     except DAMAGED as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = " ".join(str(error).split(". ")[0].split())[:160] or type(error).__name__
     raise CheckpointError(
         f"{file} cannot be read as weights ({reason}): it is cut short or damaged, or torch.save did not write it. Get it again."
     )
