@@ -1,4 +1,4 @@
-# Everything a user runs. `make demo` and `make test` do all they need on a fresh machine with python 3.11, pip and make.
+# Everything a user runs. Each target does all it needs on a fresh machine with python 3.11, pip and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin

@@ -1,6 +1,8 @@
 """The docs site: the drawing is current, a page for each task and data set, and what troubleshooting quotes is said by the code."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -78,3 +80,16 @@ def test_forms_and_workflow_are_yaml_that_runs_the_gate():
     assert [set(yaml.safe_load(form.read_text(encoding="utf-8"))) for form in forms if form.stem != "config"] == [
         {"name", "description", "labels", "body"}
     ] * 2
+
+
+def test_the_commands_of_the_readme_are_found_in_their_order(tmp_path):
+    words = [sys.executable, str(ROOT / "tools" / "readme_commands.py"), str(ROOT / "README.md"), str(tmp_path / "all")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    files = sorted((tmp_path / "all").iterdir())
+    assert said == f"{len(files)} commands in README.md\n"
+    lines = [file.read_text() for file in files]
+    assert lines[:2] == ["make setup\n", "source .venv/bin/activate\n"]
+    assert [file.suffix for file in files].count(".py") == 1
+    first = [" ".join(line.split()[:2]) for line in lines]
+    wanted = ["idiff segment", "idiff data", "idiff fit", "idiff validate", "idiff predict", "idiff export"]
+    assert [first.index(one) for one in wanted] == sorted(first.index(one) for one in wanted)

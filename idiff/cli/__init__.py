@@ -15,15 +15,15 @@ from idiff.errors import IdiffError, UntrustedError, unknown
 
 COMMANDS = {
     "fit": (
-        "idiff.cli.lightning_commands",
+        "idiff.cli.training",
         "train a stage: idiff fit --config YAML [--ckpt_path last|FILE] [overrides]",
     ),
-    "validate": ("idiff.cli.lightning_commands", "score a checkpoint on the validation sets of a configuration"),
+    "validate": ("idiff.cli.training", "score a checkpoint on the validation sets of a configuration"),
     "test": (
-        "idiff.cli.lightning_commands",
+        "idiff.cli.training",
         "score a checkpoint on the test sets of a configuration (`test:` beside `val:`)",
     ),
-    "predict": ("idiff.cli.lightning_commands", "write masks, keypoints and output images"),
+    "predict": ("idiff.cli.training", "write masks, keypoints and output images"),
     "run": ("idiff.cli.run", "stages in a row: idiff run EXPERIMENT.yaml [--dry]"),
     "report": ("idiff.cli.report", "the page of a run, or of several side by side: idiff report RUN [OTHER ...]"),
     "evaluate": ("idiff.cli.evaluate", "score a checkpoint on shards and write a metric card"),
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise unknown("command", words[0], COMMANDS)
         part = importlib.import_module(COMMANDS[words[0]][0])
         # the parts that serve several commands need the word itself
-        code: int = part.run(words if COMMANDS[words[0]][0].endswith(("lightning_commands", "answer")) else words[1:])
+        code: int = part.run(words if COMMANDS[words[0]][0].endswith(("training", "answer")) else words[1:])
         return code
     except Exception as error:
         said = error if isinstance(error, IdiffError) else in_words(error)

@@ -15,11 +15,11 @@ from idiff.errors import ConfigError
 
 def parser() -> WordParser:
     """Options of `idiff evaluate`."""
-    options = WordParser(prog="idiff evaluate", description=__doc__)
+    options = WordParser(prog="idiff evaluate", description="Score a checkpoint on shards, and write a metric card.")
     add = options.add_argument
     add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
-    add("--task", metavar="NAME", help="a task of the training by its name, or a kind (segmentation, keypoints)")
+    add("--task", metavar="NAME", help="a task of the training by its name, or a kind")
     add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
     told = "instructions as in training (default), or held-out ones"
     add("--phrasings", choices=("seen", "unseen"), help=told)
@@ -29,7 +29,7 @@ def parser() -> WordParser:
         "--whole",
         action="store_true",
         default=None,
-        help="restoration: score whole images, seen in overlapping squares, and not the middle of each alone",
+        help="restoration: score whole images, and not the middle of each alone",
     )
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)

@@ -49,12 +49,18 @@ def run(words: list[str]) -> int:
     staged: list[str] = []
     with tempfile.TemporaryDirectory(prefix="idiff-") as folder:
         if files:
-            path = Path(folder) / "config.yaml"
-            path.write_text(yaml.safe_dump(compose(files), sort_keys=False, allow_unicode=True), encoding="utf-8")
+            path, settings = Path(folder) / "config.yaml", compose(files)
+            lacking = [f"`{name}:`" for name in ("model", "data") if name not in settings and f"--{name}" not in asked]
+            if len(lacking) == 2 and not asked & {"-h", "--help"}:
+                raise ConfigError(
+                    f"{', '.join(files)}: {' and '.join(lacking)} are missing. Add them, or include files that have them, as "
+                    "configs/experiment/demo.yaml does."
+                )
+            path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
-        settings: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
-        settings |= {"fresh": FRESH in rest, "command": shlex.join(["idiff", *words])}
-        only: Any = type("StageCLI", (CheckCLI if checked else StageCLI,), settings)
+        made: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
+        made |= {"fresh": FRESH in rest, "command": shlex.join(["idiff", *words])}
+        only: Any = type("StageCLI", (CheckCLI if checked else StageCLI,), made)
         rest = [word for word in rest if word != FRESH]
         try:
             only(

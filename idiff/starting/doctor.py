@@ -81,10 +81,10 @@ def report(findings: list[Finding]) -> str:
     return "\n".join(["```", *lines, "```"])
 
 
-def _tried(what: str, look: Callable[[], Finding]) -> Finding:
+def _tried(what: str, examined: Callable[[], Finding]) -> Finding:
     """A finding of what has to be imported first."""
     try:
-        return look()
+        return examined()
     except (ImportError, OSError) as error:  # OSError: a library that its loader cannot read
         said = f"cannot be examined: {str(error).splitlines()[0][:200]}"
         return Finding(what, "FAIL", said, "Install what is missing above.")

@@ -268,30 +268,21 @@ class KeypointDetection(Task):
         places = joints[[chosen[slot] for slot in painted], :2]
         answer = torch.zeros(MOST, *view.size)
         answer[painted] = painting.disc_maps(places, view.size, self.radius).float()
+        look = {"radius": self.radius, "transparency": self.transparency}
         group = f"{sample.key}/{item}"
         asked = {
-            "category": who.category,
-            "category_id": who.category_id,
-            "image_id": image_id(sample),
+            **{"category": who.category, "category_id": who.category_id, "image_id": image_id(sample)},
             "joints": [who.names[index] for index in chosen],
             "indices": chosen,
             "total": len(who.names),
-            "colors": colors,
-            "rgbs": rgbs,
-            "transparency": self.transparency,
             "box": list(who.box),
         }
+        asked |= {"colors": colors, "rgbs": rgbs, "transparency": self.transparency}
         return Triplet(
             key=f"{group}/{chosen[0]}",
             source=view.source,
             instruction=_ask(who, chosen, colors=colors, template=template),
-            target=painting.discs(
-                view.source,
-                places,
-                [rgbs[slot] for slot in painted],
-                radius=self.radius,
-                transparency=self.transparency,
-            ),
+            target=painting.discs(view.source, places, [rgbs[slot] for slot in painted], **look),
             query=query_of(sample, asked, task=self.kind, group=group, matrix=view.matrix, entry=who.entry),
             annotation={"key": sample.key} | who.facts(),
             answer=answer,

@@ -43,6 +43,8 @@ class Augmented:
 class Augment:
     """A list of albumentations transforms that draws from the caller's rng alone.
 
+    Transforms that were asked for are made, and so checked, at once; those of `DEFAULT` when they are first used, in training.
+
     Args:
         specs: each `{"name": a class of albumentations, ...its arguments}`; an empty list changes nothing.
 
@@ -54,7 +56,11 @@ class Augment:
         self.specs = [dict(spec) for spec in specs]
         self._compose: Any = None
         self._moves = False
-        if self.specs:
+        if self.specs != list(DEFAULT):
+            self._make()
+
+    def _make(self) -> None:
+        if self.specs and self._compose is None:
             self._compose, self._moves = _build(self.specs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -81,6 +87,7 @@ class Augment:
             points: (K, 2) x, y in pixels; swapping left and right joints is the caller's part
                 (`geometry.mirrors(matrix)`).
         """
+        self._make()
         if self._compose is None:
             return Augmented(picture, labels, points, np.eye(2, 3))
         self._compose.set_random_seed(int(rng.integers(2**31)))

@@ -141,6 +141,7 @@ MISTAKES = {
         "needs a configuration", "--config configs/experiment/demo.yaml",
     ),
     "configuration without --config": (["fit", "tiny.yaml"], None, "needs a configuration", "--config tiny.yaml"),
+    "empty configuration": (FIT, file("tiny.yaml", ""), "`model:` and `data:` are missing", "as configs/experiment/demo.yaml does"),
     "folder as configuration": (["fit", "--config", "."], None, "it is a folder", "expected a YAML file"),
     "shards of another task": (
         FIT, text("segmentation/train", "keypoints/train"), "was built for keypoints, and task 'segmentation'", "Give it shards",

@@ -136,18 +136,14 @@ def test_commands_use_a_preset_and_words_win(here):
     assert (card["preset"], card["steps"], card["guidance"]["sampler"]) == (False, 1, "ddim")
     assert main(["export", "--checkpoint", "model", "--out", "again"]) == 0
     assert load("again").presets == load("model").presets != {}
-    asked = Pipeline("again")
-    seen = []
-    edit = asked.backbone.edit
-    asked.backbone.edit = lambda *args, sampling, **more: (
-        seen.append(sampling) or edit(*args, sampling=sampling, **more)
-    )
-    asked.restore("example:objects", "denoise")
-    assert seen and all((one.steps, one.guidance_text, one.sampler) == (2, 1.0, "euler") for one in seen)
-    asked.steps = 1
-    seen.clear()
-    asked.restore("example:objects", "denoise")
-    assert seen and all((one.steps, one.sampler) == (1, "euler") for one in seen)
+    for words, expected in (({}, (2, 1.0, "euler")), ({"steps": 1}, (1, 1.0, "euler"))):
+        asked, seen = Pipeline("again", **words), []
+        edit = asked.backbone.edit
+        asked.backbone.edit = lambda *args, sampling, _edit=edit, _seen=seen, **more: (
+            _seen.append(sampling) or _edit(*args, sampling=sampling, **more)
+        )
+        asked.restore("example:objects", "denoise")
+        assert seen and all((one.steps, one.guidance_text, one.sampler) == expected for one in seen)
 
 
 def test_a_checkpoint_of_a_training_gets_its_presets_beside_it(here, capsys):

@@ -46,6 +46,10 @@ ODD_YAMLS = [
 ]
 
 
+def as_bytes(text):
+    return text.encode("utf-8", "replace")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("texts")
@@ -56,7 +60,7 @@ def place(tmp_path_factory):
     data=st.one_of(
         any_bytes(*YAMLS),
         st.sampled_from(ODD_YAMLS),
-        VALUES.map(yaml.dump).map(lambda text: text.encode("utf-8", "replace")),
+        VALUES.map(yaml.dump).map(as_bytes),
     )
 )
 def test_configurations(place, data):
@@ -67,18 +71,58 @@ def test_configurations(place, data):
             compose([file])
         with tried("task by its YAML"):
             restore_task({}, str(file), data="", changes={})
-        with tried("YAML of an inpainter"):
-            create(str(file))
+
+
+FEATURES = (ROOT / "configs/quality/color.yaml").read_bytes()
+INPAINTER = {"path": "fills", "prompt": "a floor", "negative_prompt": "", "steps": 4, "guidance": 1.0, "size": 64}
+
+
+@pytest.fixture(scope="module")
+def inpainter(tmp_path_factory):
+    """A folder that a pipeline would be loaded from once it paints."""
+    folder = tmp_path_factory.mktemp("pipeline") / "fills"
+    folder.mkdir()
+    (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionInpaintPipeline"}')
+    return folder
+
+
+@budget(1)
+@given(
+    features=st.one_of(any_bytes(FEATURES), like(yaml.safe_load(FEATURES)).map(yaml.dump).map(as_bytes)),
+    options=st.one_of(any_bytes(yaml.dump(INPAINTER).encode()), like(INPAINTER).map(yaml.dump).map(as_bytes)),
+)
+def test_settings_of_curation(place, inpainter, features, options):
+    file, there = place / "b.yaml", str(inpainter).encode()
+    for each in (FEATURES, *variants(features, 3)):
+        file.write_bytes(each)
         with tried("YAML of a feature extractor"):
             load_features(file)
+    for each in (yaml.dump(INPAINTER).encode(), *variants(options, 3)):
+        file.write_bytes(each.replace(b"fills", there))
+        with tried("YAML of an inpainter"):
+            create(str(file))
+
+
+CHAIN = (ROOT / "configs/experiment/three_stages.yaml").read_text().replace("../", f"{ROOT}/configs/").encode()
+COMMANDS = ("data", "align", "export", "evaluate")
 
 
 @budget(0.5)
-@given(data=any_bytes((ROOT / "configs/experiment/three_stages.yaml").read_bytes()))
+@given(data=st.one_of(any_bytes(CHAIN), like(yaml.safe_load(CHAIN)).map(yaml.dump).map(as_bytes)))
 def test_chains(place, data):
-    (place / "chain.yaml").write_bytes(data)
-    with tried("chain of stages: YAML"):
-        read_experiment(str(place / "chain.yaml"), sets=[], over=[], commands=["export"])
+    for each in (CHAIN, data):
+        (place / "chain.yaml").write_bytes(each)
+        with tried("chain of stages: YAML"):
+            read_experiment(str(place / "chain.yaml"), sets=[], over=[], commands=COMMANDS)
+
+
+def test_what_the_property_tests_change_is_good(place, inpainter):
+    (place / "good.yaml").write_bytes(FEATURES)
+    assert load_features(place / "good.yaml")[0]["class_path"].endswith("ColorStatistics")
+    (place / "good.yaml").write_text(yaml.dump(INPAINTER | {"path": str(inpainter)}))
+    assert create(str(place / "good.yaml")).options.steps == 4
+    (place / "chain.yaml").write_bytes(CHAIN)
+    assert read_experiment(str(place / "chain.yaml"), sets=[], over=[], commands=COMMANDS).entries
 
 
 def test_aliases_stand_for_no_more_than_there_is_room_for():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from idiff.utils.settings import FREE, READING, WEIGHTS, marks_of, parameters, reachable, walk
+from idiff.utils.settings import FREE, READING, UNKNOWN, WEIGHTS, marks_of, parameters, plainly, reachable, walk
 
 
 @dataclass
@@ -84,3 +84,29 @@ def test_reachable_classes():
 )  # fmt: skip
 def test_marked_settings_are_found_where_they_are(config, hint, found):
     assert marked(config, hint) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "taken"),
+    [
+        (3, int, 3), (3, float, 3.0), (0.5, Annotated[float, READING], 0.5), ("a", str, "a"), (True, bool, True),
+        (None, str | None, None), ("a", Annotated[str | None, FREE], "a"), ("a", Literal["a", "b"], "a"),
+        ([1, 2], list[int], [1, 2]), ([{"a": 1}], list[dict[str, Any]] | None, [{"a": 1}]),
+        ({"a": [1]}, dict[str, Any], {"a": [1]}),
+    ],
+)  # fmt: skip
+def test_plain_values_are_taken_as_they_are(value, hint, taken):
+    made = plainly(value, hint)
+    assert made == taken and type(made) is type(taken)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (True, int), (1, bool), (1, str), ("1", int), (None, str), ("c", Literal["a", "b"]), (1, Literal[True]),
+        ([1, "2"], list[int]),
+        ({1: 2}, dict[str, Any]), ({}, Leaf), ("a", Any), (1, int | str), ("a", int | None), ([], dict[str, Any]),
+    ],
+)  # fmt: skip
+def test_what_a_parser_must_make_or_refuse_is_left_to_it(value, hint):
+    assert plainly(value, hint) is UNKNOWN

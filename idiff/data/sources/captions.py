@@ -193,7 +193,14 @@ def _rows(file: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]
     ):
         data = read_regular(file)
         if file.suffix.lower() == ".csv":
-            yield from enumerate(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))), start=2)
+            table = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+            for cells in table:
+                if None in cells:
+                    faults.append(
+                        f"line {table.line_num} has more values than the header: put text with commas in quotes"
+                    )
+                    continue
+                yield table.line_num, cells
             return
         for place, line in enumerate(data.splitlines(), start=1):
             if line.strip():

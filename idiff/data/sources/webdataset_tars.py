@@ -61,7 +61,7 @@ class WebdatasetTars(Source):
             reason = first_faults(self._faults) or f"they hold {_counted(self._others) or 'images alone'}"
             raise DataError(
                 f"no image with a caption in {len(tars):,} tar files of {tars[0].parent}, expected KEY.jpg with KEY.txt or "
-                f"KEY.json: {reason}."
+                f"KEY.json: {reason.rstrip('.')}."
             )
         count = Counter(key for _, key, _ in self._entries)
         self.keys = make_keys(

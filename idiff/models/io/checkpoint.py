@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 from idiff.errors import CheckpointError, suggest
 from idiff.models.autoencoder import Autoencoder
 from idiff.models.backbone import LatentDiffusion
+from idiff.models.io.described_size import refuse_larger
 from idiff.models.io.export import read_folder
 from idiff.models.io.folders import DESCRIPTION, folder_sha256, is_whole, subfolder
 from idiff.models.io.importing.held import is_foreign
@@ -25,13 +27,14 @@ from idiff.models.lora import ADAPTER, Lora, put
 from idiff.models.network import load_network, refuse_not_finite
 from idiff.models.objective import Objective
 from idiff.models.text import TextEncoder
-from idiff.models.unet import UNET
+from idiff.models.unet import UNET, build_unet
 from idiff.utils.files import sha256_file
 from idiff.utils.foreign import decoding
 from idiff.utils.moved import modernised
 from idiff.utils.presets import Preset
 
 PREFIX = "backbone."
+TEXT = "text."
 
 
 @dataclass(slots=True)
@@ -81,11 +84,18 @@ def read(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def build(description: dict[str, Any]) -> LatentDiffusion:
+def build(
+    description: dict[str, Any], *, held: Mapping[str, Tensor] | None = None, origin: str = ""
+) -> LatentDiffusion:
     """Make the model that `LatentDiffusion.describe` described; trained weights are still to be loaded.
 
+    Args:
+        description: of the model.
+        held: the weights that are to be loaded, where they are all of them: a model that is larger is not made.
+        origin: names their file in errors.
+
     Raises:
-        CheckpointError: a frozen part is missing, or its SHA-256 is another one.
+        CheckpointError: a frozen part is missing, or its SHA-256 is another one; or the model is larger than its weights.
     """
     reference = description["autoencoder"]
     autoencoder = Autoencoder(weights=reference["path"])
@@ -95,7 +105,22 @@ def build(description: dict[str, Any]) -> LatentDiffusion:
         encoder = TextEncoder(weights=text["weights"]["path"], tokenizer=text["tokenizer"])
         _same(encoder.reference, text["weights"], part="text encoder")
     else:
-        encoder = TextEncoder(config=text["config"], tokenizer=text["tokenizer"])
+        given = {"config": text["config"], "tokenizer": text["tokenizer"]}
+        if held is not None:
+            refuse_larger(
+                lambda: TextEncoder(**given), given["config"], _part(held, TEXT), part="text encoder", origin=origin
+            )
+        encoder = TextEncoder(**given)
+    unet = description["unet"]
+    whole = {
+        "latent_channels": autoencoder.channels,
+        "context": encoder.width,
+        "with_source": description["with_source"],
+    }
+    if held is not None:
+        refuse_larger(
+            lambda: build_unet(unet, weights=None, **whole)[0], unet, _part(held, UNET), part="U-Net", origin=origin
+        )
     return LatentDiffusion(
         autoencoder=autoencoder,
         text=encoder,
@@ -145,8 +170,8 @@ def load(path: str | Path) -> Loaded:
 
 def _loaded(path: Path, content: dict[str, Any]) -> Loaded:
     """The model that the content of a checkpoint describes, with its weights."""
-    backbone = build(content["backbone"])
-    state = {key.removeprefix(PREFIX): value for key, value in content["state_dict"].items() if key.startswith(PREFIX)}
+    state = _part(content["state_dict"], PREFIX)
+    backbone = build(content["backbone"], held=None if "lora" in content else state, origin=str(path))
     if "lora" in content:
         _adapted(backbone, state, adapter=content["lora"], origin=str(path))
     else:
@@ -161,6 +186,11 @@ def _loaded(path: Path, content: dict[str, Any]) -> Loaded:
         step=int(content.get("global_step", 0)),
         presets=presets_beside(path, sha256=sha256),
     )
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights whose keys have a prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def _adapted(backbone: LatentDiffusion, trained: dict[str, Tensor], *, adapter: dict[str, Any], origin: str) -> None:

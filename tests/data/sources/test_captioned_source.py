@@ -107,3 +107,12 @@ def test_names_that_lead_outside_are_bad_samples(tmp_path):
     shards, rejected = made(tmp_path, "captioned", root=str(tmp_path), split="train")
     assert len(shards) == 1
     assert "leads out of the folder" in rejected[0]["reason"]
+
+
+def test_a_caption_with_a_comma_that_is_not_quoted_is_left_out_by_its_line(tmp_path):
+    table(tmp_path, 'file_name,caption\na.jpg,"Red, and round."\na.jpg,red, and round\n', name="metadata.csv")
+    source = create("captioned", {"root": str(tmp_path), "split": "train"})
+    assert source.sample(0).annotation["captions"] == ["Red, and round."]
+    assert any(
+        "line 3 has more values than the header: put text with commas in quotes" in note for note in source.notes()
+    )
