@@ -161,6 +161,17 @@ def test_a_training_state_gives_its_averages(edit, tmp_path, within):
     accounted(tmp_path / "out", [*weights, *("model_ema." + key for key in average), "optimizer", "epoch"])
 
 
+def test_averages_may_be_named_by_another_version_of_transformers(edit, tmp_path):
+    weights, start = edit.compvis(), "cond_stage_model.transformer."
+    average = averages(weights, prefix="", within="")
+    moved = {start + "text_model." + key: value + 0.5 for key, value in edit.text.state_dict().items()}
+    newer = {key.replace("text_model.", "").replace(".", ""): value for key, value in moved.items()}
+    torch.save({"model": weights, "model_ema": average | newer}, tmp_path / "state.pth")
+    import_model(tmp_path / "state.pth", tmp_path / "out", tokenizer=str(edit.tokenizer))
+    came = CLIPTextModel.from_pretrained(tmp_path / "out" / "text_encoder").state_dict()
+    assert all(torch.equal(came[key], value + 0.5) for key, value in edit.text.state_dict().items())
+
+
 def test_names_of_transformers_5_come_in(edit, tmp_path):
     """A text encoder's names without `text_model.`, a counter and CLIP's temperature beside them."""
     start = "cond_stage_model.transformer."

@@ -6,6 +6,7 @@ from typing import Literal
 
 from idiff.errors import CheckpointError
 from idiff.models.io.importing.held import EMA, UNET, Held
+from idiff.models.io.importing.keys import TEXT
 
 EmaChoice = Literal["auto", "yes", "no"]
 """Whether averages are taken: where they are there and whole, always, never."""
@@ -58,14 +59,18 @@ def take_average(held: Held, wanted: EmaChoice) -> tuple[dict[str, str], str]:
 
 
 def _places(held: Held) -> dict[str, str]:
-    """Name without dots -> the weight's name. An average is named from the whole model or from within `model.`.
+    """Name without dots -> the weight's name.
+
+    An average is named from the whole model or from within `model.`, and by transformers 4 or 5, whatever the weight is named by.
 
     Raises:
         CheckpointError: two weights of the averages have one name without dots.
     """
     places: dict[str, str] = {}
     for name in held.tensors:
-        for flat in {name.replace(".", ""), name.removeprefix("model.").replace(".", "")}:
+        short = name.replace(TEXT + "text_model.", TEXT)
+        forms = {name, name.removeprefix("model."), short, short.replace(TEXT, TEXT + "text_model.")}
+        for flat in {form.replace(".", "") for form in forms}:
             if flat in places and flat in held.averaged:
                 raise CheckpointError(f"{held.file}: {EMA}{flat} may be of {places[flat]} or of {name}: take --ema no.")
             places[flat] = name
