@@ -19,7 +19,7 @@ def hooks():
 def test_hooks_run_what_make_lint_runs():
     words = ["make", "--dry-run", "--assume-old=.venv/.ready", "lint"]
     shown = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
-    commands = [line for line in shown.splitlines() if re.match(r"\.venv/bin/(ruff|mypy)\b", line)]
+    commands = [line for line in shown.splitlines() if re.match(r"\.venv/bin/(ruff|mypy|idiff)\b", line)]
     assert commands and commands == [hook["entry"] for hook in hooks()]
 
 

@@ -14,6 +14,9 @@ def parser() -> WordParser:
     options.add_argument(
         "--out", metavar="DIR", default="configs/schema", help="where the files are written (configs/schema)"
     )
+    options.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 1 where a file is not what would be written"
+    )
     return options
 
 
@@ -31,12 +34,20 @@ def schemas() -> dict[str, str]:
 
 
 def run(words: list[str]) -> int:
-    """Write the schemas. Returns 0.
+    """Write the schemas, or compare them.
+
+    Returns:
+        the exit code: 1 where a file is not what would be written.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    out = Path(parser().parse_args(words).out)
+    options = parser().parse_args(words)
+    out = Path(options.out)
+    if options.check:
+        old = [str(out / name) for name, text in schemas().items() if not _same(out / name, text)]
+        say(f"old or missing: {', '.join(old)}. Run `idiff schema --out {out}`." if old else f"{out} is up to date")
+        return 1 if old else 0
     from idiff.errors import ConfigError
     from idiff.utils.files import write_atomic
 
@@ -48,3 +59,7 @@ def run(words: list[str]) -> int:
         write_atomic(out / name, text, error=ConfigError)
         say(str(out / name))
     return 0
+
+
+def _same(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_bytes() == text.encode()

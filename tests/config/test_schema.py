@@ -101,6 +101,19 @@ def test_the_command_writes_them(tmp_path, written, capsys):
     assert str(tmp_path / "new" / "task.json") in capsys.readouterr().out
 
 
+def test_files_that_are_old_or_missing_are_named(tmp_path, written, capsys):
+    for name, text in written.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(["schema", "--out", str(tmp_path), "--check"]) == 0
+    (tmp_path / "task.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "features.json").unlink()
+    capsys.readouterr()
+    assert main(["schema", "--out", str(tmp_path), "--check"]) == 1
+    said = capsys.readouterr().out
+    assert "task.json" in said and "features.json" in said and "experiment.json" not in said
+    assert (tmp_path / "task.json").read_text(encoding="utf-8") == "{}"
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["schema", "--out", str(tmp_path / "file" / "x")]) == 2
