@@ -32,7 +32,7 @@ def level(path: str) -> str:
     name, *inner = path.split(".")
     if name not in sections():
         raise unknown("section", name, sections())
-    kinds = _with_derived([sections()[name]])
+    kinds = _with_derived([sections()[name]]) if name in {"model", "data"} else [sections()[name]]
     for key in inner:
         by_name = {kind.__name__: kind for kind in kinds}
         hints = {each: parameter.annotation for kind in kinds for each, parameter in parameters(kind).items()}

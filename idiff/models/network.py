@@ -49,7 +49,7 @@ def in_type_of(net: Any, values: Tensor) -> Tensor:
 
 def in_float(net: Any, values: Tensor) -> Tensor:
     """What a network gave, in float32 where its weights are of half precision; see `in_type_of`."""
-    return values if net.dtype == torch.float32 else values.float()
+    return values.float() if net.dtype.itemsize < 4 else values
 
 
 def check_arguments(kind: Callable[..., Any], config: Mapping[str, Any], *, part: str) -> None:

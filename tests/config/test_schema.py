@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import jsonschema
 import pytest
 from small_models import ROOT
 
 from idiff.cli import main
-from idiff.cli.schema import schemas
 from idiff.utils.plain_yaml import parse_yaml
 
 CONFIGS = ROOT / "configs"
@@ -17,8 +18,11 @@ MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)")
 
 
 @pytest.fixture(scope="module")
-def written():
-    return schemas()
+def written(tmp_path_factory):
+    """In a process of its own: other tests define stages and tasks."""
+    out = tmp_path_factory.mktemp("schema")
+    subprocess.run([sys.executable, "-m", "idiff", "schema", "--out", str(out)], check=True, cwd=ROOT, timeout=120)
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(out.iterdir())}
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +99,15 @@ def test_settings_are_described(written):
     assert stage["decay"]["enum"] == ["constant", "cosine"]
 
 
-def test_the_command_writes_them(tmp_path, written, capsys):
+def test_the_command_writes_them(tmp_path, written, monkeypatch, capsys):
+    monkeypatch.setattr("idiff.cli.schema.schemas", lambda: written)
     assert main(["schema", "--out", str(tmp_path / "new")]) == 0
     assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()} == written
     assert str(tmp_path / "new" / "task.json") in capsys.readouterr().out
 
 
-def test_files_that_are_old_or_missing_are_named(tmp_path, written, capsys):
+def test_files_that_are_old_or_missing_are_named(tmp_path, written, monkeypatch, capsys):
+    monkeypatch.setattr("idiff.cli.schema.schemas", lambda: written)
     for name, text in written.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert main(["schema", "--out", str(tmp_path), "--check"]) == 0

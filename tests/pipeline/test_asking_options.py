@@ -97,7 +97,7 @@ def test_commands_take_the_same_options(folder, tmp_path, monkeypatch, capsys, s
     words = ["--checkpoint", str(folder), "--device", "cpu", "--dtype", "float32", "--preset", "paper", "--steps", "1"]
     more = ["--guidance-text", "1", "--guidance-image", "0.5", "--sampler", "ddim", "--size", "72"]
     assert main(["segment", "example:objects", "the red star", *words, *more]) == 0
-    assert Path("objects_segment.png").is_file()
+    assert Path("answers/objects_segment.png").is_file()
     task = tmp_path / "task.yaml"
     task.write_text("task: {class_path: SemanticSegmentation}\nsampling: {steps: 2}\n")
     data = ["--data", str(shards / "segmentation" / "val"), "--task", str(task), "--limit", "1", "--bootstrap", "0"]

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from idiff.errors import CheckpointError
 
+_FAR = 4
+"""How many times larger than its weights a network may be and still be made, to compare it weight by weight."""
+
 _DEPTHS = ("layers_per_block", "transformer_layers_per_block", "num_hidden_layers")
 _BLOCKS = ("block_out_channels", "down_block_types", "up_block_types")
 
@@ -28,14 +31,14 @@ def refuse_larger(
         origin: names the file.
 
     Raises:
-        CheckpointError: the network has more layers or parameters than the weights.
+        CheckpointError: the network has more layers, or `_FAR` times the parameters, of the weights.
     """
     have = sum(value.numel() for value in held.values())
     depth = prod(_largest(config.get(name)) for name in _DEPTHS) * max(_length(config.get(name)) for name in _BLOCKS)
     if depth <= len(held):
         with torch.device("meta"):
             described = sum(value.numel() for value in make().state_dict().values())
-        if described <= have:
+        if described <= _FAR * have:  # of what is a little larger, the missing weights can be named
             return
         more = f"{described:,} parameters"
     else:
