@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from idiff.pipeline import Answer
 
 DOES = {
-    "depth": "tell how far away everything is: NAME_depth.png, 16 bits, in millimeters",
+    "depth": "estimate depth: NAME_depth.png, 16 bits, in millimeters",
     "normals": "tell which way surfaces face: NAME_normals.png, 16 bits, (n + 1) / 2, x right, y up, z to the viewer",
 }
 
@@ -26,7 +26,12 @@ def parser(command: str) -> WordParser:
     add = options.add_argument
     where = "a JPEG, PNG or WebP file, or a folder of them; or example:objects, one that comes with the package"
     add("images", metavar="IMAGE", nargs="+", help=where)
-    add("--checkpoint", default="tiny", metavar="CKPT", help=WEIGHTS_HELP + "; default: tiny, which never learnt it")
+    add(
+        "--checkpoint",
+        default="tiny",
+        metavar="CKPT",
+        help=WEIGHTS_HELP + "; default: tiny, which was not trained on it",
+    )
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     add("--compare", action="store_true", help="also write NAME_compare.png: the image and the answer side by side")
