@@ -39,15 +39,9 @@ COMMANDS = {
         "idiff.cli.importing",
         "convert weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion",
     ),
-    "export": (
-        "idiff.cli.export",
-        "write a checkpoint as a folder of safetensors, a diffusers pipeline, or a CompVis file",
-    ),
+    "export": ("idiff.cli.export", "write a checkpoint as safetensors, a diffusers pipeline, or a CompVis file"),
     "push": ("idiff.cli.push", "upload an exported model to the Hugging Face hub: idiff push DIR --repo OWNER/NAME"),
-    "align": (
-        "idiff.cli.align.commands",
-        "human alignment: make candidate edits, pick the best ones, build shards of the picks",
-    ),
+    "align": ("idiff.cli.align.commands", "human alignment: make candidate edits, pick the best, build shards"),
     "instructions": ("idiff.cli.instructions.commands", "check instruction templates, and multiply them"),
     "data": ("idiff.cli.data.commands", "build, check and look at shards"),
     "doctor": (

@@ -15,7 +15,7 @@ def parser() -> WordParser:
     add(
         "source",
         metavar="SOURCE",
-        help="a single file (.ckpt, .safetensors, .pth), a folder in diffusers' layout, or with --hub a repository on the Hugging Face hub",
+        help="a single file (.ckpt, .safetensors, .pth), a diffusers folder, or with --hub a repository on the Hugging Face hub",
     )
     add("--out", required=True, metavar="DIR", help="a folder that does not exist yet")
     add(
