@@ -32,7 +32,7 @@ PICTURES = ("edit", "restore")
 def parser(command: str) -> WordParser:
     """Options of one of the commands."""
     does, text = ASKS[command]
-    options = WordParser(prog=f"idiff {command}", description=f"{does.capitalize()}.")
+    options = WordParser(prog=f"idiff {command}", description=f"{does[0].upper()}{does[1:]}.")
     add = options.add_argument
     where = "a JPEG, PNG or WebP file, or a folder of them; or example:objects, one that comes with the package"
     add("images", metavar="IMAGE", nargs="+", help=where)

@@ -1,4 +1,4 @@
-"""`idiff doctor`: OK or FAIL for what a run needs, what mends it, and a block for a report of a bug."""
+"""`idiff doctor`: check the machine and the installation. Prints OK or FAIL with the fix, and a block for a bug report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from idiff.cli.arguments import WordParser, say
 def parser() -> WordParser:
     """Options of `idiff doctor`."""
     return WordParser(
-        prog="idiff doctor", description=f"{__doc__} Exit 0, or 1 where something fails; `--` may be missing."
+        prog="idiff doctor", description=f"{__doc__} Lines with `--` are optional. Exit code 0, or 1 if a check fails."
     )
 
 

@@ -1,4 +1,4 @@
-"""`idiff export`: a checkpoint as a folder of safetensors, as a pipeline of diffusers, or as one CompVis file."""
+"""`idiff export`: write a checkpoint as a folder of safetensors, as a diffusers pipeline, or as one CompVis file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parser() -> WordParser:
     add(
         "--dtype",
         choices=("float16", "float32"),
-        help="of the weights; safetensors: float16, else float32, if left out",
+        help="type of the weights; default: float16 for safetensors, float32 otherwise",
     )
     return options
 

@@ -1,4 +1,4 @@
-"""`idiff import`: weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion as a folder of this project's."""
+"""`idiff import`: convert weights of Stable Diffusion 1.5, InstructPix2Pix or InstructDiffusion to a folder that idiff reads."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ def parser() -> WordParser:
     add(
         "source",
         metavar="SOURCE",
-        help="a single file (.ckpt, .safetensors, .pth), a folder in diffusers' layout, or with --hub a name of the hub",
+        help="a single file (.ckpt, .safetensors, .pth), a diffusers folder, or with --hub a repository on the Hugging Face hub",
     )
     add("--out", required=True, metavar="DIR", help="a folder that does not exist yet")
     add(
         "--family",
         choices=("auto", "sd15", "instructpix2pix", "instructdiffusion"),
         default="auto",
-        help="what the weights were trained for; default: as input channels, name and metadata tell",
+        help="the model that the weights belong to; default: detected from input channels, file name and metadata",
     )
     add("--tokenizer", metavar="DIR", help="CLIP's tokenizer (vocab.json, merges.txt), which no single file holds")
     add(
         "--ema",
         choices=("auto", "yes", "no"),
         default="auto",
-        help="take the running averages of the weights; default: where the file holds all of them",
+        help="read the averaged (EMA) weights; default: if the file has all of them",
     )
     add(
         "--hub",
         action="store_true",
-        help="load SOURCE (OWNER/NAME or OWNER/NAME/FILE), or the tokenizer of a file here, from the Hugging Face hub",
+        help="load SOURCE (OWNER/NAME or OWNER/NAME/FILE), or the tokenizer of a local file, from the Hugging Face hub",
     )
     return options
 

@@ -1,4 +1,4 @@
-"""`idiff init DIR`: configurations and a first experiment for a project of one's own."""
+"""`idiff init DIR`: start a project of your own with configurations and a first experiment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from idiff.cli.arguments import WordParser, say
 def parser() -> WordParser:
     """Options of `idiff init`."""
     options = WordParser(prog="idiff init", description=__doc__)
-    options.add_argument("folder", metavar="DIR", help="new or not; files that are there are kept")
-    options.add_argument("--all", action="store_true", help="also what trained the models that come with idiff")
+    options.add_argument("folder", metavar="DIR", help="the project's folder; existing files are kept")
+    options.add_argument(
+        "--all", action="store_true", help="also write the configurations that trained the shipped models"
+    )
     return options
 
 

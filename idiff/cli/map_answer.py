@@ -14,19 +14,26 @@ if TYPE_CHECKING:
     from idiff.pipeline import Answer
 
 DOES = {
-    "depth": "tell how far away everything is: NAME_depth.png, 16 bits, in millimeters",
-    "normals": "tell which way surfaces face: NAME_normals.png, 16 bits, (n + 1) / 2, x right, y up, z to the viewer",
+    "depth": "estimate depth: NAME_depth.png, 16 bits, in millimeters",
+    "normals": "estimate surface normals: NAME_normals.png, 16 bits, (n + 1) / 2, x right, y up, z to the viewer",
 }
 
 
 def parser(command: str) -> WordParser:
     """Options of one of the commands."""
     does = DOES[command]
-    options = WordParser(prog=f"idiff {command}", description=f"{does.capitalize()}; and NAME.png, a colored view.")
+    options = WordParser(
+        prog=f"idiff {command}", description=f"{does[0].upper()}{does[1:]}; and NAME.png, a colored view."
+    )
     add = options.add_argument
     where = "a JPEG, PNG or WebP file, or a folder of them; or example:objects, one that comes with the package"
     add("images", metavar="IMAGE", nargs="+", help=where)
-    add("--checkpoint", default="tiny", metavar="CKPT", help=WEIGHTS_HELP + "; default: tiny, which never learnt it")
+    add(
+        "--checkpoint",
+        default="tiny",
+        metavar="CKPT",
+        help=WEIGHTS_HELP + "; default: tiny, which was not trained on it",
+    )
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     add("--compare", action="store_true", help="also write NAME_compare.png: the image and the answer side by side")

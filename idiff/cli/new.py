@@ -1,4 +1,4 @@
-"""`idiff new task|data NAME`: the files of a task or a data set of one's own, which work as they are."""
+"""`idiff new task|data NAME`: write the files of a task or a data set of your own; they work unchanged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,14 @@ def parser() -> WordParser:
     options.add_argument(
         "kind", choices=["task", "data"], help="task: Python file, YAML, sentences, test; data: Python file, YAML, test"
     )
-    options.add_argument("name", metavar="NAME", help="of the module: small letters, digits and '_'")
-    options.add_argument("--in", dest="folder", metavar="DIR", default=".", help="where the files go (here)")
+    options.add_argument("name", metavar="NAME", help="name of the module: lower-case letters, digits and '_'")
+    options.add_argument(
+        "--in",
+        dest="folder",
+        metavar="DIR",
+        default=".",
+        help="where the files are written; default: the working folder",
+    )
     return options
 
 

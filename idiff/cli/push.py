@@ -1,4 +1,4 @@
-"""`idiff push`: an exported model to the Hugging Face hub."""
+"""`idiff push`: upload an exported model to the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from idiff.cli.arguments import WordParser, say
 def parser() -> WordParser:
     """Options of `idiff push`."""
     options = WordParser(prog="idiff push", description=__doc__)
-    options.add_argument("folder", metavar="DIR", help="what `idiff export` wrote")
-    options.add_argument("--repo", required=True, metavar="ID", help="owner/name; made where it is not there")
-    options.add_argument(
-        "--public", action="store_true", help="a new repository can be seen by everybody; else by you alone"
-    )
-    options.add_argument("--message", default="idiff push", help="of the commit")
+    options.add_argument("folder", metavar="DIR", help="a folder that `idiff export` wrote")
+    options.add_argument("--repo", required=True, metavar="ID", help="owner/name; created if it does not exist")
+    options.add_argument("--public", action="store_true", help="make a new repository public; default: private")
+    options.add_argument("--message", default="idiff push", help="commit message; default: idiff push")
     return options
 
 

@@ -1,4 +1,4 @@
-"""`idiff report RUN [OTHER ...]`: the page of a run, built anew from its folder, and how other runs compare with it."""
+"""`idiff report RUN [OTHER ...]`: rebuild the page of a run from its folder, or compare it with other runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parser() -> WordParser:
     add(
         "--out",
         metavar="FILE.html",
-        help="the page; default: report.html in RUN, or comparison.html where there are others",
+        help="the page; default: report.html in RUN, or comparison.html if there are other runs",
     )
     return options
 

@@ -1,4 +1,4 @@
-"""`idiff schema`: JSON Schemas of configuration files, for editors."""
+"""`idiff schema`: write JSON Schemas of the configuration files, for editors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ def parser() -> WordParser:
     """Options of `idiff schema`."""
     options = WordParser(prog="idiff schema", description=__doc__)
     options.add_argument(
-        "--out", metavar="DIR", default="configs/schema", help="where the files are written (configs/schema)"
+        "--out", metavar="DIR", default="configs/schema", help="where the files are written; default: configs/schema"
     )
-    options.add_argument(
-        "--check", action="store_true", help="write nothing; exit code 1 where a file is not what would be written"
-    )
+    options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is out of date")
     return options
 
 

@@ -1,4 +1,4 @@
-"""`idiff serve`: a page on this machine, and the same by HTTP, where a model answers."""
+"""`idiff serve`: a web page and an HTTP API on this machine, where a model answers."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def run(words: list[str]) -> int:
 def _parser() -> WordParser:
     parser = WordParser(prog="idiff serve", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("--port", type=port, default=PORT, metavar="N", help=f"of 127.0.0.1 ({PORT}); 0: any that is free")
+    add("--port", type=port, default=PORT, metavar="N", help=f"port on 127.0.0.1; default: {PORT}; 0: any free port")
     checkpoint = WEIGHTS_HELP
     add("--checkpoint", default="tiny", metavar="CKPT", help=checkpoint)
     add(
         "--device",
         default="auto",
         metavar="NAME",
-        help="auto (the GPU where there is one), cpu, cuda, mps; default: auto",
+        help="auto (the GPU if there is one), cpu, cuda, mps; default: auto",
     )
-    add("--dtype", metavar="NAME", help="of the weights: float32, bfloat16 or float16; default: float32")
-    add("--pixels", type=at_least_one, metavar="N", help="most pixels of an image; default: 16 million")
-    add("--bytes", type=at_least_one, metavar="N", help="most bytes of an image's file; default: 20 MiB")
-    add("--seconds", type=number_from(0.1), metavar="X", help="most seconds that a question is worked on; default: 120")
-    add("--waiting", type=at_least_one, metavar="N", help="most questions that wait; default: 64")
+    add("--dtype", metavar="NAME", help="type of the weights: float32, bfloat16 or float16; default: float32")
+    add("--pixels", type=at_least_one, metavar="N", help="maximum number of pixels of an image; default: 16 million")
+    add("--bytes", type=at_least_one, metavar="N", help="maximum size of an image file in bytes; default: 20 MiB")
+    add("--seconds", type=number_from(0.1), metavar="X", help="time limit of one answer in seconds; default: 120")
+    add("--waiting", type=at_least_one, metavar="N", help="maximum number of waiting requests; default: 64")
     add_trust(parser)
     return parser

@@ -38,7 +38,7 @@ def _parser() -> WordParser:
     parser = WordParser(prog="idiff align pick", description=__doc__, allow_abbrev=False)
     parser.add_argument("folder", metavar="DIR", help="from `idiff align generate`, which may still be at work")
     parser.add_argument(
-        "--port", type=port, default=PORT, metavar="N", help=f"of 127.0.0.1 ({PORT}); 0: any that is free"
+        "--port", type=port, default=PORT, metavar="N", help=f"port on 127.0.0.1; default: {PORT}; 0: any free port"
     )
     parser.add_argument("--annotator", metavar="NAME", help="who decides (the page asks)")
     parser.add_argument(
