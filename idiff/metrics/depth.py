@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -31,6 +33,7 @@ class DepthMetric(RatioMetric):
             wanted, got = true.depth[known].double(), found.values.to(true.depth.device)[known].double()
             self.add(self.figure(aligned(got, wanted) if found.relative else got, wanted))
 
+    @abstractmethod
     def figure(self, got: Tensor, wanted: Tensor) -> Tensor:
         """The figure of one image.
 
@@ -38,7 +41,6 @@ class DepthMetric(RatioMetric):
             got: float64 (N,), meters.
             wanted: float64 (N,), meters > 0.
         """
-        raise NotImplementedError
 
 
 class AbsRel(DepthMetric):

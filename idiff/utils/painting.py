@@ -27,36 +27,21 @@ _SATURATED: dict[str, Rgb] = {
 
 PaletteName = Literal["saturated", "paper", "official-masks", "official-joints"]
 
+_ALL: dict[str, Rgb] = {
+    **_SATURATED,
+    "purple": (128, 0, 128),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+    "gray": (128, 128, 128),
+}
+_MASKS = ("red", "purple", "blue", "green", "yellow", "white", "black", "gray")
+_JOINTS = ("red", "green", "blue", "yellow", "cyan", "magenta", "gray", "white", "black")
+
 PALETTES: Mapping[str, Mapping[str, Rgb]] = {
     "saturated": _SATURATED,
-    "paper": {
-        **_SATURATED,
-        "purple": (128, 0, 128),
-        "white": (255, 255, 255),
-        "black": (0, 0, 0),
-        "gray": (128, 128, 128),
-    },
-    "official-masks": {
-        "red": (255, 0, 0),
-        "purple": (128, 0, 128),
-        "blue": (0, 0, 255),
-        "green": (0, 128, 0),
-        "yellow": (255, 255, 0),
-        "white": (255, 255, 255),
-        "black": (0, 0, 0),
-        "gray": (128, 128, 128),
-    },
-    "official-joints": {
-        "red": (255, 0, 0),
-        "green": (0, 255, 0),
-        "blue": (0, 0, 255),
-        "yellow": (255, 255, 0),
-        "cyan": (0, 255, 255),
-        "magenta": (255, 0, 255),
-        "gray": (128, 128, 128),
-        "white": (255, 255, 255),
-        "black": (0, 0, 0),
-    },
+    "paper": _ALL,
+    "official-masks": {name: _ALL[name] for name in _MASKS} | {"green": (0, 128, 0)},
+    "official-joints": {name: _ALL[name] for name in _JOINTS},
 }
 """Color names and values. `saturated`: six corners of the color cube, for masks and joints alike. `paper`: all
 colors that InstructDiffusion (section 3.1) paints masks and joints with, with one green where it has two. `official-masks`
