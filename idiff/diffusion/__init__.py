@@ -1,6 +1,6 @@
 """Diffusion as maths on tensors: noise schedule, training objective, random draws, guidance, samplers. Torch only."""
 
-from idiff.diffusion.draws import draw_dropout, draw_timesteps, per_sample_noise
+from idiff.diffusion.draws import draw_dropout, draw_share, draw_timesteps, per_sample_noise
 from idiff.diffusion.guidance import GUIDANCE_RULES, Branch, branches, combine
 from idiff.diffusion.prediction import (
     PREDICTION_TYPES,
@@ -30,6 +30,7 @@ __all__ = [
     "check_prediction_type",
     "combine",
     "draw_dropout",
+    "draw_share",
     "draw_timesteps",
     "min_snr_weight",
     "per_sample_noise",

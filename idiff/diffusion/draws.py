@@ -91,6 +91,11 @@ def draw_dropout(
     return ~neither & ~image_alone, ~neither & ~text_alone
 
 
+def draw_share(rngs: Sequence[torch.Generator], share: float) -> Tensor:
+    """Which examples belong to a share of all: bool (B,) on the CPU. `share` is a probability in [0, 1]."""
+    return _uniform(rngs) < share
+
+
 def _uniform(rngs: Sequence[torch.Generator]) -> Tensor:
     """One float64 in [0, 1) a generator: (B,) on the CPU."""
     values = [float(torch.rand((), generator=rng, device=rng.device, dtype=torch.float64)) for rng in rngs]

@@ -15,6 +15,7 @@ from idiff.diffusion import (
     changed_cells,
     check_prediction_type,
     draw_dropout,
+    draw_share,
     draw_timesteps,
     min_snr_weight,
     per_sample_noise,
@@ -28,6 +29,7 @@ from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
 from idiff.models.network import in_float, in_type_of
 from idiff.models.objective import Objective
 from idiff.models.outline import left_out
+from idiff.models.scheduled_sampling import from_own_prediction
 from idiff.models.text import TextEncoder
 from idiff.models.unet import CONV_IN, build_unet
 from idiff.sampling import Sampling
@@ -36,7 +38,7 @@ from idiff.utils.seeds import torch_rng
 from idiff.utils.settings import FREE, WEIGHTS
 
 PRETRAINED = "pretrained"
-"""Stands for the U-Net of the model that `pretrained` names, where it names one."""
+"""Stands for the U-Net of the model that `pretrained` names."""
 
 CHANGED = 1e-3
 """Difference of a channel, on the scale [-1, 1], from which a pixel counts as painted."""
@@ -58,8 +60,7 @@ class LatentDiffusion(nn.Module):
         objective: what is trained, and how it is sampled.
         with_source: whether there is a source image.
         sample_seed: seed of every image that `edit` samples.
-        gradient_checkpointing: compute the U-Net's blocks a second time on the way back instead of keeping what they computed:
-            less memory, the same gradients to rounding, about a third more time.
+        gradient_checkpointing: compute the U-Net's blocks again on the way back: less memory, about a third more time.
         pretrained: folder or name of a model whose autoencoder, text encoder and U-Net are used where none is given.
 
     Raises:
@@ -147,13 +148,13 @@ class LatentDiffusion(nn.Module):
         do not depend on the batch it stands in.
 
         Args:
-            batch: images, or what a latent cache holds of them; `source` must be there if and only if the model takes one.
+            batch: images, or what a latent cache holds of them; with `source` if and only if the model takes one.
             seed: seed of the run.
             dropout: drop conditions as the objective says; False in validation.
             source_latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known.
 
         Raises:
-            ConfigError: the batch has a source and the model takes none, or the other way round; or a cache of other weights.
+            ConfigError: a batch with a source where the model takes none, or the reverse; a cache of other weights.
         """
         if (batch.source is not None) != self.with_source:
             have, want = ("no source", "one") if batch.source is None else ("a source", "none")
@@ -170,8 +171,11 @@ class LatentDiffusion(nn.Module):
             latent, source, changed = self._latents(batch, rngs, source_latent)
             condition = None if source is None else source * (~drop_image).to(latent)[:, None, None, None]
         t, noise = t.to(latent.device), per_sample_noise(rngs, latent.shape[1:]).to(latent)
-        noisy = self.schedule.add_noise(latent, noise, t)
-        prediction = self.predict(noisy, t, self._states(batch, drop_text), condition)
+        noisy, states = self.schedule.add_noise(latent, noise, t), self._states(batch, drop_text)
+        if objective.scheduled_sampling > 0:
+            rows = draw_share(rngs, objective.scheduled_sampling).to(t.device)
+            noisy = from_own_prediction(self.predict, noisy, noise, t, states, condition, rows, schedule=self.schedule)
+        prediction = self.predict(noisy, t, states, condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=objective.prediction)
         row_weight, gamma = None, objective.min_snr_gamma
         if gamma is not None:
@@ -223,9 +227,9 @@ class LatentDiffusion(nn.Module):
         inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
         given, told = (in_type_of(self.unet, each) for each in (inputs, states))
         prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
-        if self.objective.residual and condition is not None:
-            prediction = prediction + self.autoencoder.scale * condition
-        return prediction
+        if condition is None or not self.objective.residual:
+            return prediction
+        return prediction + self.autoencoder.scale * condition
 
     @torch.no_grad()
     def edit(
@@ -237,7 +241,7 @@ class LatentDiffusion(nn.Module):
         seeds: Sequence[int],
         side: int = 64,
     ) -> Tensor:
-        """Sample the images that the prompts ask for, (B, 3, H, W) in [-1, 1]; see `edit_counted`."""
+        """Images (B, 3, H, W) in [-1, 1]; see `edit_counted`."""
         return self.edit_counted(source, instruction, sampling=sampling, seeds=seeds, side=side).pictures
 
     @torch.no_grad()
@@ -261,7 +265,7 @@ class LatentDiffusion(nn.Module):
             sampling: steps, guidance, sampler. All branches of guidance run in one U-Net batch.
             seeds: B numbers; an example's image depends on its own number alone.
             side: side of the image in pixels where there is no source.
-            latent: (B, C, h, w), what `autoencoder.encode_source` made of the sources, where that is known: it takes their place.
+            latent: (B, C, h, w), `autoencoder.encode_source` of the sources, where that is known: it takes their place.
 
         Returns:
             images (B, 3, H, W) in [-1, 1], evaluations of each example, and how much the first step changed.
@@ -293,5 +297,5 @@ class LatentDiffusion(nn.Module):
         return found
 
     def evaluations(self, sampling: Sampling) -> int:
-        """U-Net samples a query costs where it takes every step: steps times branches of guidance."""
+        """U-Net samples that a query costs where it takes every step: steps times branches of guidance."""
         return sampling.steps * len(self.objective.branches(sampling))
