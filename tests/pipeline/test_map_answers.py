@@ -1,8 +1,12 @@
-"""Depth and normals of an image: values, 16-bit files, colored view; a model that never learnt them says so."""
+"""Depth, normals and instances of an image: values, files, colored view; a model that never learnt them says so."""
+
+import json
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from pycocotools import mask as coco_masks
 from small_models import ROOT
 
 from idiff import Pipeline
@@ -12,6 +16,7 @@ from idiff.pipeline.files import write_answer
 from idiff.sampling import Sampling
 from idiff.tasks.asking import Asking
 from idiff.tasks.depth import DepthEstimation
+from idiff.tasks.instances import InstanceSegmentation
 from idiff.tasks.normals import SurfaceNormals
 from idiff.tasks.saved import TaskChoice
 
@@ -43,9 +48,51 @@ def test_what_a_model_that_learnt_it_answers(pipe, kind, monkeypatch, tmp_path):
         assert np.allclose(np.linalg.norm(answer.values, axis=-1), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["depth", "normals"])
+def test_instances_are_named_masks_with_scores_and_a_notice_where_colors_run_out(pipe, monkeypatch, tmp_path):
+    task = InstanceSegmentation()
+    monkeypatch.setattr(pipe, "_first", lambda *kinds: TaskChoice("instances", task, Sampling(steps=1), task.settings))
+    monkeypatch.setattr(pipe, "ood_score", None)
+    picture = np.full((40, 72, 3), 120, np.uint8)
+
+    def paint(count):
+        def painted(triplets, choice):
+            edited = triplets[0].source.clone()
+            for place in range(count):
+                rgb = torch.tensor(triplets[0].query["rgbs"][place]) / 127.5 - 1
+                edited[:, 20:30, 10 * place : 10 * place + 6] = rgb[:, None, None]
+            return edited[None], triplets[0].source[None]
+
+        return painted
+
+    monkeypatch.setattr(pipe, "_paint", paint(3))
+    answer = pipe.instances(picture, "star")
+    assert len(answer.instances) == 3 and str(answer).startswith("instances 'star': 3 found")
+    assert all(mask.shape == (40, 72) and 0 < score <= 1 for mask, score in answer.instances)
+    assert list(answer.colors) == ["star 1", "star 2", "star 3"] and "All 6 colors" not in (answer.notice or "")
+    paths = {path.name: path for path in write_answer(answer, tmp_path, "a", compare=True)}
+    assert set(paths) == {"a.png", "a_instances.png", "a.json", "a_compare.png"}
+    numbers = cv2.imread(str(paths["a_instances.png"]), cv2.IMREAD_UNCHANGED)
+    rows = json.loads(paths["a.json"].read_text())
+    assert [row["name"] for row in rows] == ["star"] * 3 and set(np.unique(numbers)) == {0, 1, 2, 3}
+    for place, (row, (mask, score)) in enumerate(zip(rows, answer.instances, strict=True)):
+        assert np.array_equal(coco_masks.decode(row["segmentation"]), mask) and row["score"] == round(score, 4)
+        assert np.array_equal(numbers == place + 1, mask) and row["area"] == mask.sum()
+        assert row["bbox"] == coco_masks.toBbox(row["segmentation"]).tolist()
+    monkeypatch.setattr(pipe, "_paint", paint(6))
+    assert "All 6 colors are in use: there may be more objects" in pipe.instances(picture, "star").notice
+    monkeypatch.setattr(pipe, "_paint", paint(0))
+    none = pipe.instances(picture, "star")
+    assert (
+        none.instances == [] and set(write_answer(none, tmp_path, "n")) and (tmp_path / "n.json").read_text() == "[]\n"
+    )
+    with pytest.raises(ConfigError, match="expected words"):
+        pipe.instances(picture)
+
+
+@pytest.mark.parametrize("kind", ["depth", "normals", "instances"])
 def test_the_shipped_model_never_learnt_them_and_says_so(kind, tmp_path, capsys):
-    assert main([kind, "example:objects", "--out", str(tmp_path / "out")]) == 2
+    words = ["star"] if kind == "instances" else []
+    assert main([kind, "example:objects", *words, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert (
         error.startswith(f"idiff: the checkpoint was trained on no task '{kind}'. Known: ") and error.count("\n") == 1

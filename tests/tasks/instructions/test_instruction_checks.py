@@ -8,6 +8,7 @@ from idiff.tasks.instructions.bank import SLOTS, builtin
 from idiff.tasks.instructions.bank_files import shipped, unseen_of, where
 from idiff.tasks.instructions.instruction_checks import MOST_CHARACTERS, Known, check_text, fault_of, numbered, seeds
 from idiff.tasks.instructions.kinds import EDITS, KINDS, kind_of
+from idiff.utils.task_notes import noted
 
 GOOD = {
     "segmentation": "Lay {color} paint on each {object} you find.",
@@ -18,8 +19,6 @@ GOOD = {
     "dewatermark": "The logo over this photo has to go.",
     "detection": "Lay {color} on each {object}, one by one.",
     "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
-    "depth": "Paint how far off it all is.",
-    "normals": "Paint how each side is tilted.",
     "legend": "Shade all of these: {legend}. | {color} over the {object}",
     "recolour": "Make the {object} {color}.",
     "remove": "The {object} must go.",
@@ -28,6 +27,7 @@ GOOD = {
     "move": "Push the {object} to the {place}.",
     "suffix_masks": "with colours laid over it",
     "suffix_discs": "with {color} dots all over",
+    **{kind: unseen_of(kind)[0] for kind in noted()},
 }
 
 

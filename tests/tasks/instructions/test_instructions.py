@@ -5,8 +5,9 @@ import pytest
 import idiff.tasks.instructions
 from idiff.errors import ConfigError, DataError
 from idiff.tasks.instructions import InstructionBank
-from idiff.tasks.instructions.bank import SLOTS, parse
+from idiff.tasks.instructions.bank import SLOTS, noted_slots, parse
 from idiff.utils.seeds import numpy_rng
+from idiff.utils.task_notes import noted
 
 PARTS = {
     "segmentation": [{"object": "traffic light", "color": "red"}],
@@ -17,9 +18,8 @@ PARTS = {
     "deblur": [{}],
     "dewatermark": [{}],
     "detection": [{"object": "traffic light", "color": "red"}],
-    "depth": [{}],
-    "normals": [{}],
     "classification": [{"object": "traffic light", "color": "red"}, {"object": "zebra", "color": "cyan"}],
+    **{kind: [dict.fromkeys(noted_slots(notes), "traffic light")] for kind, notes in noted().items()},
 }
 
 
