@@ -48,6 +48,11 @@ def void_of(labels: AnyLabels | Tensor) -> int:
     return WIDE_VOID if labels.dtype == wide else VOID
 
 
+def label_type(classes: int) -> type[np.uint8] | type[np.uint16]:
+    """The type of label maps of so many classes: uint8 with 255 = void, or uint16 with 65535 = void."""
+    return np.uint8 if classes <= VOID else np.uint16
+
+
 @dataclass(slots=True)
 class Sample:
     """One image and the facts about it, as read from a raw data set or a shard. Never painted pixels.

@@ -8,7 +8,7 @@ import numpy as np
 
 from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
-from idiff.types import MOST_CLASSES, VOID, AnyLabels, Sample, void_of
+from idiff.types import MOST_CLASSES, AnyLabels, Sample, label_type, void_of
 from idiff.utils.seeds import hash64
 
 
@@ -38,16 +38,12 @@ def labels_and_classes(sample: Sample) -> tuple[AnyLabels, Sequence[str]]:
     if values.size and int(values.max()) >= len(classes):
         reason = f"got the value {values.max()}, expected less than {len(classes)}, or {void_of(label)}"
         raise BadSampleError(sample.key, "label", reason)
-    if label.dtype == (wanted := label_type(len(classes))):
+    wanted = label_type(len(classes))
+    if label.dtype == wanted:
         return label, classes
-    found = label.astype(wanted)
-    found[void] = np.iinfo(wanted).max
+    found: AnyLabels = label.astype(wanted)
+    found[void] = void_of(found)
     return found, classes
-
-
-def label_type(classes: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
-    """The type of label maps of so many classes: uint8 with 255 = void, or uint16 with 65535 = void."""
-    return np.dtype(np.uint8) if classes <= VOID else np.dtype(np.uint16)
 
 
 def background(classes: Sequence[str]) -> int | None:
