@@ -7,7 +7,7 @@ fields, and metrics that read them. `expect` asks for a certain kind.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -106,6 +106,40 @@ class BoxTruth(Truth):
     """`boxes`: float32 (M, 5), x, y, w, h in pixels, class index; M objects."""
 
     boxes: Tensor
+
+
+@dataclass(kw_only=True)
+class InstancesPrediction(Prediction):
+    """Objects, each with its pixels.
+
+    Attributes:
+        masks: bool (N, H, W), the surest first.
+        sure: float32 (N,), in [0, 1].
+        classes: int64 (N,), class indices.
+        scores: float32 (K, H, W) in [0, 1], one map a color; of one prompt, before prompts are combined.
+    """
+
+    masks: Tensor
+    sure: Tensor
+    classes: Tensor
+    scores: Tensor | None = None
+
+
+@dataclass(kw_only=True)
+class InstancesTruth(Truth):
+    """The objects of an image.
+
+    Attributes:
+        masks: M masks in COCO's compressed run-length encoding, see `idiff.utils.masks`.
+        classes: their M class indices.
+        crowds: which of them are crowds: what is found on one is neither right nor wrong.
+        beyond: how many objects got no color, because a class has more objects than there are colors.
+    """
+
+    masks: list[dict[str, Any]]
+    classes: list[int]
+    crowds: list[bool] = field(default_factory=list)
+    beyond: int = 0
 
 
 @dataclass(kw_only=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.metrics.base import ItemMetric
-from idiff.metrics.resampled import resampled_precision
+from idiff.metrics.resampled import coco_figures, resampled_precision
 from idiff.predictions import BoxPrediction, BoxTruth, expect
 from idiff.types import Prediction, Truth
 from idiff.utils.seeds import hash64
@@ -48,13 +48,7 @@ def box_average_precision(true: Tensor, found: Tensor) -> dict[str, float]:
         return {"ap": math.nan, "ap50": math.nan, "ap75": math.nan}
     if not len(found):
         return {"ap": 0.0, "ap50": 0.0, "ap75": 0.0}
-    evaluation = _evaluated(true, found)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-    # by threshold, recall and class; -1 for a class without a true box
-    precision = evaluation.eval["precision"][:, :, :, 0, 0]
-    known = precision[:, :, (precision > -1).all(axis=(0, 1))].mean(axis=(1, 2))
-    return {"ap": float(np.mean(known)), "ap50": float(known[0]), "ap75": float(known[5])}
+    return coco_figures(_evaluated(true, found))
 
 
 def _evaluated(true: Tensor, found: Tensor) -> COCOeval:

@@ -1,7 +1,9 @@
-"""Average precision of resamples of the images, from matches that COCO's evaluation made once."""
+"""Average precision from matches that COCO's evaluation made once: of all images, and of resamples of them."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +13,20 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 _AT_ONCE = 2_000_000
+
+
+def coco_figures(evaluation: COCOeval) -> dict[str, float]:
+    """`ap`, `ap50` and `ap75`: means over the categories that have a true object.
+
+    Args:
+        evaluation: after `evaluate()`, with one range of areas, one number of results, and a true object.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    # by threshold, recall and class; -1 for a class without a true object
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]
+    known = precision[:, :, (precision > -1).all(axis=(0, 1))].mean(axis=(1, 2))
+    return {"ap": float(np.mean(known)), "ap50": float(known[0]), "ap75": float(known[5])}
 
 
 def resampled_precision(evaluation: COCOeval, counts: Mapping[int, NDArray[np.int64]]) -> NDArray[np.float64]:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idiff.metrics.detection import coco_detection_results
+from idiff.metrics.instances import coco_instance_results
 from idiff.predictions import (
     BoxPrediction,
     ClassMasksPrediction,
     ClassPrediction,
     ImagePrediction,
+    InstancesPrediction,
     KeypointPrediction,
     LabelMapPrediction,
     MaskPrediction,
@@ -227,6 +229,12 @@ def _of_keypoints(prediction: KeypointPrediction, queries: Sequence[Mapping[str,
 def _of_boxes(prediction: BoxPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
     number = picture_number(queries[0])
     return Results(lists={"detections.json": coco_detection_results(prediction, image_id=number)})
+
+
+@results_of.register
+def _of_instances(prediction: InstancesPrediction, queries: Sequence[Mapping[str, Any]]) -> Results:
+    number = picture_number(queries[0])
+    return Results(lists={"instances.json": coco_instance_results(prediction, image_id=number)})
 
 
 @results_of.register

@@ -27,12 +27,13 @@ def answer_files(answer: Answer, *, image_id: int = 0, compare: bool = False) ->
     | `.json` | COCO's results format, see `to_coco` |
     | `_compare.png` | with `compare`: what was asked about beside the answer |
     """
-    new = answer.mask is None and answer.keypoints is None and answer.values is None
+    numbers = (answer.mask, answer.keypoints, answer.instances)
+    new = answer.values is None and all(each is None for each in numbers)
     files = {".png": encode_png(answer.overlay if new else drawn(answer))}
     if answer.mask is not None:
         files["_mask.png"] = encode_png(answer.mask.astype(np.uint8) * 255)
     files |= {end: encode_map(values) for end, values in answer.stored.items()}
-    if answer.mask is not None or answer.keypoints is not None:
+    if any(each is not None for each in numbers):
         files[".json"] = (json.dumps(to_coco(answer, image_id=image_id), indent=1) + "\n").encode()
     if compare:
         files["_compare.png"] = encode_png(drawn(answer, compare=True))

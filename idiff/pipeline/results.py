@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from idiff.predictions import ClassMasksPrediction, ImagePrediction, KeypointPrediction, MapPrediction, MaskPrediction
+from idiff.predictions import (
+    ClassMasksPrediction,
+    ImagePrediction,
+    InstancesPrediction,
+    KeypointPrediction,
+    MapPrediction,
+    MaskPrediction,
+)
 from idiff.tasks.base import Task
 from idiff.tasks.common.skeleton import joint_words
 from idiff.types import Picture, Prediction, Triplet
-from idiff.utils.masks import encode_mask
+from idiff.utils.masks import mask_entry
 from idiff.utils.painting import Rgb, class_color
 from idiff.utils.picture_files import encode_png
 from idiff.utils.strings import normalise_prompt
@@ -40,6 +47,7 @@ class Answer:
         notice: a sentence or two where the answer should not be trusted; else None.
         mask: bool (H, W), of segmentation.
         keypoints: name -> (x, y, score) in the image's pixels, of keypoints that were found.
+        instances: (mask bool (H, W), score) of each object, the surest first, of instance segmentation.
         text: what was asked, in the words of the person who asked.
         painted: uint8 (H, W, 3), what the model painted for each prompt, laid on the image.
         colors: name -> color that stands for it in the overlay.
@@ -58,6 +66,7 @@ class Answer:
     notice: str | None = None
     mask: NDArray[np.bool_] | None = None
     keypoints: dict[str, tuple[float, float, float]] | None = None
+    instances: list[tuple[NDArray[np.bool_], float]] | None = None
     text: str = ""
     painted: list[Picture] = field(default_factory=list)
     colors: dict[str, Rgb] = field(default_factory=dict)
@@ -73,6 +82,8 @@ class Answer:
             found = f"{count:,} pixels ({count / self.mask.size:.1%})" if count else "nothing in the image fits"
         elif self.keypoints is not None:
             found = f"{len(self.keypoints)} found"
+        elif self.instances is not None:
+            found = f"{len(self.instances)} found"
         elif self.values is not None:
             span = f", {self.values.min():.2f} to {self.values.max():.2f}" if self.values.ndim == 2 else ""
             found = f"a map of {width} x {height} pixels{span}"
@@ -142,6 +153,11 @@ def answer_of(
         shown = {normalise_prompt(text) or task.kind: (int(rgb[0]), int(rgb[1]), int(rgb[2]))}
         colors = shown if mask.any() else {}
     sure = 1.0 if ood_score is None else ood_score
+    instances = None
+    if isinstance(prediction, InstancesPrediction):
+        masks, scores = prediction.masks.cpu().numpy(), prediction.sure.tolist()
+        instances = [(mask, score * sure) for mask, score in zip(masks, scores, strict=True)]
+        colors = {f"{normalise_prompt(text)} {place + 1}": class_color(place) for place in range(len(masks))}
     return Answer(
         task=task.kind,
         prompts=[triplet.instruction for triplet in triplets],
@@ -149,9 +165,11 @@ def answer_of(
         overlay=task.render(prediction, pixels),
         score=None if isinstance(prediction, ImagePrediction) else prediction.score * sure,
         ood_score=ood_score,
-        notice=" ".join(filter(None, [notice_of(ood_score), _new_joints(triplets, joints)])) or None,
+        notice=" ".join(filter(None, [notice_of(ood_score), _new_joints(triplets, joints), _all_colors(prediction)]))
+        or None,
         mask=mask,
         keypoints=points,
+        instances=instances,
         text=text,
         painted=list(painted),
         colors=colors,
@@ -176,17 +194,26 @@ def _new_joints(triplets: Sequence[Triplet], joints: Sequence[str]) -> str | Non
     return f"The model was not trained on {', '.join(new)}: do not trust these joints. It knows {', '.join(sorted(known))}."
 
 
+def _all_colors(prediction: Prediction) -> str | None:
+    """The warning that comes with as many objects as there are colors for them."""
+    if not isinstance(prediction, InstancesPrediction) or len(prediction.masks) < len(prediction.query["rgbs"]):
+        return None
+    return f"All {len(prediction.query['rgbs'])} colors are in use: there may be more objects than were painted."
+
+
 def to_coco(answer: Answer, *, image_id: int) -> list[dict[str, Any]]:
-    """Keypoints or a mask in COCO's results format, with names beside them; nothing for other answers and for an empty mask."""
+    """Keypoints, a mask or instances in COCO's results format, with names beside them; nothing for others and for an empty mask."""
     entry: dict[str, Any] = {"image_id": image_id, "category_id": 1}
     if answer.keypoints is not None:
         flat = [round(value, 3) for point in answer.keypoints.values() for value in point]
         entry |= {"keypoints": flat, "names": list(answer.keypoints)}
+    elif answer.instances is not None:
+        return [
+            entry | mask_entry(mask) | {"name": answer.text, "score": round(score, 4)}
+            for mask, score in answer.instances
+        ]
     elif answer.mask is not None and answer.mask.any():
-        rows, columns = (np.flatnonzero(answer.mask.any(axis=axis)) for axis in (1, 0))
-        box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
-        entry |= {"segmentation": encode_mask(answer.mask), "bbox": [int(value) for value in box], "name": answer.text}
-        entry["area"] = int(answer.mask.sum())
+        entry |= mask_entry(answer.mask) | {"name": answer.text}
     else:
         return []
     return [entry | {"score": round(answer.score or 0.0, 4)}]

@@ -29,11 +29,11 @@ class SyntheticSource(Source):
 
     Args:
         task: `segmentation` (label maps of the kinds of object), `referring` (phrases about the same scenes; splits whose
-            names begin with `val` or `test` also name pairs of kind and color that others never name), `detection` (the
-            same scenes, their objects with masks and boxes), `classification` (scenes of one object), `keypoints`
-            (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean image) or `editing` (a
-            sentence, the image before and after it). Of the family `solids`: `segmentation`, `referring`, `detection` and the
-            tasks that read maps, such as `depth` and `normals`.
+            names begin with `val` or `test` also name pairs of kind and color that others never name), `detection` and
+            `instances` (the same scenes, their objects with masks and boxes), `classification` (scenes of one object),
+            `keypoints` (figures with 14 joints), `denoise`, `deblur`, `dewatermark` (damaged and clean image) or `editing` (a
+            sentence, the image before and after it). Of the family `solids`: `segmentation`, `referring`, `detection`,
+            `instances` and the tasks that read maps, such as `depth` and `normals`.
         split: any name, such as `train` or `val`.
         count: number of samples.
         seed: of the whole set.
@@ -52,25 +52,24 @@ class SyntheticSource(Source):
         self.maps: tuple[str, ...] = ()
         if family == "solids":
             self.maps = _maps_of(task)
-        elif task not in SCENE_TASKS:
+        elif task not in _flat_tasks():
             if task in _solid_tasks():
                 raise ConfigError(f"synthetic: flat scenes do not serve the task '{task}'. Add --family solids.")
-            raise unknown(
-                "synthetic task", task, [*SCENE_TASKS, *(name for name in _solid_tasks() if name not in SCENE_TASKS)]
-            )
+            raise unknown("synthetic task", task, {**_flat_tasks(), **_solid_tasks()})
         if count < 1:
             raise ConfigError(f"synthetic: got count {count}, expected at least 1. Pass --count N.")
         if not SIZES[0] <= size <= SIZES[1]:
             raise ConfigError(f"synthetic: got size {size}, expected {SIZES[0]} to {SIZES[1]} pixels.")
         self.tasks = (task,)
-        self.unit = "phrases" if task == "referring" else "picture" if family == "solids" else SCENE_TASKS[task].unit
+        self._scenes = "" if family == "solids" else _flat_tasks()[task]
+        self.unit = "phrases" if task == "referring" else SCENE_TASKS[self._scenes].unit if self._scenes else "picture"
         self.family, self.split, self.count, self.seed, self.size = family, split, count, seed, size
 
     def meta(self) -> dict[str, Any]:
         """`classes` of the label maps, or `skeletons` of the figures."""
         if self.family == "solids":
             return {"classes": list(CLASSES), "categories": list(CLASSES[1:])}
-        return dict(SCENE_TASKS[self.tasks[0]].meta)
+        return dict(SCENE_TASKS[self._scenes].meta)
 
     def __len__(self) -> int:
         return self.count
@@ -94,16 +93,16 @@ class SyntheticSource(Source):
                 phrases=phrases,
                 meta=self.meta(),
             )
-        task = SCENE_TASKS[self.tasks[0]]
+        task = SCENE_TASKS[self._scenes]
         scene = draw_scene(task, self.split, seed=self.seed, index=index)
         rendered = render(scene, self.size)
         annotation = task.annotate(scene, rendered)
         if task.tell is not None:
-            rng = numpy_rng(self.seed, "tell", VERSION, self.tasks[0], self.split, index)
+            rng = numpy_rng(self.seed, "tell", VERSION, self._scenes, self.split, index)
             annotation |= task.tell(annotation, rendered, rng, self.split)
         image, target = rendered.picture, None
         if task.pair is not None:
-            pair = task.pair(scene, self.size, numpy_rng(self.seed, "pair", VERSION, self.tasks[0], self.split, index))
+            pair = task.pair(scene, self.size, numpy_rng(self.seed, "pair", VERSION, self._scenes, self.split, index))
             image, target, annotation = pair.picture, pair.target, annotation | pair.facts
         return Sample(
             key=f"{index:08d}",
@@ -115,12 +114,21 @@ class SyntheticSource(Source):
         )
 
 
+def _flat_tasks() -> dict[str, str]:
+    """The tasks that flat scenes serve, each with that of `SCENE_TASKS` whose scenes it sees."""
+    kinds = idiff.tasks.by_kind().items()
+    return {
+        **{kind: kind for kind in SCENE_TASKS},
+        **{kind: task.scenes for kind, task in kinds if task.scenes in SCENE_TASKS},
+    }
+
+
 def _solid_tasks() -> dict[str, tuple[str, ...]]:
     """The tasks that solids serve, each with the maps that it reads."""
-    reading = {
-        kind: task.maps for kind, task in idiff.tasks.by_kind().items() if task.maps and set(task.maps) <= set(MAPS)
-    }
-    return {**dict.fromkeys(SERVED, ()), **reading}
+    kinds = idiff.tasks.by_kind().items()
+    reading = {kind: task.maps for kind, task in kinds if task.maps and set(task.maps) <= set(MAPS)}
+    alike = {kind: task.maps for kind, task in kinds if task.scenes in SERVED}
+    return {**dict.fromkeys(SERVED, ()), **alike, **reading}
 
 
 def _maps_of(task: str) -> tuple[str, ...]:
@@ -133,6 +141,6 @@ def _maps_of(task: str) -> tuple[str, ...]:
     if task in served:
         return served[task]
     names = ", ".join(served)
-    if task in SCENE_TASKS:
+    if task in _flat_tasks():
         raise ConfigError(f"synthetic: solids do not serve the task '{task}', they serve {names}. Leave --family out.")
     raise unknown("synthetic task", task, served)

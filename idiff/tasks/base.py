@@ -47,6 +47,7 @@ class Task(ABC):
         unit: what one item of a sample is: `picture` (one item), or the annotation list whose entries are items
             (`instances`, `phrases`).
         maps: names of the maps of numbers that it reads (`Sample.maps`); sources that can make them serve the task.
+        scenes: kind of the task whose drawn scenes serve this one, too; empty: its own.
         headline: the metric that stands for the task in `val/score`; see `headline_share`.
         headline_range: what the headline is divided by there, so that decibels and shares weigh alike.
         headline_lower_is_better: the headline falls as the model improves, as an error does.
@@ -64,6 +65,7 @@ class Task(ABC):
     kind: ClassVar[str]
     unit: ClassVar[str] = "picture"
     maps: ClassVar[tuple[str, ...]] = ()
+    scenes: ClassVar[str] = ""
     headline: ClassVar[str]
     headline_range: ClassVar[float] = 1.0
     headline_lower_is_better: ClassVar[bool] = False

@@ -35,6 +35,13 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(side) for side in made["size"]], "counts": made["counts"].decode("ascii")}
 
 
+def mask_entry(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """What an entry of COCO's results says of a mask bool (H, W) that is not empty: `segmentation`, `bbox`, `area`, in pixels."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    return {"segmentation": encode_mask(mask), "bbox": [int(value) for value in box], "area": int(mask.sum())}
+
+
 def decode_mask(value: Any) -> NDArray[np.bool_]:
     """Read a mask: bool (H, W).
 

@@ -14,6 +14,8 @@ from idiff.predictions import (
     BoxTruth,
     ClassPrediction,
     ClassTruth,
+    InstancesPrediction,
+    InstancesTruth,
     KeypointPrediction,
     KeypointTruth,
     LabelMapPrediction,
@@ -21,7 +23,9 @@ from idiff.predictions import (
     MaskPrediction,
     MaskTruth,
 )
+from idiff.tasks.common.objects import extremes, filled
 from idiff.types import MOST_CLASSES, Prediction, Truth, void_of
+from idiff.utils.masks import decode_mask
 
 Guess = tuple[str, Callable[[dict[str, Any]], Prediction]]
 """A name, and a function from a group's first query to a combined prediction."""
@@ -73,6 +77,36 @@ def median_boxes(truths: Iterable[Truth]) -> Guess | None:
     found.sort(key=lambda row: -row[4])
     guessed = torch.tensor(found, dtype=torch.float32)
     return "median_box", lambda query: BoxPrediction(query=query, score=1.0, boxes=guessed.clone())
+
+
+def median_masks(truths: Iterable[Truth]) -> Guess | None:
+    """For each class the median box of its objects as shares of the image, filled, as sure as the class is frequent."""
+    boxes: dict[int, list[NDArray[np.float64]]] = {}
+    for truth in truths:
+        for mask, index in zip(truth.masks, truth.classes, strict=True) if isinstance(truth, InstancesTruth) else ():
+            height, width = mask["size"]
+            boxes.setdefault(index, []).append(np.array(extremes(decode_mask(mask))) / (width, height, width, height))
+    if not boxes:
+        return None
+    most = max(map(len, boxes.values()))
+    found = sorted(((len(rows) / most, index, np.median(rows, axis=0)) for index, rows in boxes.items()), key=_surest)
+
+    def answer(query: dict[str, Any]) -> Prediction:
+        height, width = (int(side) for side in query["size"])
+        masks = [filled((box * (width, height, width, height)).tolist(), (height, width)) for _, _, box in found]
+        return InstancesPrediction(
+            query=query,
+            score=1.0,
+            masks=torch.from_numpy(np.stack(masks)),
+            sure=torch.tensor([row[0] for row in found]),
+            classes=torch.tensor([row[1] for row in found]),
+        )
+
+    return "median_box", answer
+
+
+def _surest(row: tuple[float, int, NDArray[np.float64]]) -> tuple[float, int]:
+    return -row[0], row[1]
 
 
 def most_frequent(truths: Iterable[Truth]) -> Guess | None:

@@ -74,6 +74,24 @@ def object_shapes(rng: np.random.Generator) -> Sample:
     return Sample("example", drawn.image, facts, meta={"categories": ["disc", "square", "bar", "wedge"]})
 
 
+def several_shapes(rng: np.random.Generator) -> Sample:
+    """Four discs and squares on a noisy background, one in each quarter, as instances of a set of three classes."""
+    height, width = int(rng.integers(76, 92)), int(rng.integers(76, 92))
+    image, instances = rng.integers(90, 166, (height, width, 3)).astype(np.uint8), []
+    for quarter, square in enumerate(rng.integers(0, 2, 4).tolist()):
+        r = int(rng.integers(14, 18))
+        x, y = ((1 + 2 * place) * side // 4 for place, side in ((quarter % 2, width), (quarter // 2, height)))
+        shape = np.zeros((height, width), np.uint8)
+        if square:
+            cv2.rectangle(shape, (x - r, y - r), (x + r, y + r), 1, -1)
+        else:
+            cv2.circle(shape, (x, y), r, 1, -1)
+        image[shape > 0] = rng.integers(60, 196, 3)
+        box = [float(value) for value in cv2.boundingRect(shape)]
+        instances.append({"category": "square" if square else "disc", "mask": encode_mask(shape > 0), "box": box})
+    return Sample("example", image, {"instances": instances}, meta={"categories": ["disc", "square", "star"]})
+
+
 def figure(rng: np.random.Generator) -> Sample:
     """One stick figure of 14 joints, all visible, on a noisy background."""
     height, width = int(rng.integers(150, 200)), int(rng.integers(110, 150))
