@@ -19,7 +19,7 @@ from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from raw_layouts import editing, keypoints, label_sets, large_label_sets, refcoco, restoration
+from raw_layouts import editing, keypoints, label_sets, large_label_sets, object_sets, refcoco, restoration
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_clip import write_clip, write_head
 from small_models import ROOT
@@ -99,6 +99,7 @@ WRITE = {
     "ade847": lambda root: large_label_sets.ade_prepared(root.parent),
     "pc459": lambda root: large_label_sets.context(root.parent),
     "pc59": lambda root: large_label_sets.context(root.parent, values=(2, 397, 459, 59)),
+    "coco-instances": object_sets.coco,
     "gopro": large_gopro,
     "sidd": renamed(restoration.sidd_flat, "train", "val"),
     "clwd": renamed(restoration.clwd, "train", "test"),
@@ -212,7 +213,17 @@ def judge_edits(root, out, card):
     }  # fmt: skip
 
 
+def judge_instances(root, out, card):
+    truth = COCO(str(root / "annotations/instances_val2017.json"))
+    scoring = COCOeval(truth, truth.loadRes(str(out / "instances.json")), "segm")
+    scoring.evaluate()
+    scoring.accumulate()
+    scoring.summarize()
+    return dict(zip(("ap", "ap50", "ap75"), scoring.stats[:3].tolist(), strict=True))
+
+
 JUDGE = {
+    "instances": (judge_instances, 1e-6),
     "keypoints": (judge_keypoints, 1e-6),
     "referring": (judge_masks, 1e-6),
     "segmentation": (judge_labels, 1e-6),
@@ -251,6 +262,7 @@ def test_the_commands_of_the_page_give_a_card_that_others_agree_with(tmp_path, m
     root = tmp_path / build[build.index("--root") + 1]
     WRITE[name](root)
     Path("cards").mkdir()
+    Path("configs").symlink_to(ROOT / "configs")
     assert main(build) == 0
     assert main([*evaluate, "--bootstrap", "50"]) == 0
     card = json.loads(Path(f"cards/{name}.json").read_text())

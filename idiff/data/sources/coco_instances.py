@@ -126,8 +126,8 @@ class CocoInstances(Source):
         """Images without objects, crowds, entries that were left out, and files that are converted or not read."""
         crowds = sum(one["crowd"] for objects in self._objects.values() for one in objects)
         empty = len(self) - len(self._objects)
-        told = [f"{empty:,} images have no object"] if empty else []
-        told += [f"{crowds:,} crowds are void, no instances"] if crowds else []
+        told = [f"images without an object: {empty:,}"] if empty else []
+        told += [f"crowds, which are void and no instances: {crowds:,}"] if crowds else []
         if self.faults:
             told.append(f"{len(self.faults):,} entries left out, because of a wrong form: {first_faults(self.faults)}")
         return told + notes_of_files((Path(one["file_name"]) for one in self._pictures), [str(self.folder)])

@@ -81,7 +81,7 @@ def test_coco_instances_as_published(tmp_path):
     assert crowd.any() and set(label[crowd]) == {255} and set(label[(ids == 0) & ~crowd]) == {0}
     [told] = first.annotation["crowds"]
     assert np.array_equal(decode_mask(told["mask"]), crowd_mask()) and told["id"] == 103
-    assert source.notes()[:2] == ["1 images have no object", "1 crowds are void, no instances"]
+    assert source.notes()[:2] == ["images without an object: 1", "crowds, which are void and no instances: 1"]
 
 
 def test_coco_instances_serve_detection_and_segmentation(tmp_path):
