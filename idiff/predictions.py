@@ -48,7 +48,7 @@ class ClassMasksPrediction(Prediction):
 
 @dataclass(kw_only=True)
 class LabelMapPrediction(ClassMasksPrediction):
-    """Classes merged by score into one label map: `labels` integer (H, W), 255 = void."""
+    """Classes merged by score into one label map: `labels` integer (H, W); void as `idiff.types.void_of` says."""
 
     labels: Tensor
     masks: dict[int, Tensor] = field(default_factory=dict)
@@ -56,7 +56,12 @@ class LabelMapPrediction(ClassMasksPrediction):
 
 @dataclass(kw_only=True)
 class LabelMapTruth(Truth):
-    """`labels`: uint8 (H, W), 255 = void. `absent`: index of the one absent class that `mciou` asks, where there is one."""
+    """What a label map says.
+
+    Attributes:
+        labels: uint8 (H, W), 255 = void, or uint16, 65535 = void.
+        absent: index of the one absent class that `mciou` asks, where there is one.
+    """
 
     labels: Tensor
     absent: int | None = None

@@ -32,10 +32,25 @@ Labels = NDArray[np.uint8]
 WideLabels = NDArray[np.uint16]
 """uint16 (H, W), 65535 = void: for more classes than 8 bits can number."""
 
+AnyLabels = NDArray[np.unsignedinteger]
+"""A label map of either type; `void_of` tells its void."""
 
-def void_of(labels: Labels | WideLabels) -> int:
-    """The value that is void in a label map: 255 of 8 bits, 65535 of 16."""
-    return int(np.iinfo(labels.dtype).max)
+WIDE_VOID = 65_535
+"""What `VOID` is in a label map of 16 bits."""
+
+MOST_CLASSES = 4_095
+"""How many classes the label maps of one set may have where a task reads them."""
+
+
+def void_of(labels: AnyLabels | Tensor) -> int:
+    """The value that is void in a label map: 65535 of uint16, else 255."""
+    wide: object = torch.uint16 if isinstance(labels, Tensor) else np.dtype(np.uint16)
+    return WIDE_VOID if labels.dtype == wide else VOID
+
+
+def label_type(classes: int) -> type[np.uint8] | type[np.uint16]:
+    """The type of label maps of so many classes: uint8 with 255 = void, or uint16 with 65535 = void."""
+    return np.uint8 if classes <= VOID else np.uint16
 
 
 @dataclass(slots=True)

@@ -15,9 +15,8 @@ from idiff.metrics.segmentation import (
     MeanIoU,
     MeanMaskIoU,
     NoTargetAccuracy,
-    confusion,
-    iou_from_confusion,
-    miou_from_confusion,
+    iou_of_counts,
+    label_counts,
 )
 
 __all__ = [
@@ -43,9 +42,8 @@ __all__ = [
     "coco_detection_results",
     "coco_keypoint_result",
     "coco_keypoint_results",
-    "confusion",
-    "iou_from_confusion",
-    "miou_from_confusion",
+    "iou_of_counts",
+    "label_counts",
     "oks",
     "psnr",
     "region_error",

@@ -25,7 +25,7 @@ from idiff.predictions import (
     MaskPrediction,
     expect,
 )
-from idiff.types import VOID, Labels, Picture, Prediction
+from idiff.types import VOID, WIDE_VOID, AnyLabels, Picture, Prediction, void_of
 from idiff.utils.images import to_picture
 from idiff.utils.masks import encode_mask
 from idiff.utils.seeds import hash64
@@ -102,7 +102,7 @@ def picture_number(query: Mapping[str, Any]) -> int:
     return hash64("image", query["key"]) >> 11  # fits a double, as readers of JSON need
 
 
-def own_label_map(prediction: LabelMapPrediction, queries: Sequence[Mapping[str, Any]]) -> Labels:
+def own_label_map(prediction: LabelMapPrediction, queries: Sequence[Mapping[str, Any]]) -> AnyLabels:
     """A label map with the values that the set's own label maps have, as its own evaluators read them.
 
     Args:
@@ -111,15 +111,18 @@ def own_label_map(prediction: LabelMapPrediction, queries: Sequence[Mapping[str,
             (None: there is none), `values` what the set's own maps hold for them.
 
     Returns:
-        uint8 (H, W); 255 stays, and so does an index that no query names.
+        uint8 (H, W), or uint16 where a value is larger than 255; void stays, and so does an index that no query names.
     """
-    table = np.arange(VOID + 1, dtype=np.uint8)
+    labels = prediction.labels.cpu().numpy()
+    table = np.arange(WIDE_VOID + 1, dtype=np.uint16)
     for query in queries:
         if "values" in query:
             indices = [*_classes(query), *([] if query["background"] is None else [query["background"]])]
             table[indices] = query["values"]
-    mapped: Labels = table[prediction.labels.cpu().numpy()]
-    return mapped
+    if labels.dtype == np.uint16 or int(table[:VOID].max()) > VOID:
+        table[void_of(labels)] = WIDE_VOID
+        return np.asarray(table[labels])
+    return np.asarray(table[labels].astype(np.uint8))
 
 
 def class_mask_results(prediction: ClassMasksPrediction, queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -182,11 +185,11 @@ class Results:
     """What is written of an answer.
 
     Attributes:
-        images: (folder, name) -> uint8 (H, W, 3), or uint8 or bool (H, W): `folder/name.png`.
+        images: (folder, name) -> uint8 (H, W, 3), or uint8, uint16 or bool (H, W): `folder/name.png`.
         lists: name of a JSON file -> entries that this answer adds to its list.
     """
 
-    images: dict[tuple[str, str], Picture | Labels | NDArray[np.bool_]] = field(default_factory=dict)
+    images: dict[tuple[str, str], Picture | AnyLabels | NDArray[np.bool_]] = field(default_factory=dict)
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 

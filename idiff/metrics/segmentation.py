@@ -1,7 +1,7 @@
 """Intersection over union in the ways the field reports it: `miou mciou ciou giou n_acc`.
 
-Label maps are integers (H, W) with 255 = void; masks are bool (H, W). Void pixels are counted nowhere. Every result
-lies in [0, 1].
+Label maps are integers (H, W) with 255 = void, those of uint16 with 65535; masks are bool (H, W). Void pixels are
+counted nowhere. Every result lies in [0, 1].
 """
 
 from __future__ import annotations
@@ -12,63 +12,51 @@ from torch import Tensor
 from idiff.errors import ConfigError
 from idiff.metrics.base import ItemMetric, RatioMetric, ratio, same_shape
 from idiff.predictions import ClassMasksPrediction, LabelMapPrediction, LabelMapTruth, MaskPrediction, MaskTruth, expect
-from idiff.types import VOID, Prediction, Truth
+from idiff.types import MOST_CLASSES, Prediction, Truth, void_of
 
 ONE_CLASS = "the label maps of the set hold one class alone, so that any answer of it would be right: check --data"
 """Why a mean over classes is nan."""
 
-LABELS = VOID + 1
-"""How many values a uint8 label map can hold."""
 
-
-def confusion(predicted: Tensor, true: Tensor) -> Tensor:
-    """Count pixels by true and predicted label.
+def label_counts(predicted: Tensor, true: Tensor) -> Tensor:
+    """Count pixels by label: those where both agree, those of the truth, those of the prediction.
 
     Args:
-        predicted: integer (H, W) in [0, 255]; 255 = no answer, which counts as a miss.
-        true: integer (H, W) in [0, 255]; 255 = void, which is left out.
+        predicted: integer (H, W); void = no answer, which counts as a miss.
+        true: integer (H, W); void is left out, whatever is predicted there.
 
     Returns:
-        int64 (256, 256): rows are true labels, columns predicted ones. Row 255 is zero.
+        int64 (3, `MOST_CLASSES`).
 
     Raises:
-        ConfigError: the shapes differ, or a label lies outside [0, 255].
+        ConfigError: the shapes differ, or a label is less than 0, or no less than `MOST_CLASSES`.
     """
     same_shape(predicted, true, what="label maps")
-    counted = true != VOID
+    counted = true != void_of(true)
     rows, columns = true[counted].long(), predicted[counted].long()
-    for name, labels in (("predicted", columns), ("true", rows)):
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) <= VOID:
+    answered = columns[columns != void_of(predicted)]
+    for name, labels in (("predicted", answered), ("true", rows)):
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < MOST_CLASSES:
             span = f"[{int(labels.min())}, {int(labels.max())}]"
             raise ConfigError(
-                f"{name} labels span {span}; expected [0, {VOID}]. Fold the set's classes to at most {VOID}."
+                f"{name} labels span {span}; expected [0, {MOST_CLASSES - 1}]. "
+                f"Fold the set's classes to at most {MOST_CLASSES}."
             )
-    return torch.bincount(rows * LABELS + columns, minlength=LABELS**2).reshape(LABELS, LABELS)
+    alike = (rows == columns) & (columns != void_of(predicted))
+    return torch.stack([torch.bincount(one, minlength=MOST_CLASSES) for one in (rows[alike], rows, answered)])
 
 
-def iou_from_confusion(matrix: Tensor) -> Tensor:
-    """IoU of each class: diagonal / (row + column - diagonal).
-
-    Args:
-        matrix: int64 (256, 256) as `confusion` counts it, summed over any number of images.
-
-    Returns:
-        float32 (255,) in [0, 1]; nan for a class in neither truth nor prediction.
-    """
-    hits = matrix.diagonal()
-    return ratio(hits, matrix.sum(0) + matrix.sum(1) - hits)[:VOID]
-
-
-def miou_from_confusion(matrix: Tensor) -> Tensor:
-    """Mean IoU over the classes that truth or prediction holds; nan where no pixel was counted.
+def iou_of_counts(counts: Tensor) -> Tensor:
+    """IoU of each class.
 
     Args:
-        matrix: int64 (256, 256) as `confusion` counts it.
+        counts: int64 (3, N) as `label_counts` counts them, summed over any number of images.
 
     Returns:
-        float32 () in [0, 1].
+        float32 (N,) in [0, 1]; nan for a class in neither truth nor prediction.
     """
-    return iou_from_confusion(matrix).nanmean()
+    hits, true, predicted = counts
+    return ratio(hits, true + predicted - hits)
 
 
 def intersection_and_union(predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,27 +75,27 @@ def intersection_and_union(predicted: Tensor, true: Tensor) -> tuple[Tensor, Ten
 
 
 class MeanIoU(ItemMetric):
-    """`miou`: the data-set mIoU of semantic segmentation (Pascal VOC, Cityscapes): one confusion over all images.
+    """`miou`: the data-set mIoU of semantic segmentation (Pascal VOC, Cityscapes): pixels are counted over all images.
 
     Reads `prediction.labels` and `truth.labels`, both integer (H, W). Not the mean over images of an image's mIoU. nan where all
     truth together holds one class alone: whoever answers that class everywhere would be perfect.
     """
 
-    miou_confusion: Tensor
+    miou_counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("miou_confusion", torch.zeros(LABELS, LABELS, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("miou_counts", torch.zeros(3, MOST_CLASSES, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one image. Errors as in `ItemMetric.update`."""
         found, true = self.typed(prediction, truth, (LabelMapPrediction, LabelMapTruth))
-        device = self.miou_confusion.device
-        self.miou_confusion = self.miou_confusion + confusion(found.labels.to(device), true.labels.to(device))
+        device = self.miou_counts.device
+        self.miou_counts = self.miou_counts + label_counts(found.labels.to(device), true.labels.to(device))
 
     def compute(self) -> Tensor:
         """The mean IoU, float32 () in [0, 1]; nan where no pixel was counted, or pixels of one class alone."""
-        mean = miou_from_confusion(self.miou_confusion)
+        mean = iou_of_counts(self.miou_counts).nanmean()
         return torch.where(self._classes() == 1, torch.nan, mean)
 
     def reason(self) -> str:
@@ -117,12 +105,12 @@ class MeanIoU(ItemMetric):
 
     def _classes(self) -> Tensor:
         """How many classes the truth holds, int64 ()."""
-        return (self.miou_confusion.sum(1) > 0).sum()
+        return (self.miou_counts[1] > 0).sum()
 
     def per_class(self) -> Tensor:
-        """IoU by class index, float32 (255,); nan for a class never met. All ranks must call it together."""
+        """IoU by class index, float32 (N,); nan for a class never met. All ranks must call it together."""
         with self.sync_context():
-            return iou_from_confusion(self.miou_confusion)
+            return iou_of_counts(self.miou_counts)
 
 
 class MeanClassIoU(ItemMetric):
@@ -143,19 +131,19 @@ class MeanClassIoU(ItemMetric):
     def __init__(self) -> None:
         super().__init__()
         for name in ("mciou_intersection", "mciou_union", "mciou_queries", "mciou_seen"):
-            self.add_state(name, torch.zeros(VOID, dtype=torch.int64), dist_reduce_fx="sum")
+            self.add_state(name, torch.zeros(MOST_CLASSES, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one image. Errors as in `ItemMetric.update`."""
         found, true = self.typed(prediction, truth, (ClassMasksPrediction, LabelMapTruth))
         masks, labels = found.masks, true.labels.to(self.mciou_union.device)
-        counted = labels != VOID
-        present = torch.bincount(labels[counted].long(), minlength=VOID)[:VOID] > 0
+        counted = labels != void_of(labels)
+        present = torch.bincount(labels[counted].long(), minlength=MOST_CLASSES) > 0
         wanted = set(present.nonzero().flatten().tolist())
         self.mciou_seen = self.mciou_seen + present
         if true.absent is not None and bool(counted.any()):
             wanted.add(true.absent)
-        more = torch.zeros(3, VOID, dtype=torch.int64, device=labels.device)
+        more = torch.zeros(3, MOST_CLASSES, dtype=torch.int64, device=labels.device)
         for index in sorted(wanted & set(masks)):
             mask = masks[index].to(labels.device)
             same_shape(mask, labels, what=f"the mask of class {index} of '{truth.key}'")
@@ -184,7 +172,7 @@ class MeanClassIoU(ItemMetric):
         return int(seen.sum()) == 1 and bool(asked.any()) and not both
 
     def per_class(self) -> Tensor:
-        """IoU by class index, float32 (255,); nan where its union is empty. All ranks must call it together."""
+        """IoU by class index, float32 (N,); nan where its union is empty. All ranks must call it together."""
         with self.sync_context():
             return ratio(self.mciou_intersection, self.mciou_union)
 

@@ -26,7 +26,7 @@ from idiff.tasks.common.view import (
 )
 from idiff.tasks.instructions import InstructionBank, Phrasings
 from idiff.transforms.frames import FrameName, frame_crop, frame_whole
-from idiff.types import Labels, Sample
+from idiff.types import AnyLabels, Sample
 from idiff.utils import painting
 from idiff.utils.settings import READING
 
@@ -156,7 +156,7 @@ class ClassRegionTask(RegionTask):
             return self.ask
         return "present" if classes > _ALL_CLASSES else "all"
 
-    def _look(self, sample: Sample, rng: np.random.Generator, *, train: bool, labels: Labels | None = None) -> View:
+    def _look(self, sample: Sample, rng: np.random.Generator, *, train: bool, labels: AnyLabels | None = None) -> View:
         """The whole image; in training mirrored now and then, cropped along its long side, and augmented."""
         if not train:
             return whole_view(sample.image, self.size, frame=self.frame, labels=labels)

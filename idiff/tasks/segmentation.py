@@ -28,7 +28,7 @@ from idiff.tasks.common.region_masks import original_scores, sure_regions, tint
 from idiff.tasks.common.view import ASKED, View, needed_words, whole_view
 from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.region import ClassRegionTask
-from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth
+from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth, void_of
 from idiff.utils import painting
 from idiff.utils.strings import name_words
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class SemanticSegmentation(ClassRegionTask):
     """Paint all pixels of one class in one color, or of several classes in one color each; read masks back from the colors.
 
-    Shapes: images (3, H, W) float32 in [-1, 1]; label map (H, W) uint8, 255 = void. Source: InstructDiffusion,
-    section 3.1. A class named `background` is never asked for and counts in `miou`.
+    Shapes: images (3, H, W) float32 in [-1, 1]; label map (H, W) uint8, 255 = void, or for more than 255 classes uint16,
+    65535 = void. Source: InstructDiffusion, section 3.1. A class named `background` is never asked for and counts in `miou`.
 
     Args:
         min_pixels: how many of the model's pixels a class must cover to be drawn in training.
@@ -83,26 +83,26 @@ class SemanticSegmentation(ClassRegionTask):
         if len(chosen) > 1:
             colors += rng.permutation([color for color in self.colors if color not in colors]).tolist()
             chosen = fitting(chosen, _writer(classes, colors, wording), key=sample.key, field="meta.classes")
-        absent = absent_class(sample.key, labels, classes)
-        return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, wording=wording, absent=absent)
+        truth = {"key": sample.key, "labels": labels, "absent": absent_class(sample.key, labels, classes)}
+        return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, wording=wording, truth=truth)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One prompt a class, or one for several, in the colors that differ most from the image. See `Task.queries`."""
         labels, classes = labels_and_classes(sample)
         view = whole_view(sample.image, self.size, frame=self.frame, labels=labels)
         asked = askable(classes)
-        ask = self._asks(len(asked))
+        ask, absent = self._asks(len(asked)), absent_class(sample.key, labels, classes)
         if ask == "present":
-            wanted = {*np.unique(labels).tolist(), absent_class(sample.key, labels, classes)}
+            wanted = {*np.unique(labels).tolist(), absent}
             asked = [index for index in asked if index in wanted]
         colors = contrasting_colors(view.source[:, view.seen], self.colors, self.most)
-        absent, group = absent_class(sample.key, labels, classes), f"{sample.key}/{item}"
+        truth, group = {"key": sample.key, "labels": labels, "absent": absent}, f"{sample.key}/{item}"
         wording, parts = self.wordings.asking(group), [[index] for index in asked]
         if self.most > 1:
             write = _writer(classes, colors, wording)
             parts = prompts(asked, self.most, write, key=sample.key, field="meta.classes")
         triplets = [
-            self._paint(sample, group, view, some, colors=colors, wording=wording, absent=absent) for some in parts
+            self._paint(sample, group, view, some, colors=colors, wording=wording, truth=truth) for some in parts
         ]
         for triplet in triplets:
             triplet.query |= {"asked": ask, "split": len(parts) - math.ceil(len(asked) / self.most)}
@@ -131,7 +131,7 @@ class SemanticSegmentation(ClassRegionTask):
         return LabelMapPrediction(
             query=query,
             score=float(best.mean()),
-            labels=labels.to(torch.uint8),
+            labels=labels.to(torch.uint8 if int(query["classes"]) <= VOID else torch.uint16),
             masks={index: score > 0.5 for index, score in zip(indices, scores, strict=True)},
         )
 
@@ -157,7 +157,7 @@ class SemanticSegmentation(ClassRegionTask):
         found = expect(prediction, LabelMapPrediction, by=self.kind)
         drawn, labels = picture.copy(), found.labels.cpu().numpy()
         for index in np.unique(labels).tolist():
-            if index not in {VOID, prediction.query["background"]}:
+            if index not in {void_of(labels), prediction.query["background"]}:
                 drawn = tint(drawn, labels == index, painting.class_color(index))
         return drawn
 
@@ -175,7 +175,7 @@ class SemanticSegmentation(ClassRegionTask):
         *,
         colors: Sequence[str],
         wording: Wording,
-        absent: int | None,
+        truth: dict[str, Any],
     ) -> Triplet:
         """Paint classes into a view, and write down what was asked and what is true."""
         assert view.labels is not None and sample.label is not None
@@ -199,9 +199,9 @@ class SemanticSegmentation(ClassRegionTask):
             instruction=wording.write(names, used),
             target=target,
             query=self._query(sample, asked, group=group, view=view),
-            annotation={"key": sample.key, "labels": sample.label, "absent": absent},
+            annotation=truth,
             answer=masks.float(),
-            parts=Parts(torch.from_numpy(view.labels), [name_words(one) for one in classes]),
+            parts=None if len(classes) > VOID else Parts(torch.from_numpy(view.labels), [*map(name_words, classes)]),
         )
 
 

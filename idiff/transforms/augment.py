@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from idiff.errors import ConfigError, unknown
 from idiff.transforms.geometry import GREY, Matrix
-from idiff.types import VOID, Labels, Picture
+from idiff.types import VOID, AnyLabels, Labels, Picture, WideLabels, void_of
 
 DEFAULT: tuple[Mapping[str, Any], ...] = (
     {"name": "ColorJitter", "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.02, "p": 0.8},
@@ -29,13 +29,13 @@ class Augmented:
 
     Attributes:
         picture: uint8 (H, W, 3).
-        labels: uint8 (H, W), where labels were given.
+        labels: uint8 or uint16 (H, W), where labels were given.
         points: float64 (K, 2), where points were given; points outside of the image are kept.
         matrix: 2x3, how points moved: exact for flips, shifts, turns and zooms, a local estimate for bends.
     """
 
     picture: Picture
-    labels: Labels | None
+    labels: AnyLabels | None
     points: NDArray[np.float64] | None
     matrix: Matrix
 
@@ -75,7 +75,7 @@ class Augment:
         picture: Picture,
         rng: np.random.Generator,
         *,
-        labels: Labels | None = None,
+        labels: AnyLabels | None = None,
         points: NDArray[np.float64] | None = None,
     ) -> Augmented:
         """Augment one image with what belongs to it.
@@ -83,7 +83,7 @@ class Augment:
         Args:
             picture: uint8 (H, W, 3).
             rng: draws everything.
-            labels: uint8 (H, W).
+            labels: uint8 or uint16 (H, W).
             points: (K, 2) x, y in pixels; swapping left and right joints is the caller's part
                 (`geometry.mirrors(matrix)`).
         """
@@ -95,17 +95,36 @@ class Augment:
             return Augmented(self._compose(image=picture)["image"], labels, points, np.eye(2, 3))
         count = 0 if points is None else len(points)
         carried = _SENTINELS if points is None else np.concatenate([np.asarray(points, np.float64), _SENTINELS])
-        extra = {} if labels is None else {"mask": labels}
+        codes, table = (None, None) if labels is None else _narrowed(labels)
+        extra = {} if codes is None else {"mask": codes}
         made = self._compose(image=picture, keypoints=carried, **extra)
         moved = np.asarray(made["keypoints"], dtype=np.float64).reshape(-1, 2)
         origin, right, down = moved[count:]
         linear = np.column_stack([right - origin, down - origin]) / _SENTINELS[1, 0]
         return Augmented(
             picture=made["image"],
-            labels=None if labels is None else made["mask"],
+            labels=None if codes is None else made["mask"] if table is None else table[made["mask"]],
             points=None if points is None else moved[:count],
             matrix=np.column_stack([linear, origin]),
         )
+
+
+def _narrowed(labels: AnyLabels) -> tuple[Labels, WideLabels | None]:
+    """Labels as transforms take them and fill them, with 255 for void; and of uint16 the label of each value.
+
+    Raises:
+        ValueError: one image shows more than 255 labels.
+    """
+    if labels.dtype == np.uint8:
+        return labels, None
+    values, places = np.unique(labels, return_inverse=True)
+    values = values[values != void_of(labels)]
+    if len(values) > VOID:
+        raise ValueError(f"one image shows {len(values)} labels, expected at most {VOID} where it is turned or bent")
+    table = np.full(VOID + 1, void_of(labels), np.uint16)
+    table[: len(values)] = values
+    codes = np.where(labels == void_of(labels), VOID, places.reshape(labels.shape)).astype(np.uint8)
+    return codes, table
 
 
 def _build(specs: Sequence[Mapping[str, Any]]) -> tuple[Any, bool]:

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idiff.types import VOID, Labels, Picture
+from idiff.types import Picture, void_of
 
 Number = TypeVar("Number", bound=np.generic)
+Label = TypeVar("Label", bound=np.unsignedinteger)
 Matrix = NDArray[np.float64]
 """float64 (2, 3)."""
 
@@ -137,9 +138,9 @@ def warp_picture(picture: Picture, matrix: Matrix, size: Size) -> Picture:
     return result
 
 
-def warp_labels(labels: Labels, matrix: Matrix, size: Size) -> Labels:
-    """Draw the model's view of a label map: the nearest label, `VOID` where the original has no pixel."""
-    return warp_map(labels, matrix, size, outside=VOID)
+def warp_labels(labels: NDArray[Label], matrix: Matrix, size: Size) -> NDArray[Label]:
+    """Draw the model's view of a label map: the nearest label, void where the original has no pixel."""
+    return warp_map(labels, matrix, size, outside=void_of(labels))
 
 
 def warp_map(values: NDArray[Number], matrix: Matrix, size: Size, *, outside: float) -> NDArray[Number]:

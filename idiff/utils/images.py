@@ -37,11 +37,11 @@ def to_picture(image: Tensor) -> Picture:
     return picture
 
 
-def write_png(pixels: NDArray[np.uint8] | NDArray[np.bool_], folder: Path | str, name: str) -> Path:
+def write_png(pixels: NDArray[np.unsignedinteger] | NDArray[np.bool_], folder: Path | str, name: str) -> Path:
     """Write an image as `folder/name.png`, whole or not at all, and never outside of the folder.
 
     Args:
-        pixels: uint8 (H, W, 3) colors, uint8 (H, W) gray values or labels, or bool (H, W) written as 0 and 255.
+        pixels: uint8 (H, W, 3) colors, uint8 or uint16 (H, W) gray values or labels, or bool (H, W) written as 0 and 255.
         folder: made where missing.
         name: any text, such as a key or a prompt; see `idiff.utils.strings.safe_name`.
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from judged_labels import judge_labels
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from raw_layouts import editing, keypoints, label_sets, refcoco, restoration
+from raw_layouts import editing, keypoints, label_sets, large_label_sets, object_sets, refcoco, restoration
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_clip import write_clip, write_head
 from small_models import ROOT
@@ -95,6 +96,10 @@ WRITE = {
     "ade20k": label_sets.ade,
     "voc": lambda root: label_sets.voc(root.parent),
     "coco-stuff": label_sets.stuff,
+    "ade847": lambda root: large_label_sets.ade_prepared(root.parent),
+    "pc459": lambda root: large_label_sets.context(root.parent),
+    "pc59": lambda root: large_label_sets.context(root.parent, values=(2, 397, 459, 59)),
+    "coco-instances": object_sets.coco,
     "gopro": large_gopro,
     "sidd": renamed(restoration.sidd_flat, "train", "val"),
     "clwd": renamed(restoration.clwd, "train", "test"),
@@ -161,29 +166,6 @@ def judge_masks(root, out, card):
     return {"ciou": both / either, "giou": np.mean(ious), **({"n_acc": np.mean(empty)} if empty else {})}
 
 
-def judge_labels(root, out, card):
-    """mIoU of the label maps with the set's own values; mcIoU of the masks of single classes."""
-    void = 0 if "ADE" in str(next(root.rglob("*.png"))) else 255
-    truths = {path.stem: np.asarray(Image.open(path)) for path in root.rglob("*.png") if "train" not in str(path)}
-    matrix = np.zeros((256, 256), np.int64)
-    files = sorted((out / "masks").iterdir())
-    assert len(files) == card["samples"]
-    for path in files:
-        true, found = truths[path.stem], np.asarray(Image.open(path))
-        np.add.at(matrix, (true[true != void], found[true != void]), 1)
-    hits = np.diag(matrix)
-    union = matrix.sum(0) + matrix.sum(1) - hits
-    inter, area = {}, {}
-    for answer in json.loads((out / "masks.json").read_text()):
-        true, found = truths[answer["key"]], rle.decode(answer["segmentation"]).astype(bool)
-        value, valid = answer["value"], true != void
-        if card["asked"] == "present" or (true == value).any():  # where all are asked, the absent one is chosen by key
-            inter[value] = inter.get(value, 0) + (found & (true == value) & valid).sum()
-            area[value] = area.get(value, 0) + ((found | (true == value)) & valid).sum()
-    mciou = {"mciou": np.mean([inter[value] / area[value] for value in area if area[value]])}
-    return {"miou": (hits[union > 0] / union[union > 0]).mean()} | (mciou if card["asked"] == "present" else {})
-
-
 CLEAN = {"gopro": "sharp", "sidd": "gt", "clwd": "Watermark_free_image"}
 
 
@@ -231,7 +213,17 @@ def judge_edits(root, out, card):
     }  # fmt: skip
 
 
+def judge_instances(root, out, card):
+    truth = COCO(str(root / "annotations/instances_val2017.json"))
+    scoring = COCOeval(truth, truth.loadRes(str(out / "instances.json")), "segm")
+    scoring.evaluate()
+    scoring.accumulate()
+    scoring.summarize()
+    return dict(zip(("ap", "ap50", "ap75"), scoring.stats[:3].tolist(), strict=True))
+
+
 JUDGE = {
+    "instances": (judge_instances, 1e-6),
     "keypoints": (judge_keypoints, 1e-6),
     "referring": (judge_masks, 1e-6),
     "segmentation": (judge_labels, 1e-6),
@@ -270,6 +262,7 @@ def test_the_commands_of_the_page_give_a_card_that_others_agree_with(tmp_path, m
     root = tmp_path / build[build.index("--root") + 1]
     WRITE[name](root)
     Path("cards").mkdir()
+    Path("configs").symlink_to(ROOT / "configs")
     assert main(build) == 0
     assert main([*evaluate, "--bootstrap", "50"]) == 0
     card = json.loads(Path(f"cards/{name}.json").read_text())

@@ -8,7 +8,16 @@ import pytest
 from fuzzing import SEEDS, altered, any_bytes, budget, changed, json_bytes, json_files, like, tried
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_layouts import containers, editing, keypoint_formats, keypoints, label_sets, refcoco
+from raw_layouts import (
+    containers,
+    editing,
+    keypoint_formats,
+    keypoints,
+    label_sets,
+    large_label_sets,
+    object_sets,
+    refcoco,
+)
 
 from idiff.data.sources import create
 from idiff.errors import BadSampleError
@@ -37,6 +46,7 @@ LAYOUTS = {
     "humanart": (keypoints.humanart, "val", None),
     "aic": (keypoints.aic, "val", None),
     "mpii": (keypoints.mpii, "val", None),
+    "coco-instances": (object_sets.coco, "val", "annotations/instances_val2017.json"),
     "refcoco": (refcoco.published, "val", "refcoco/instances.json"),
     "captioned": (captioned, "train", "annotations/captions_train2017.json"),
     "edit-list": (editing.edit_list, "train", "train/edits.json"),
@@ -135,18 +145,23 @@ def test_tables_of_captions(tmp_path, suffix):
     property_()
 
 
-@pytest.mark.parametrize("name", ["coco-stuff", "ade20k", "voc"])
+LISTS = {
+    "coco-stuff": label_sets.stuff, "ade20k": label_sets.ade, "voc": label_sets.voc, "pc59": large_label_sets.context,
+    "ade847": large_label_sets.ade_prepared,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LISTS)
 def test_lists_of_classes_and_names(tmp_path, name):
-    write = {"coco-stuff": label_sets.stuff, "ade20k": label_sets.ade, "voc": label_sets.voc}[name]
-    write(tmp_path)
-    split = "val" if name != "ade20k" else "validation"
-    files = [file for file in sorted(tmp_path.rglob("*.txt")) if file.stat().st_size]
+    LISTS[name](tmp_path)
+    split = "validation" if name.startswith("ade") else "val"
+    files = [file for file in sorted([*tmp_path.rglob("*.txt"), *tmp_path.rglob("*.py")]) if file.stat().st_size]
     if not files:
         (tmp_path / "labels.txt").write_text("0: unlabeled\n" + "\n".join(f"{n + 1}: thing{n}" for n in range(4)))
         files = [tmp_path / "labels.txt"]
     good = {file: file.read_bytes() for file in files}
 
-    @budget(1)
+    @budget(0.15 if name == "pc59" else 1)  # a process for each of its label maps
     @given(st.sampled_from(files), st.integers(0, 2**48), st.one_of(st.none(), st.binary(max_size=200)))
     def property_(file, seed, data):
         file.write_bytes(changed(good[file], seed) if data is None else data)
@@ -186,6 +201,9 @@ CONTAINERS = {
     "webdataset": (tars, "train", ("*.tar",)),
     "mpii": (mpii_mat, "train", ("*.mat",)),
     "sidd": (sidd_mat, "val", ("*.mat",)),
+    "pc459": (large_label_sets.context, "val", ("*.mat",)),
+    "ade847": (large_label_sets.ade_prepared, "val", ("*.tif",)),
+    "cityscapes": (object_sets.cityscapes, "val", ("*Ids.png",)),
     "magicbrush": (containers.magicbrush_table, "dev", ("*.parquet",)),
 }
 

@@ -16,12 +16,11 @@ from idiff.metrics.segmentation import (
     MeanIoU,
     MeanMaskIoU,
     NoTargetAccuracy,
-    confusion,
-    iou_from_confusion,
-    miou_from_confusion,
+    iou_of_counts,
+    label_counts,
 )
 from idiff.predictions import ClassMasksPrediction, LabelMapPrediction, LabelMapTruth, MaskPrediction, MaskTruth
-from idiff.types import VOID, Prediction, Truth
+from idiff.types import MOST_CLASSES, VOID, WIDE_VOID, Prediction, Truth
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -99,23 +98,41 @@ def test_miou_is_over_the_set_not_over_pictures():
     assert float(metric.compute()) == pytest.approx((9 / 10 + 0) / 2)
 
 
-def test_confusion_leaves_void_out_and_counts_no_answer_as_a_miss():
-    matrix = confusion(torch.tensor([[3, 3, VOID, 7]]), torch.tensor([[3, VOID, 3, 200]]))
-    assert matrix.shape == (256, 256) and matrix.dtype == torch.int64
-    assert matrix.sum() == 3 and matrix[VOID].sum() == 0
-    assert matrix[3, 3] == matrix[3, VOID] == matrix[200, 7] == 1
-    iou = iou_from_confusion(matrix)
+def test_void_is_left_out_and_no_answer_counts_as_a_miss():
+    counts = label_counts(torch.tensor([[3, 3, VOID, 7]]), torch.tensor([[3, VOID, 3, 200]]))
+    assert counts.shape == (3, MOST_CLASSES) and counts.dtype == torch.int64
+    assert counts.sum(1).tolist() == [1, 3, 2]
+    assert counts[:, 3].tolist() == [1, 2, 1] and counts[:, 200].tolist() == [0, 1, 0] and not counts[:, VOID].any()
+    iou = iou_of_counts(counts)
     assert float(iou[3]) == 0.5 and float(iou[7]) == float(iou[200]) == 0.0
-    assert float(miou_from_confusion(matrix)) == pytest.approx(0.5 / 3)
 
 
-def test_confusion_refuses_what_is_no_label():
-    with pytest.raises(ConfigError, match=r"true labels span \[0, 300\]"):
-        confusion(torch.tensor([[0, 1]]), torch.tensor([[0, 300]]))
+def test_more_classes_than_8_bits_have():
+    """In uint16, 255 is a class as any other, and 65535 is void."""
+    rng = np.random.default_rng(0)
+    true = rng.choice([0, 254, 255, 256, 846, WIDE_VOID], (40, 40)).astype(np.uint16)
+    found = np.where(rng.random(true.shape) < 0.6, true, rng.choice([255, 300, 846], true.shape)).astype(np.uint16)
+    found[true == WIDE_VOID] = 12
+    metric, each = MeanIoU(), MeanClassIoU()
+    metric.update(*item(found, true))
+    ious = {
+        c: (found == c)[true == c].sum() / ((found == c) | (true == c))[true != WIDE_VOID].sum()
+        for c in (0, 254, 255, 256, 300, 846)
+    }
+    assert float(metric.compute()) == pytest.approx(np.mean(list(ious.values())), abs=1e-6)
+    masks = {c: torch.from_numpy(found == c) for c in (0, 255, 300, 846)}
+    truth = LabelMapTruth(key="k", labels=torch.from_numpy(true), absent=300)
+    each.update(ClassMasksPrediction(query={}, masks=masks), truth)
+    assert float(each.compute()) == pytest.approx(np.mean([ious[c] for c in masks]), abs=1e-6)
+
+
+def test_what_is_no_label_is_refused():
+    with pytest.raises(ConfigError, match=r"true labels span \[0, 5000\]; expected \[0, 4094\]"):
+        label_counts(torch.tensor([[0, 1]]), torch.tensor([[0, 5000]]))
     with pytest.raises(ConfigError, match=r"predicted labels span \[-1, 1\]"):
-        confusion(torch.tensor([[-1, 1]]), torch.tensor([[0, 1]]))
+        label_counts(torch.tensor([[-1, 1]]), torch.tensor([[0, 1]]))
     with pytest.raises(ConfigError, match=r"shape \(1, 2\), the truth \(2, 1\)"):
-        confusion(torch.zeros(1, 2), torch.zeros(2, 1))
+        label_counts(torch.zeros(1, 2), torch.zeros(2, 1))
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from idiff.errors import BadSampleError, ConfigError
+from idiff.metrics.result_formats import own_label_map
 from idiff.tasks import SemanticSegmentation
 from idiff.tasks.common.region_masks import mask_prediction
-from idiff.types import Sample
+from idiff.types import WIDE_VOID, Sample
 from idiff.utils.painting import palette, rgb_values
 from idiff.utils.seeds import numpy_rng
 
@@ -246,3 +247,74 @@ def test_a_class_that_is_painted_faintly_is_not_there_where_one_asks_for_more():
         for score in (0.0, 0.85)
     ]
     assert [bool(one) for one in found] == [True, False]
+
+
+# --- more classes than 8 bits number ---
+
+
+def wide_sample(classes=300):
+    names = ["background", *(f"thing {n}" for n in range(1, classes))]
+    data = sample(classes=names)
+    label = np.full(data.label.shape, WIDE_VOID, np.uint16)
+    label[:, 4:50], label[:, 50:90], label[:, 90:], label[60:, 4:] = 255, 299, 12, 0
+    data.label = label
+    return data
+
+
+def test_a_wide_set_is_painted_and_read_back():
+    task, data = plain(ask="present"), wide_sample()
+    triplets = task.queries(data, 0)
+    assert {triplet.query["class"] for triplet in triplets} - {triplets[0].annotation["absent"]} == {12, 255, 299}
+    assert all(triplet.parts is None for triplet in triplets)
+    edited, source = (torch.stack([getattr(one, name) for one in triplets]) for name in ("target", "source"))
+    queries = [triplet.query for triplet in triplets]
+    found = task.combine(task.decode(edited, source, queries), queries)
+    truth = task.truth(triplets[0].annotation)
+    metrics = task.metrics()
+    metrics.update(found, truth)
+    assert found.labels.dtype == truth.labels.dtype == torch.uint16
+    assert float(metrics.compute()["miou"]) > 0.95
+    written = own_label_map(found, queries)
+    assert written.dtype == np.uint16 and written[40, 70] == 299 and written[40, 20] == 255
+    assert task.render(found, data.image).shape == data.image.shape
+    name, guess = task.baseline([truth])
+    metrics.update(guess(queries[0]), truth)
+    assert name == "largest_class" and guess(queries[0]).labels.unique().tolist() == [255]
+
+
+def test_void_stays_void_where_a_wide_view_is_turned():
+    """255 is a class there: what lies outside of the turned image must not become it."""
+    turned = plain(augment=[{"name": "Affine", "rotate": [30, 40], "p": 1.0}], negatives=0.0)
+    data = wide_sample()
+    data.label[data.label == 255] = 256
+    for number in range(4):
+        triplet = turned.encode(data, 0, numpy_rng(0, number), train=True)
+        assert triplet.query["class"] in {12, 256, 299}
+    view = turned._look(data, numpy_rng(0, 0), train=True, labels=data.label)
+    assert set(np.unique(view.labels)) <= {0, 12, 256, 299, WIDE_VOID} and WIDE_VOID in view.labels
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(255, np.uint8), (256, np.uint16)])
+def test_the_type_follows_the_number_of_classes(classes, kind):
+    data = sample(classes=[f"c{n}" for n in range(classes)])
+    void = np.iinfo(kind).max
+    for label in (data.label, np.where(data.label == 255, np.uint16(WIDE_VOID), data.label)):
+        data.label = label
+        labels = plain().queries(data, 0)[0].annotation["labels"]
+        assert labels.dtype == kind and (labels[:, :4] == void).all() and labels.max() == void
+
+
+def test_too_many_classes_are_a_sentence():
+    with pytest.raises(BadSampleError, match=r"5,000 classes, expected at most 4,095: merge them by --fold"):
+        plain().queries(sample(classes=[f"c{n}" for n in range(5000)]), 0)
+
+
+def test_own_values_may_be_wider_than_the_classes():
+    data = sample()
+    data.meta = {"classes": CLASSES, "values": [0, 2, 458, 9, 10]}
+    task = plain(ask="all")
+    triplets = task.queries(data, 0)
+    queries = [triplet.query for triplet in triplets]
+    edited, source = (torch.stack([getattr(one, name) for one in triplets]) for name in ("target", "source"))
+    written = own_label_map(task.combine(task.decode(edited, source, queries), queries), queries)
+    assert written.dtype == np.uint16 and written[5, 60] == 2 and written[-5, 60] == 458

@@ -89,6 +89,34 @@ SOURCES: Mapping[str, SourceEntry] = {
         "ADEChallengeData2016: images/{training,validation}/*.jpg, annotations/{training,validation}/*.png,\n"
         "objectInfo150.txt; 0 in a label map is void (or --images DIR, --annotations DIR); --fold as coco-stuff",
     ),
+    "ade847": SourceEntry(
+        "idiff.data.sources.ade847:Ade847",
+        "ADE20K_2021_17_01: images/ADE/{training,validation}/.../NAME.jpg and NAME_seg.png (class R // 10 * 256 + G),\n"
+        "or images_detectron2/ and annotations_detectron2/ as MaskFormer prepares them (or --images DIR, --annotations DIR)\n"
+        "prepare_ade20k_full_sem_seg.py of MaskFormer, or classes.json with its list (or --classes FILE); it is not run\n"
+        "847 classes in label maps of 16 bits; --fold as coco-stuff; never run on the original files",
+    ),
+    "pc459": SourceEntry(
+        "idiff.data.sources.pascal_context:Pc459",
+        "VOCdevkit/VOC2010: JPEGImages/*.jpg, trainval/*.mat with LabelMap, labels.txt (or --images DIR, --annotations DIR)\n"
+        "pascalcontext_{split}.txt, ImageSets/SegmentationContext/{split}.txt or ImageSets/Main/{split}.txt\n"
+        "459 classes in label maps of 16 bits, 0 = void; --fold as coco-stuff; never run on the original files",
+    ),
+    "pc59": SourceEntry(
+        "idiff.data.sources.pascal_context:Pc59",
+        "as pc459, and 59_labels.txt: its classes in its order, all others are void; never run on the original files",
+    ),
+    "cityscapes": SourceEntry(
+        "idiff.data.sources.cityscapes:Cityscapes",
+        "leftImg8bit/{split}/CITY/*_leftImg8bit.png, gtFine/{split}/CITY/*_gtFine_labelIds.png and *_gtFine_instanceIds.png\n"
+        "(or --images DIR, --annotations DIR); 19 classes, instances of 8; --fold as coco-stuff\n"
+        "never run on the original files",
+    ),
+    "coco-instances": SourceEntry(
+        "idiff.data.sources.coco_instances:CocoInstances",
+        "annotations/instances_{split}*.json (or --annotations FILE): polygons and runs, with any categories; crowds are void\n"
+        "images as coco-keypoints (or --images DIR); never run on the original files",
+    ),
     "voc": SourceEntry(
         "idiff.data.sources.voc:Voc",
         "VOCdevkit/VOC2012: JPEGImages/*.jpg, SegmentationClass/*.png, ImageSets/Segmentation/{split}.txt\n"

@@ -6,6 +6,8 @@ Source: Zhou et al., CVPR 2017; `ADEChallengeData2016.zip` (http://sceneparsing.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,14 @@ def read_names(file: Path) -> dict[int, str]:
                 f"{file}: got the line {line[:60]!r}, expected a new index from 1 to 254, figures and a name."
             )
         rows[int(cells[0])] = cells[-1]
-    firsts = [re.split("[,;]", text)[0].strip() for text in rows.values()]
-    names = {
-        value: text if firsts.count(first) > 1 else first
-        for (value, text), first in zip(rows.items(), firsts, strict=True)
-    }
+    names = first_names(rows)
     if not names or len(set(names.values())) < len(names) or not all(names.values()):
         raise DataError(f"{file}: expected a table of classes, each with a name of its own.")
     return dict(sorted(names.items()))
+
+
+def first_names(texts: Mapping[int, str]) -> dict[int, str]:
+    """Value -> the first of a class's names, which stand in one text with `,` or `;` between; the whole text where two share it."""
+    firsts = {value: re.split("[,;]", text)[0].strip() for value, text in texts.items()}
+    count = Counter(firsts.values())
+    return {value: text if count[firsts[value]] > 1 else firsts[value] for value, text in texts.items()}

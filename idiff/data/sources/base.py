@@ -18,7 +18,7 @@ from idiff.utils.foreign import read_regular
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from idiff.types import Labels, Picture, Sample, WideLabels
+    from idiff.types import AnyLabels, Picture, Sample
 
 
 MAX_BYTES = 256 << 20
@@ -43,7 +43,7 @@ class RawSample:
     key: str
     image: bytes | Picture
     annotation: dict[str, Any]
-    label: bytes | Labels | WideLabels | None = None
+    label: bytes | AnyLabels | None = None
     target: bytes | Picture | None = None
     rejected: bytes | Picture | None = None
     maps: Mapping[str, bytes | NDArray[Any]] = field(default_factory=dict)

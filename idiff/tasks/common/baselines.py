@@ -24,7 +24,7 @@ from idiff.predictions import (
     MaskTruth,
 )
 from idiff.tasks.common.objects import extremes, filled
-from idiff.types import VOID, Prediction, Truth
+from idiff.types import MOST_CLASSES, Prediction, Truth, void_of
 from idiff.utils.masks import decode_mask
 
 Guess = tuple[str, Callable[[dict[str, Any]], Prediction]]
@@ -33,19 +33,21 @@ Guess = tuple[str, Callable[[dict[str, Any]], Prediction]]
 
 def largest_class(truths: Iterable[Truth]) -> Guess | None:
     """The class with the most pixels, everywhere; None where no pixel has a class."""
-    counts = torch.zeros(VOID + 1, dtype=torch.int64)
+    counts, kind = torch.zeros(MOST_CLASSES, dtype=torch.int64), torch.uint8
     for truth in truths:
         if isinstance(truth, LabelMapTruth):
-            counts += torch.bincount(truth.labels.flatten().long().cpu(), minlength=VOID + 1)
-    if not counts[:VOID].any():
+            kind = truth.labels.dtype
+            known = truth.labels[truth.labels != void_of(truth.labels)]
+            counts += torch.bincount(known.long().cpu(), minlength=MOST_CLASSES)
+    if not counts.any():
         return None
-    largest = int(counts[:VOID].argmax())
+    largest = int(counts.argmax())
 
     def answer(query: dict[str, Any]) -> Prediction:
         shape = (int(query["size"][0]), int(query["size"][1]))
         asked = (index for index in range(int(query["classes"])) if index != query["background"])
         masks = {index: torch.full(shape, index == largest) for index in asked}
-        return LabelMapPrediction(query=query, labels=torch.full(shape, largest, dtype=torch.uint8), masks=masks)
+        return LabelMapPrediction(query=query, labels=torch.full(shape, largest, dtype=kind), masks=masks)
 
     return "largest_class", answer
 

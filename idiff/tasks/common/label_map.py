@@ -8,12 +8,12 @@ import numpy as np
 
 from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
-from idiff.types import VOID, Labels, Sample
+from idiff.types import MOST_CLASSES, AnyLabels, Sample, label_type, void_of
 from idiff.utils.seeds import hash64
 
 
-def labels_and_classes(sample: Sample) -> tuple[Labels, Sequence[str]]:
-    """The label map and the class names of a sample that has both, and that fit.
+def labels_and_classes(sample: Sample) -> tuple[AnyLabels, Sequence[str]]:
+    """The label map, of `label_type`, and the class names of a sample that has both, and that fit.
 
     Raises:
         BadSampleError: the image, the label map or the class names are missing or do not fit one another.
@@ -22,17 +22,28 @@ def labels_and_classes(sample: Sample) -> tuple[Labels, Sequence[str]]:
     classes = sample.meta.get("classes")
     if not isinstance(classes, Sequence) or isinstance(classes, str) or not askable(classes):
         raise BadSampleError(sample.key, "meta.classes", f"got {classes!r}, expected names with one besides background")
+    if len(classes) > MOST_CLASSES:
+        reason = (
+            f"{len(classes):,} classes, expected at most {MOST_CLASSES:,}: merge them by --fold when the set is built"
+        )
+        raise BadSampleError(sample.key, "meta.classes", reason)
     label, expected = sample.label, sample.image.shape[:2]
     if label is None:
         raise BadSampleError(sample.key, "label", "got none, expected a label map")
-    if label.dtype != np.uint8 or label.shape != expected:
-        reason = f"got {label.dtype} {label.shape}, expected uint8 {expected} as the image"
+    if label.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)} or label.shape != expected:
+        reason = f"got {label.dtype} {label.shape}, expected uint8 or uint16 {expected} as the image"
         raise BadSampleError(sample.key, "label", reason)
-    values = label[label != VOID]
+    void = label == void_of(label)
+    values = label[~void]
     if values.size and int(values.max()) >= len(classes):
-        reason = f"got the value {values.max()}, expected less than {len(classes)}, or {VOID}"
+        reason = f"got the value {values.max()}, expected less than {len(classes)}, or {void_of(label)}"
         raise BadSampleError(sample.key, "label", reason)
-    return label.astype(np.uint8, copy=False), classes
+    wanted = label_type(len(classes))
+    if label.dtype == wanted:
+        return label, classes
+    found: AnyLabels = label.astype(wanted)
+    found[void] = void_of(found)
+    return found, classes
 
 
 def background(classes: Sequence[str]) -> int | None:
@@ -46,12 +57,12 @@ def askable(classes: Sequence[str]) -> list[int]:
     return [index for index, name in enumerate(classes) if name.strip() and index != ground]
 
 
-def absent_class(key: str, labels: Labels, classes: Sequence[str]) -> int | None:
+def absent_class(key: str, labels: AnyLabels, classes: Sequence[str]) -> int | None:
     """The one class that is asked though it is nowhere in the image, chosen by the sample's key.
 
     Args:
         key: of the sample.
-        labels: uint8 (H, W), the whole image.
+        labels: uint8 or uint16 (H, W), the whole image.
         classes: names by value.
 
     Returns:
@@ -72,6 +83,6 @@ def own_values(sample: Sample, *indices: int) -> list[int]:
     Returns:
         the classes' values; and that of the background, where there is one.
     """
-    values = sample.meta.get("values") or range(VOID)
-    ground = background(sample.meta["classes"])
+    classes = sample.meta["classes"]
+    values, ground = sample.meta.get("values") or range(len(classes)), background(classes)
     return [int(values[place]) for place in (*indices, *([] if ground is None else [ground]))]

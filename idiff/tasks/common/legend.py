@@ -12,7 +12,7 @@ from torch import Tensor
 from idiff.predictions import ClassMasksPrediction, MaskPrediction
 from idiff.tasks.common.region_masks import mask_prediction
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.types import VOID, Labels
+from idiff.types import MOST_CLASSES, AnyLabels
 from idiff.utils import painting
 from idiff.utils.strings import name_words
 
@@ -49,8 +49,8 @@ class Wordings:
 
 def draw_classes(
     asked: Sequence[int],
-    labels: Labels,
-    seen: Labels,
+    labels: AnyLabels,
+    seen: AnyLabels,
     rng: np.random.Generator,
     *,
     most: int,
@@ -61,14 +61,14 @@ def draw_classes(
 
     Args:
         asked: indices to choose from.
-        labels: uint8 (H, W), the whole image.
-        seen: uint8 (H, W), the model's view of it.
+        labels: uint8 or uint16 (H, W), the whole image.
+        seen: the same type (H, W), the model's view of it.
         rng: the only source of randomness.
         most: from 1 to as many are drawn, as long as there are any.
         negatives: share of absent classes.
         min_pixels: what a class must cover of the view to be seen.
     """
-    pixels, anywhere = np.bincount(seen.ravel(), minlength=VOID + 1), set(np.unique(labels).tolist())
+    pixels, anywhere = np.bincount(seen.ravel(), minlength=MOST_CLASSES), set(np.unique(labels).tolist())
     left, chosen = list(asked), list[int]()
     count = int(rng.integers(1, most + 1)) if most > 1 else 1
     while left and len(chosen) < count:

@@ -28,7 +28,7 @@ from idiff.transforms.geometry import (
     warp_labels,
     warp_picture,
 )
-from idiff.types import Labels, Picture, Sample
+from idiff.types import AnyLabels, Picture, Sample
 from idiff.utils.images import to_picture, to_tensor
 from idiff.utils.strings import normalise_prompt
 
@@ -46,14 +46,14 @@ class View:
     Attributes:
         source: float32 (3, H, W) in [-1, 1]; 0 where the image has no pixel.
         seen: bool (H, W): where it has one.
-        labels: uint8 (H, W), 255 there; None where none were given.
+        labels: uint8 or uint16 (H, W), void there; None where none were given.
         points: float64 (K, 2) in the model's pixels; None where none were given.
         matrix: from the original image to the model's pixels.
     """
 
     source: Tensor
     seen: Tensor
-    labels: Labels | None
+    labels: AnyLabels | None
     points: NDArray[np.float64] | None
     matrix: Matrix
 
@@ -70,7 +70,7 @@ def warp_sample(
     *,
     augment: Augment | None = None,
     rng: np.random.Generator | None = None,
-    labels: Labels | None = None,
+    labels: AnyLabels | None = None,
     points: NDArray[np.float64] | None = None,
     fitted: bool = False,
 ) -> View:
@@ -82,7 +82,7 @@ def warp_sample(
         size: of the model's image.
         augment: applied where given, driven by `rng`.
         rng: needed with `augment`.
-        labels: uint8 (H, W).
+        labels: uint8 or uint16 (H, W).
         points: (K, 2) in the original's pixels.
         fitted: the matrix is one of `frame_native`: the image is resized as there, by PIL's Lanczos filter.
     """
@@ -101,7 +101,7 @@ def whole_view(
     size: int,
     *,
     frame: FrameName | None,
-    labels: Labels | None = None,
+    labels: AnyLabels | None = None,
     points: NDArray[np.float64] | None = None,
 ) -> View:
     """An image as evaluation sees it.
@@ -110,7 +110,7 @@ def whole_view(
         picture: uint8 (H, W, 3), the original.
         size: side of the model's square; the longer side of `native64`.
         frame: what of it is seen; None: `letterbox`.
-        labels: uint8 (H, W).
+        labels: uint8 or uint16 (H, W).
         points: (K, 2) in the original's pixels.
     """
     original, shape = (picture.shape[0], picture.shape[1]), (size, size)
