@@ -31,6 +31,13 @@ def parser() -> WordParser:
         default=None,
         help="restoration: score whole images, and not the middle of each alone",
     )
+    add(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="how the task is scored, as crop=eigen for depth",
+    )
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
@@ -70,13 +77,16 @@ def run(words: list[str]) -> int:
     from idiff.models.io.checkpoint import load
     from idiff.pipeline.choosing import choose_task
     from idiff.tasks.asking import Asking
+    from idiff.tasks.reading_words import check_readings, readings
     from idiff.utils.hardware import weight_type
 
     quiet()
     asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
     loaded = load(options.checkpoint)
-    changes = _changes(options)
+    given = readings(options.set)
+    changes = _changes(options) | given
     choice = choose_task(loaded, asking, options.task, data=options.data, changes=changes, trust=options.trust)
+    check_readings(choice.task, given)
     loaded.backbone.to(kind)
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed
