@@ -8,7 +8,7 @@ import pytest
 from fuzzing import SEEDS, altered, any_bytes, budget, changed, json_bytes, json_files, like, tried
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_layouts import containers, editing, keypoint_formats, keypoints, label_sets, refcoco
+from raw_layouts import containers, editing, keypoint_formats, keypoints, label_sets, map_sets, refcoco
 
 from idiff.data.sources import create
 from idiff.errors import BadSampleError
@@ -187,6 +187,9 @@ CONTAINERS = {
     "mpii": (mpii_mat, "train", ("*.mat",)),
     "sidd": (sidd_mat, "val", ("*.mat",)),
     "magicbrush": (containers.magicbrush_table, "dev", ("*.parquet",)),
+    "nyuv2": (map_sets.nyu_labeled, "test", ("nyu_*.mat",)),
+    "bsds": (map_sets.bsds, "test", ("3063.mat",)),
+    "diode": (map_sets.diode, "val", ("*.npy",)),
 }
 
 
