@@ -25,19 +25,10 @@ def parser() -> WordParser:
     add("--phrasings", choices=("seen", "unseen"), help=told)
     joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
     add("--joints", choices=("all", "coco"), help=joints)
-    add(
-        "--whole",
-        action="store_true",
-        default=None,
-        help="restoration: score whole images, and not the middle of each alone",
-    )
-    add(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="how the task is scored, as crop=eigen for depth",
-    )
+    whole = "restoration: score whole images, and not the middle of each alone"
+    add("--whole", action="store_true", default=None, help=whole)
+    settings = "how the task is read and scored, as crop=eigen for depth"
+    add("--set", metavar="NAME=VALUE", action="append", default=[], help=settings)
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")

@@ -122,8 +122,8 @@ class DepthEstimation(DenseTask):
 
         from idiff.metrics.depth import RMSE, AbsRel, Delta1
 
-        kinds = {"absrel": AbsRel, "delta1": Delta1, "rmse": RMSE}
-        return MetricCollection({name: kind(**self.protocol) for name, kind in kinds.items()})
+        told = self.protocol
+        return MetricCollection({"absrel": AbsRel(**told), "delta1": Delta1(**told), "rmse": RMSE(**told)})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The better of `floors`. See `Task.baseline`."""

@@ -1,8 +1,12 @@
-"""Benchmarks of depth and normals: what their raw folders hold, and plain numpy that scores the files of predictions."""
+"""Benchmarks of depth, normals and edges: what their raw folders hold, and plain numpy that scores the files of predictions."""
 
 import cv2
 import numpy as np
 from raw_layouts import map_sets
+from scipy.io import loadmat
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+from skimage.morphology import thin
 
 
 def nyu(root):
@@ -56,3 +60,29 @@ def judge_normals(root, out, card):
     every = np.concatenate(angles)
     shares = {"within_11": 11.25, "within_22": 22.5, "within_30": 30.0}
     return {"mean_angle": every.mean()} | {name: np.mean(every < degrees) for name, degrees in shares.items()}
+
+
+def judge_edges(root, out, card):
+    """ODS F of the written strengths against each annotator's drawing, within 4.34 pixels."""
+    levels = np.arange(1, 100) / 100
+    counts = np.zeros((len(levels), 4))
+    files = sorted((out / "maps").iterdir())
+    assert len(files) == card["samples"] == 3
+    for path in files:
+        strength = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) / 255
+        [file] = root.rglob(f"{path.name.removesuffix('_edges.png')}.mat")
+        drawn = [one["Boundaries"][0, 0] > 0 for one in loadmat(file)["groundTruth"][0]]
+        for row, level in enumerate(levels):
+            found = thin(strength >= level)
+            right, recalled, total = np.zeros(found.sum(), bool), 0, 0
+            for one in drawn:
+                true = thin(one)
+                gap = np.linalg.norm(np.argwhere(found)[:, None] - np.argwhere(true)[None], axis=2)
+                pairs = (
+                    maximum_bipartite_matching(csr_array(gap <= 4.34), perm_type="column") if len(gap) else gap[:, 0]
+                )
+                right |= pairs >= 0
+                recalled, total = recalled + (pairs >= 0).sum(), total + true.sum()
+            counts[row] += right.sum(), len(right), recalled, total
+    precision, recall = counts[:, 0] / np.maximum(counts[:, 1], 1), counts[:, 2] / counts[:, 3]
+    return {"ods": (2 * precision * recall / np.maximum(precision + recall, 1e-12)).max()}

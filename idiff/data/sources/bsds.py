@@ -23,9 +23,10 @@ _PLACES = ("BSR/BSDS500/data", "BSDS500/data", "data", ".")
 
 
 class Bsds(MapSet):
-    """One sample an image, with the map `edges`: uint8 (H, W), 255 x the share of annotators who drew an edge there.
+    """One sample an image, with the map `edges`: uint8 (H, W, A), 255 where annotator a drew an edge, else 0.
 
-    The annotation has `annotators`, their number. An image or a file of edges without a partner is a bad sample.
+    The mean over the annotators is the share that drew an edge; the benchmark scores against each of them. An image or a file of
+    edges without a partner is a bad sample.
 
     Args:
         root: the folder `BSR`, the one it lies in, or `data` below it.
@@ -67,7 +68,7 @@ class Bsds(MapSet):
         )
 
     def values(self, entry: MapEntry, name: str) -> tuple[NDArray[Any], tuple[int, ...]]:
-        """The share of annotators. See `MapSet.values`."""
+        """What each annotator drew. See `MapSet.values`."""
         path = entry.files[name]
         if not path.is_file():
             raise BadSampleError(entry.name, name, f"{path} is missing, expected the edges of {entry.image.name}")
@@ -82,5 +83,5 @@ class Bsds(MapSet):
             )
         if len({one.shape for one in maps}) > 1:
             raise BadSampleError(entry.name, name, f"the maps of {path.name} have different sizes")
-        share = np.mean([one > 0 for one in maps], axis=0)
-        return np.rint(share * 255).astype(np.uint8), share.shape
+        edges = np.stack([np.where(one > 0, 255, 0) for one in maps], axis=2).astype(np.uint8)
+        return edges, edges.shape

@@ -260,13 +260,15 @@ def test_diode_depth_and_normals(tmp_path):
             create("diode", {**options, "axes": axes})
 
 
-def test_bsds_edges_are_the_share_of_annotators(tmp_path):
+def test_bsds_edges_are_those_of_each_annotator(tmp_path):
     bsds(tmp_path / "raw")
     shards, rejected = made(tmp_path, "bsds", root=str(tmp_path / "raw"), split="test")
     assert len(shards) == 3 and not rejected and shards.manifest.tasks == ["edges"]
     edges = shards.read(0).maps["edges"]
-    assert edges.dtype == np.uint8 and edges[20, 10] == 255 and edges[20, 31] == 64 and edges[0, 0] == 0
-    assert set(np.unique(shards.read(2).maps["edges"])) == {0, 255}
+    cells = drawn(4)["groundTruth"][0]
+    assert edges.dtype == np.uint8 and edges.shape == (HEIGHT, WIDTH, 4)
+    assert all(np.array_equal(edges[..., a] == 255, cells[a]["Boundaries"] == 1) for a in range(4))
+    assert set(np.unique(edges)) == {0, 255} and shards.read(2).maps["edges"].shape == (HEIGHT, WIDTH, 1)
 
 
 def test_a_file_of_version_7_3_is_read_as_one_of_version_5(tmp_path):
