@@ -15,7 +15,9 @@ from idiff.callbacks.scoring import GroupPrediction, group_predictions
 from idiff.errors import ConfigError
 from idiff.metrics.result_formats import item_name, results_of
 from idiff.types import Batch, Painted
+from idiff.utils.files import write_atomic
 from idiff.utils.images import to_picture, write_png
+from idiff.utils.picture_files import encode_map
 
 
 class PredictionFiles:
@@ -29,6 +31,7 @@ class PredictionFiles:
     * keypoints: `keypoints.json`, COCO's keypoint results; detection: `detections.json`, COCO's detection results;
     * classification: `classes.json`, for each image `key`, `image_id` and `scores`, class index -> score;
     * restoration and editing: `pictures/KEY.png`;
+    * what `Task.stored` stores of an answer: `maps/KEY_depth.png`, millimeters in 16 bits, and `maps/KEY_normals.png`;
     * of all: `painted/KEY_ITEM_N.png`, what the model painted, in the model's pixels; and `queries.jsonl`, a line for each
       prompt with `key`, `prompt` and `query`, whose `origin` is what the set's own files call the sample.
 
@@ -65,6 +68,9 @@ class PredictionFiles:
         results = results_of(answer.prediction, answer.queries)
         for (folder, name), image in results.images.items():
             write_png(image, place / folder, name)
+        for end, values in answer.stored(answer.prediction).items():
+            (place / "maps").mkdir(exist_ok=True)
+            write_atomic(place / "maps" / f"{answer.queries[0]['key']}{end}", encode_map(values), error=ConfigError)
         for name, entries in results.lists.items():
             self.results.setdefault(place / name, []).extend(entries)
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -32,12 +33,14 @@ class GroupPrediction:
         queries: their queries.
         prediction: combined, in the pixels of the original image.
         truth: what it is scored against.
+        stored: makes what `Task.stored` stores of it.
     """
 
     rows: slice
     queries: list[dict[str, Any]]
     prediction: Prediction
     truth: Truth
+    stored: Callable[[Prediction], Mapping[str, NDArray[Any]]] = lambda _: {}
 
 
 def group_predictions(task: Task, edited: Tensor, rendered: Tensor, batch: Batch) -> list[GroupPrediction]:
@@ -56,7 +59,7 @@ def group_predictions(task: Task, edited: Tensor, rendered: Tensor, batch: Batch
         rows = slice(start, start + size)
         combined = task.combine(predictions[rows], batch.query[rows])
         truth = task.truth(batch.annotation[start])
-        found.append(GroupPrediction(rows=rows, queries=batch.query[rows], prediction=combined, truth=truth))
+        found.append(GroupPrediction(rows, batch.query[rows], combined, truth, task.stored))
         start += size
     return found
 

@@ -25,12 +25,10 @@ def parser() -> WordParser:
     add("--phrasings", choices=("seen", "unseen"), help=told)
     joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
     add("--joints", choices=("all", "coco"), help=joints)
-    add(
-        "--whole",
-        action="store_true",
-        default=None,
-        help="restoration: score whole images, and not the middle of each alone",
-    )
+    whole = "restoration: score whole images, and not the middle of each alone"
+    add("--whole", action="store_true", default=None, help=whole)
+    settings = "how the task is read and scored, as crop=eigen for depth"
+    add("--set", metavar="NAME=VALUE", action="append", default=[], help=settings)
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
@@ -70,13 +68,16 @@ def run(words: list[str]) -> int:
     from idiff.models.io.checkpoint import load
     from idiff.pipeline.choosing import choose_task
     from idiff.tasks.asking import Asking
+    from idiff.tasks.reading_words import check_readings, readings
     from idiff.utils.hardware import weight_type
 
     quiet()
     asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
     loaded = load(options.checkpoint)
-    changes = _changes(options)
+    given = readings(options.set)
+    changes = _changes(options) | given
     choice = choose_task(loaded, asking, options.task, data=options.data, changes=changes, trust=options.trust)
+    check_readings(choice.task, given)
     loaded.backbone.to(kind)
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed

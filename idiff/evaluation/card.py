@@ -21,7 +21,7 @@ from idiff.utils.files import write_atomic
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
 
-SCORED = {"joints": "score", "whole": "whole"}
+SCORED = {"joints": "score", "whole": "whole", "crop": "crop", "cap": "cap", "min_depth": "min_depth"}
 """What a card says of how its task was scored, and the task's own name for it."""
 
 

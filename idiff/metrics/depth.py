@@ -10,28 +10,36 @@ from torch import Tensor
 from idiff.metrics.base import RatioMetric, same_shape
 from idiff.predictions import DepthPrediction, DepthTruth
 from idiff.types import Prediction, Truth
+from idiff.utils.depth_crops import Crop, scored_pixels
 
 
 class DepthMetric(RatioMetric):
-    """A figure of each image over the pixels whose depth is known, then the mean over images. Relative depth is aligned first.
+    """A figure of each image over its `scored_pixels`, then the mean over images. Relative depth is aligned first.
 
-    Source: Eigen et al., NIPS 2014. Images without a known depth are left out. Aligned means: scale and offset are those of the
-    least squares in meters (Ranftl et al., TPAMI 2022).
+    Source: Eigen et al., NIPS 2014. Images without such a pixel are left out. Aligned means: scale and offset are those of the
+    least squares in meters over the same pixels (Ranftl et al., TPAMI 2022). Predictions are clamped to `min_depth` and `cap`.
+
+    Args:
+        crop: see `scored_pixels`.
+        cap: see `scored_pixels`.
+        min_depth: see `scored_pixels`.
     """
 
     higher_is_better = False
 
-    def __init__(self) -> None:
+    def __init__(self, crop: Crop = "none", cap: float | None = None, min_depth: float = 0.0) -> None:
         super().__init__(type(self).__name__.lower())
+        self.crop, self.cap, self.min_depth = crop, cap, min_depth
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
         """Count one image."""
         found, true = self.typed(prediction, truth, (DepthPrediction, DepthTruth))
         same_shape(found.values, true.depth, what="depth")
-        known = true.depth > 0
+        known = scored_pixels(true.depth, crop=self.crop, cap=self.cap, min_depth=self.min_depth)
         if known.any():
             wanted, got = true.depth[known].double(), found.values.to(true.depth.device)[known].double()
-            self.add(self.figure(aligned(got, wanted) if found.relative else got, wanted))
+            got = aligned(got, wanted) if found.relative else got
+            self.add(self.figure(got.clamp(min=self.min_depth, max=self.cap), wanted))
 
     @abstractmethod
     def figure(self, got: Tensor, wanted: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from idiff.tasks.common.view import View, needed_map
 from idiff.transforms.geometry import unwarp, warp_map
 from idiff.types import Picture, Prediction, Sample, Truth
 from idiff.utils import cube_path
+from idiff.utils.depth_crops import Crop, scored_pixels
 from idiff.utils.settings import READING
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class DepthEstimation(DenseTask):
     Args:
         scale: `metric`, or `relative`: then scores are taken after the alignment of `idiff.metrics.depth.DepthMetric`.
         farthest: meters; nothing farther is read back.
+        crop: the part of an image that is scored: `none` (all), `eigen` (NYUv2) or `garg` (KITTI), see `idiff.utils.depth_crops`.
+        cap: meters; only what is nearer is scored, and answers are clamped to it. None: no cap.
+        min_depth: meters; only what is farther is scored, and answers are clamped to it.
         options: arguments of `DenseTask`.
 
     Raises:
@@ -55,12 +59,23 @@ class DepthEstimation(DenseTask):
     headline, headline_lower_is_better = "absrel", True
 
     def __init__(
-        self, *, scale: Scale = "metric", farthest: Annotated[float, READING] = FARTHEST, **options: Any
+        self,
+        *,
+        scale: Scale = "metric",
+        farthest: Annotated[float, READING] = FARTHEST,
+        crop: Annotated[Crop, READING] = "none",
+        cap: Annotated[float | None, READING] = None,
+        min_depth: Annotated[float, READING] = 0.0,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         check_choice("scale", scale, Scale)
+        check_choice("crop", crop, Crop)
         check_number("farthest", farthest, least=1)
+        check_number("min_depth", min_depth, least=0)
+        check_number("cap", cap, above=min_depth, optional=True)
         self.scale, self.farthest = scale, farthest
+        self.protocol: dict[str, Any] = {"crop": crop, "cap": cap, "min_depth": min_depth}
 
     def known(self, sample: Sample) -> NDArray[np.float32]:
         """Meters, 0 where not known. See `DenseTask.known`."""
@@ -107,7 +122,8 @@ class DepthEstimation(DenseTask):
 
         from idiff.metrics.depth import RMSE, AbsRel, Delta1
 
-        return MetricCollection({"absrel": AbsRel(), "delta1": Delta1(), "rmse": RMSE()})
+        told = self.protocol
+        return MetricCollection({"absrel": AbsRel(**told), "delta1": Delta1(**told), "rmse": RMSE(**told)})
 
     def baseline(self, truths: Iterable[Truth]) -> tuple[str, Callable[[dict[str, Any]], Prediction]] | None:
         """The better of `floors`. See `Task.baseline`."""
@@ -116,7 +132,7 @@ class DepthEstimation(DenseTask):
         known = [truth for truth in truths if isinstance(truth, DepthTruth)]
         scored = []
         for name, answer in self.floors(known).items():
-            metric = AbsRel()
+            metric = AbsRel(**self.protocol)
             for truth in known:
                 metric.update(answer({"size": list(truth.depth.shape)}), truth)
             scored.append((float(metric.compute()), name, answer))
@@ -126,9 +142,9 @@ class DepthEstimation(DenseTask):
         """`best_constant` and `best_plane`, the answers that ignore the image.
 
         The constant is the median of depth weighted by 1 / depth; the plane is linear over the image, by the least squares of the
-        relative error. None of them where no depth is known.
+        relative error. Both are fitted to what is scored. None of them where that is nothing.
         """
-        rows = [_rows(truth.depth) for truth in truths]
+        rows = [_rows(truth.depth, scored_pixels(truth.depth, **self.protocol)) for truth in truths]
         if not sum(map(len, rows)):
             return {}
         every = torch.cat(rows)
@@ -180,7 +196,7 @@ def _places(height: int, width: int) -> Tensor:
     return torch.stack([torch.ones_like(x), x, y], dim=-1)
 
 
-def _rows(depth: Tensor, most: int = 2000) -> Tensor:
+def _rows(depth: Tensor, known: Tensor, most: int = 2000) -> Tensor:
     """1, x, y and the depth of evenly chosen known pixels of one image: float64 (N, 4)."""
-    rows = torch.cat([_places(*depth.shape), depth.double()[..., None]], dim=-1)[depth > 0]
+    rows = torch.cat([_places(*depth.shape), depth.double()[..., None]], dim=-1)[known]
     return rows[:: max(1, len(rows) // most)]

@@ -15,6 +15,7 @@ from raw_layouts import (
     keypoints,
     label_sets,
     large_label_sets,
+    map_sets,
     object_sets,
     refcoco,
 )
@@ -205,6 +206,9 @@ CONTAINERS = {
     "ade847": (large_label_sets.ade_prepared, "val", ("*.tif",)),
     "cityscapes": (object_sets.cityscapes, "val", ("*Ids.png",)),
     "magicbrush": (containers.magicbrush_table, "dev", ("*.parquet",)),
+    "nyuv2": (map_sets.nyu_labeled, "test", ("nyu_*.mat",)),
+    "bsds": (map_sets.bsds, "test", ("3063.mat",)),
+    "diode": (map_sets.diode, "val", ("*.npy",)),
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from idiff.errors import BadSampleError
+from idiff.errors import BadSampleError, ConfigError
 from idiff.metrics.depth import AbsRel
 from idiff.predictions import DepthPrediction, DepthTruth
 from idiff.synthetic.source import SyntheticSource
@@ -29,11 +29,12 @@ def read_back(task, sample, paint=lambda picture: picture):
     return prediction, task.truth(triplet.annotation)
 
 
-def by_loop(got, true):
+def by_loop(got, true, counts=lambda y, x, t: t > 0, least=0.0, most=float("inf")):
     """AbsRel, delta1 and RMSE of one image, pixel by pixel."""
     errors, near, squares, count = 0.0, 0, 0.0, 0
-    for d, t in zip(np.ravel(got).tolist(), np.ravel(true).tolist(), strict=True):
-        if t > 0:
+    for (y, x), t in np.ndenumerate(true.astype(np.float64)):
+        if counts(y, x, t):
+            d = min(max(float(got[y, x]), least), most)
             errors, squares, count = errors + abs(d - t) / t, squares + (d - t) ** 2, count + 1
             near += max(d / t, t / d) < 1.25
     return errors / count, near / count, (squares / count) ** 0.5
@@ -80,6 +81,62 @@ def test_scores_are_those_of_a_plain_loop_on_random_and_on_scene_inputs():
     rows = [by_loop(one.values.numpy(), other.depth.numpy()) for one, other in pairs]
     expected = dict(zip(("absrel", "delta1", "rmse"), np.mean(rows, axis=0), strict=True))
     assert {name: float(value) for name, value in metrics.compute().items()} == pytest.approx(expected, rel=1e-5)
+
+
+def eigen(y, x, t):
+    """NYUv2: rows 45 to 471 and columns 41 to 601 of 480x640, 1 mm to 10 m."""
+    return 45 <= y < 471 and 41 <= x < 601 and 1e-3 < t < 10
+
+
+def garg(y, x, t):
+    """KITTI at 375x1242, 1 mm to 80 m: what `int(0.40810811 * height)` and so on give."""
+    return 153 <= y < 371 and 44 <= x < 1197 and 1e-3 < t < 80
+
+
+@pytest.mark.parametrize(
+    ("crop", "cap", "shape", "counts"),
+    [("eigen", 10.0, (480, 640), eigen), ("garg", 80.0, (375, 1242), garg)],
+)
+def test_the_protocols_of_nyu_and_kitti_are_those_of_a_plain_loop(crop, cap, shape, counts):
+    rng = np.random.default_rng(1)
+    true = (rng.uniform(0, 1.3 * cap, shape) * (rng.random(shape) < 0.3)).astype(np.float32)
+    got = (true * rng.uniform(0.7, 1.4, shape) + rng.uniform(0, 1, shape)).astype(np.float32)
+    task = DepthEstimation(crop=crop, cap=cap, min_depth=1e-3)
+    metrics = task.metrics()
+    metrics.update(
+        DepthPrediction(query={}, values=torch.from_numpy(got)), DepthTruth(key="a", depth=torch.from_numpy(true))
+    )
+    expected = dict(zip(("absrel", "delta1", "rmse"), by_loop(got, true, counts, 1e-3, cap), strict=True))
+    found = {name: float(value) for name, value in metrics.compute().items()}
+    assert found == pytest.approx(expected, rel=1e-5)
+    whole = DepthEstimation().metrics()
+    whole.update(
+        DepthPrediction(query={}, values=torch.from_numpy(got)), DepthTruth(key="a", depth=torch.from_numpy(true))
+    )
+    assert abs(float(whole.compute()["rmse"]) - found["rmse"]) > 1e-3
+
+
+def test_relative_depth_is_aligned_on_what_is_scored():
+    """What lies outside of the crop or beyond the cap moves neither the fit nor the floors."""
+    rng = np.random.default_rng(2)
+    true = rng.uniform(1, 8, (48, 64)).astype(np.float32)
+    gray = torch.from_numpy((true - 1) / 9).float()
+    true[:4], true[20, 20:30] = 70, 70  # above the crop, and far
+    task = DepthEstimation(scale="relative", crop="eigen", cap=10.0)
+    metrics, truth = task.metrics(), DepthTruth(key="a", depth=torch.from_numpy(true))
+    metrics.update(DepthPrediction(query={}, values=gray, relative=True), truth)
+    assert float(metrics.compute()["absrel"]) < 1e-5
+    constant = task.floors([truth])["best_constant"]({"size": [48, 64]}).values
+    assert 1 < float(constant[0, 0]) < 8
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"crop": "eigne"}, "did you mean 'eigen'"), ({"cap": 0.5, "min_depth": 1.0}, "cap"), ({"min_depth": -1}, "min")],
+)
+def test_a_wrong_protocol_is_refused(options, reason):
+    with pytest.raises(ConfigError, match=reason):
+        DepthEstimation(**options)
 
 
 def test_relative_depth_is_gray_and_scored_after_a_least_squares_fit():

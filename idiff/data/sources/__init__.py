@@ -164,6 +164,30 @@ SOURCES: Mapping[str, SourceEntry] = {
         "--task depth: PNG of 8 or 16 bits or NPY; --scale numbers to a meter (1000; KITTI 256), --invalid the unknown (0)\n"
         "--task normals: NPY of (H, W, 3); or --images DIR and --annotations DIR",
     ),
+    "nyuv2": SourceEntry(
+        "idiff.data.sources.nyuv2:NyuV2",
+        "nyu_depth_v2_labeled.mat with splits.mat (needs idiff[mat73]); --split train or test, --depth raw or filled;\n"
+        "--labels 40, 13 or 894, with classMapping40.mat and class13Mapping.mat\n"
+        "or {split}/SCENE/rgb_*.jpg with sync_depth_*.png in millimeters (BTS), also official_splits/{split}/, sync/\n"
+        "or image/{split}/, depth/{split}/, seg40/{split}/, seg13/{split}/ (NYUv2 Python Toolkit)\n"
+        "or {split}/*_img.png with *_normal.png (DSINE): normals. Never run on the original files",
+    ),
+    "kitti-depth": SourceEntry(
+        "idiff.data.sources.kitti_depth:KittiDepth",
+        "{train,val}/DRIVE/proj_depth/groundtruth/image_02/*.png, and KITTI's raw DATE/DRIVE/image_02/data/*.png beside it\n"
+        "(or --images DIR); --camera 02, 03 or both; --annotations LIST: the images to take, such as the Eigen split's\n"
+        "--split val_selection_cropped: image/ and groundtruth_depth/ there. Never run on the original files",
+    ),
+    "diode": SourceEntry(
+        "idiff.data.sources.diode:Diode",
+        "{split}/{indoors,outdoor}/scene_*/scan_*/*.png with *_depth.npy and *_depth_mask.npy; --scenes indoors or outdoor\n"
+        "--task normals: *_normal.npy, and --axes, what their numbers are. Never run on the original files",
+    ),
+    "bsds": SourceEntry(
+        "idiff.data.sources.bsds:Bsds",
+        "BSR/BSDS500/data/images/{train,val,test}/*.jpg and groundTruth/{train,val,test}/*.mat\n"
+        "(or --images DIR, --annotations DIR). Never run on the original files",
+    ),
     "folder": SourceEntry(
         "idiff.data.sources.clean_folder:CleanFolder",
         "{split}/ with clean images, in folders or not (or --images DIR): they are damaged here, by --seed (0)\n"

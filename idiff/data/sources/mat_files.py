@@ -1,4 +1,4 @@
-"""MATLAB files (.mat): MPII's people, and SIDD's validation blocks.
+"""MATLAB files (.mat): their variables, MPII's people, and SIDD's validation blocks.
 
 Sources: MPII Human Pose, `mpii_human_pose_v1_u12_1.mat`; SIDD, `ValidationNoisyBlocksSrgb.mat` and `ValidationGtBlocksSrgb.mat`.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from idiff.data.sources.base import Stored
+from idiff.data.sources.hdf5_mat import is_hdf5, read_hdf5
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.foreign import decoding, open_regular
 from idiff.utils.picture_files import encode_png
@@ -41,19 +42,20 @@ pickle.dump(found, sys.stdout.buffer, protocol=5)
 
 
 def load_mat(file: Path) -> dict[str, Any]:
-    """The variables of a file of MATLAB 5 to 7: numbers as arrays, structures as objects with fields.
+    """The variables of a file of MATLAB 5 to 7.3: numbers as arrays, structures as objects with fields.
 
     Raises:
-        DataError: it cannot be read, or is of version 7.3, which is another format.
+        DataError: it cannot be read.
+        ConfigError: it is of version 7.3, and h5py is not installed.
     """
     with decoding(lambda reason: DataError(f"{file} cannot be read as a MATLAB file: {reason}. Download it again.")):
+        if is_hdf5(file):
+            return read_hdf5(file)
         with open_regular(file) as stream:
             size = os.fstat(stream.fileno()).st_size
         command = [sys.executable, "-I", "-c", _LOAD, str(file.absolute()), str(_MEMORY + 8 * size)]
         done = subprocess.run(command, capture_output=True, check=False)
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        if said.startswith("NotImplementedError"):
-            raise DataError(f"{file} is a MATLAB file of version 7.3, expected 5 to 7: save it by save(..., '-v7').")
         if done.returncode:
             raise ValueError(said or f"its reader ended by signal {-done.returncode}")
         found: dict[str, Any] = pickle.loads(done.stdout)
@@ -67,7 +69,7 @@ def mpii_people(file: Path, split: str) -> list[dict[str, Any]]:
         DataError: another file, or a split that it does not have.
     """
     release = load_mat(file).get(_RELEASE)
-    images = _elements(getattr(release, "annolist", None))
+    images = elements(getattr(release, "annolist", None))
     training = np.atleast_1d(getattr(release, "img_train", np.zeros(0)))
     if not images or len(training) != len(images):
         raise DataError(f"{file} is no MPII file: expected {_RELEASE} with annolist and img_train.")
@@ -87,11 +89,11 @@ def mpii_people(file: Path, split: str) -> list[dict[str, Any]]:
 def _people(image: Any) -> Iterator[dict[str, Any]]:
     """The people of one image, those without joints too; what cannot be used is None, for the reader to name."""
     name = getattr(getattr(image, "image", None), "name", None)
-    for person in _elements(getattr(image, "annorect", None)):
+    for person in elements(getattr(image, "annorect", None)):
         center = getattr(person, "objpos", None)
         joints: list[Any] = [[0.0, 0.0] for _ in range(_JOINTS)]
         flags: list[Any] = [0] * _JOINTS
-        points = _elements(getattr(getattr(person, "annopoints", None), "point", None))
+        points = elements(getattr(getattr(person, "annopoints", None), "point", None))
         for point in points:
             place = _plain(getattr(point, "id", None))
             if type(place) is not int or not 0 <= place < _JOINTS:
@@ -106,7 +108,7 @@ def _people(image: Any) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _elements(value: Any) -> list[Any]:
+def elements(value: Any) -> list[Any]:
     """The structures of a field: MATLAB writes one as it is, several as an array, none as an empty array."""
     return [
         one for one in np.atleast_1d(np.asarray(value, dtype=object)).ravel().tolist() if hasattr(one, "_fieldnames")
