@@ -38,7 +38,7 @@ _OF_THE_TASK = (
 
 
 class ExamplePair(Task):
-    """A task whose images are grids of two by two cells, each of half the side; an option of any task, `example: pair`.
+    """A task whose images are grids of two by two cells, each of half the side: `example: pair`. `with_example` makes one.
 
     The upper row is another sample's source and its painted answer, the lower one the question's source, twice. The model
     paints the answer over the second. Decoding reads that cell alone. Source: Painter (Wang et al., CVPR 2023), PromptDiffusion
@@ -76,7 +76,9 @@ class ExamplePair(Task):
         self.settings = dict(task.settings)
         try:
             self.cell = type(task)(**{**task.settings, "size": self.side})
-            few = {"ask": "present"} if isinstance(task, ClassRegionTask) else {}  # all classes of a sample, not of the set
+            few = (
+                {"ask": "present"} if isinstance(task, ClassRegionTask) else {}
+            )  # all classes of a sample, not of the set
             self._showing = type(task)(**{**task.settings, "size": self.side, **few})
         except ConfigError as error:
             raise ConfigError(
@@ -85,9 +87,9 @@ class ExamplePair(Task):
         self._check_cells()
         self.words = ExampleWords(getattr(self.cell, "phrasings", "seen"))
 
-    def __reduce__(self) -> tuple[Callable[[Task], ExamplePair], tuple[Task], dict[str, Any]]:
+    def __reduce__(self) -> tuple[Callable[[Task, ExampleName], Task], tuple[Task, ExampleName], dict[str, Any]]:
         """Made again of the task, for worker processes."""
-        return ExamplePair, (self.wrapped,), {"more_metrics": self.more_metrics}
+        return with_example, (self.wrapped, "pair"), {"more_metrics": self.more_metrics}
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Paint the question's cell, and an example above it. See `Task.encode`."""
@@ -152,15 +154,6 @@ class ExamplePair(Task):
     def stored(self, prediction: Prediction) -> dict[str, NDArray[Any]]:
         """As the task says. See `Task.stored`."""
         return self.cell.stored(prediction)
-
-    @classmethod
-    def example(cls, rng: np.random.Generator) -> Sample:
-        """Of the object, not of the class: one that the task draws, with others to show beside it. See `Task.example`.
-
-        Raises:
-            ConfigError: always; the class alone has no task.
-        """
-        raise ConfigError("ExamplePair draws what its task draws: ask an object of it, not the class.")
 
     def _drawn(self, rng: np.random.Generator) -> Sample:
         sample, *others = (self.cell.example(rng) for _ in range(4))
@@ -265,6 +258,15 @@ class _Others:
         return self._made[number]
 
 
+class _Cells(ExamplePair):
+    """What `with_example` makes. No configuration names it: the base is abstract, and so no choice."""
+
+    @classmethod
+    def example(cls, rng: np.random.Generator) -> Sample:
+        """Of the object alone, see `ExamplePair._drawn`: the class has no task that could draw one."""
+        raise ConfigError("samples are drawn by the task that shows examples: ask the object, not its class.")
+
+
 def _in_cells(queries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [in_cell(query) for query in queries]
 
@@ -278,4 +280,4 @@ def with_example(task: Task, example: ExampleName | None) -> Task:
     if example is None:
         return task
     check_choice("example", example, ExampleName)
-    return task if isinstance(task, ExamplePair) else ExamplePair(task)
+    return task if isinstance(task, ExamplePair) else _Cells(task)

@@ -56,9 +56,10 @@ class ExampleWords:
         return self.unseen[hash64("example", key) % len(self.unseen)] if self.unseen else self.templates[0]
 
     def after(self, instruction: str, words: str) -> str:
-        """The instruction and the sentence, or the shortest one that fits the text encoder, or the instruction alone."""
+        """The instruction and the sentence, or the shortest of its kind if only that fits, or the instruction alone."""
         start = instruction if instruction.endswith((".", "?", "!")) else f"{instruction}."
-        ways = (f"{start} {one}" for one in (words, min(self.templates, key=len)))
+        shortest = min(self.unseen if words in self.unseen else self.templates, key=len)
+        ways = (f"{start} {one}" for one in (words, shortest))
         return next((way for way in ways if fits(way)), instruction)
 
 
