@@ -12,6 +12,7 @@ from idiff._version import __version__
 from idiff.cli.foreign import in_words
 from idiff.cli.own_code import search_here, with_trust
 from idiff.errors import IdiffError, UntrustedError, unknown
+from idiff.utils.task_notes import task_commands
 
 COMMANDS = {
     "fit": (
@@ -32,8 +33,7 @@ COMMANDS = {
     "keypoints": ("idiff.cli.answer", 'find joints of a person: idiff keypoints PHOTO "left hand, right hand"'),
     "edit": ("idiff.cli.answer", "change an image as a sentence says"),
     "restore": ("idiff.cli.answer", "take noise, blur or a watermark out: idiff restore PHOTO denoise"),
-    "depth": ("idiff.cli.map_answer", "estimate depth, as 16-bit PNG: idiff depth PHOTO"),
-    "normals": ("idiff.cli.map_answer", "estimate surface normals, as 16-bit PNG: idiff normals PHOTO"),
+    **{name: ("idiff.cli.task_answer", each.line) for name, each in task_commands().items()},
     "serve": ("idiff.cli.serve", "serve a model as a local web page and an HTTP API: idiff serve [--port N]"),
     "import": (
         "idiff.cli.importing",

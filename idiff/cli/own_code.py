@@ -8,13 +8,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from idiff.utils.task_notes import task_commands
+
 TRUST = "--trust"
 
 CLASS_PATHS = {"fit", "validate", "test", "predict", "run", "evaluate", "tune"}
 """Commands that always take a `class_path` or `MODULE.NAME`: in a configuration, or as an option."""
 
 WITH_CLASS_PATHS = {
-    **{(command, ""): ("--sampler",) for command in ("segment", "keypoints", "edit", "restore")},
+    **{(command, ""): ("--sampler",) for command in ("segment", "keypoints", "edit", "restore", *task_commands())},
     ("align", "generate"): ("--sampler",),
     ("data", "browse"): ("--task",),
     ("data", "cache"): ("--config",),

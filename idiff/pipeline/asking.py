@@ -19,6 +19,7 @@ from idiff.models.io.checkpoint import load
 from idiff.models.memory import spare_memory
 from idiff.models.ood import OODScore
 from idiff.pipeline.choosing import choose_task
+from idiff.pipeline.found import FoundCommands
 from idiff.pipeline.image_input import AnyPicture, read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, sample_tiles, tile_windows
 from idiff.pipeline.questions import Example, check_text, check_threshold, check_whole, one_way, questions, read_example
@@ -40,7 +41,7 @@ THRESHOLD = 20.0
 """Gray levels of 255 from which a pixel counts as edited: above what sampling changes where nothing was asked."""
 
 
-class Pipeline:
+class Pipeline(FoundCommands):
     """A trained model, and the tasks it was trained on, ready to be asked.
 
     Answers have the size of the image that was asked about, and lie on it pixel on pixel. An image is a file, a PIL image, an array
@@ -113,12 +114,12 @@ class Pipeline:
         return changed
 
     def segment(self, picture: AnyPicture, text: str) -> Answer:
-        """Find what a phrase names, such as `the red star`. A model of classes alone is asked for the class of that name."""
-        return self.ask(self._first("referring", "segmentation"), picture, text)
+        """Find what a phrase names, such as `the red star`; a model of classes alone is asked for that class."""
+        return self.ask(("referring", "segmentation"), picture, text)
 
     def keypoints(self, picture: AnyPicture, text: str) -> Answer:
         """Find joints of the one person that fills the image, such as `left hand, right hand`."""
-        return self.ask(self._first("keypoints"), picture, text)
+        return self.ask("keypoints", picture, text)
 
     def edit(
         self,
@@ -150,7 +151,7 @@ class Pipeline:
         """
         check_threshold(threshold)
         check_text(text)
-        choice, pixels = self._first("editing"), read_picture(picture)
+        pixels, choice = read_picture(picture), self._first("editing")
         if tile or native:
             return self._pieces(
                 choice, pixels, text, native=one_way(tile, native), keep=threshold if keep_unedited else None
@@ -175,25 +176,26 @@ class Pipeline:
             raise ConfigError(
                 f"restore knows no '{text}': expected {', '.join(RESTORATIONS[:-1])} or {RESTORATIONS[-1]}."
             )
-        choice, pixels = self._first(text), read_picture(picture)
+        pixels, choice = read_picture(picture), self._first(text)
         return self._pieces(choice, pixels, text, native=one_way(tile, native), keep=None)
 
-    def depth(self, picture: AnyPicture, text: str = "") -> Answer:
-        """How far away everything is: `Answer.values` float32 (H, W), meters along the optical axis. Words are not needed."""
-        return self.ask(self._first("depth"), picture, text)
-
-    def normals(self, picture: AnyPicture, text: str = "") -> Answer:
-        """Which way surfaces face: `Answer.values` float32 (H, W, 3), unit vectors, x right, y up, z to the viewer."""
-        return self.ask(self._first("normals"), picture, text)
-
-    def ask(self, choice: TaskChoice, picture: AnyPicture, text: str) -> Answer:
+    def ask(self, task: str | tuple[str, ...] | TaskChoice, picture: AnyPicture, text: str = "") -> Answer:
         """Ask one of the model's tasks in words; see `Task.asked`.
 
+        Args:
+            task: its name in the training or its kind, also of a task of one's own; of several the first known; or its YAML.
+            picture: see `AnyPicture`.
+            text: what is asked; not every task needs words.
+
         Raises:
-            ConfigError: the words or the image cannot be used.
+            ConfigError: the words or the image cannot be used, or the model was not trained on the task.
+            UntrustedError: the task is code of others, and `trust` is not set.
         """
         check_text(text)
-        return self._asked(choice, read_picture(picture), text, keep=None)
+        pixels = read_picture(picture)
+        if not isinstance(task, TaskChoice):
+            task = self._first(*((task,) if isinstance(task, str) else task))
+        return self._asked(task, pixels, text, keep=None)
 
     @torch.no_grad()
     def _asked(self, choice: TaskChoice, pixels: Picture, text: str, *, keep: float | None) -> Answer:
@@ -282,9 +284,9 @@ class Pipeline:
 
     def _trained(self, choice: TaskChoice) -> TaskChoice:
         """The choice as the model was trained on it."""
-        if self.asking.size is None:
+        if self.asking.size is None or not choice.entry:
             return choice
-        return restore_task(self.loaded.config, choice.entry or choice.name, data="", changes={}, trust=self.trust)
+        return restore_task(self.loaded.config, choice.entry, data="", changes={}, trust=self.trust)
 
     def _first(self, *kinds: str) -> TaskChoice:
         """The model's task of the first of these kinds that it knows, asked as the options say."""

@@ -11,14 +11,14 @@ from idiff.pipeline.choosing import choose_task
 from idiff.sampling import Sampling
 from idiff.tasks.saved import saved_kinds
 from idiff.utils.strings import normalise_prompt
+from idiff.utils.task_notes import task_commands
 
 KINDS: dict[str, tuple[str, ...]] = {
     "segment": ("referring", "segmentation"),
     "keypoints": ("keypoints",),
     "edit": ("editing",),
     "restore": RESTORATIONS,
-    "depth": ("depth",),
-    "normals": ("normals",),
+    **{name: (name,) for name in task_commands()},
 }
 """Command of `Pipeline` -> the kinds of the tasks that answer it."""
 
@@ -78,6 +78,9 @@ def choose(text: str, known: Sequence[str], command: str | None = None) -> tuple
         raise ConfigError("the text is empty: expected a sentence, such as 'the red star' or 'Make the red star blue.'")
     if command is not None and command not in known:
         raise unknown("task", command, known)
+    named = _named(words)
+    if named is not None and named[0] in known and command in {None, named[0]}:
+        return named
     chosen = command or next((each for each in (_meant(words), "segment", "edit") if each in known), known[0])
     if chosen == "restore":
         return chosen, _damage(words) or words
@@ -85,6 +88,16 @@ def choose(text: str, known: Sequence[str], command: str | None = None) -> tuple
         return chosen, words
     asked = _FIND.sub("", words, count=1).rstrip(" .?!") or words
     return chosen, re.sub(r"\bthe ", "", asked) if chosen == "keypoints" else asked
+
+
+def _named(words: str) -> tuple[str, str] | None:
+    """A task's command that a sentence calls by its name, and what is asked of it: `depth`, `Show the depth map.`, ..."""
+    asked = _FIND.sub("", words, count=1).rstrip(" .?!")
+    for name, each in task_commands().items():
+        found = re.fullmatch(rf"(?:the )?{name}(?: map| of)?:? ?(.*)", asked, re.IGNORECASE)
+        if found and bool(found[1]) == bool(each.words):
+            return name, found[1] or words
+    return None
 
 
 def _meant(words: str) -> str:

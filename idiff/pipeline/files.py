@@ -23,8 +23,7 @@ def answer_files(answer: Answer, *, image_id: int = 0, compare: bool = False) ->
     |---|---|
     | `.png` | the answer drawn large with names and a legend; of edits and restoration the new image itself |
     | `_mask.png` | 0 and 255, at the size of the image |
-    | `_depth.png` | 16 bits, millimeters, at the size of the image; of relative depth 0 to 65,535 |
-    | `_normals.png` | 16 bits, (n + 1) / 2 from 0 to 65,535, x right, y up, z to the viewer |
+    | `_depth.png` and the like | what `Task.stored` gives, at the size of the image |
     | `.json` | COCO's results format, see `to_coco` |
     | `_compare.png` | with `compare`: what was asked about beside the answer |
     """

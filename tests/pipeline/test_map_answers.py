@@ -3,11 +3,14 @@
 import cv2
 import numpy as np
 import pytest
+from small_models import ROOT
 
 from idiff import Pipeline
 from idiff.cli import main
+from idiff.errors import ConfigError, UntrustedError
 from idiff.pipeline.files import write_answer
 from idiff.sampling import Sampling
+from idiff.tasks.asking import Asking
 from idiff.tasks.depth import DepthEstimation
 from idiff.tasks.normals import SurfaceNormals
 from idiff.tasks.saved import TaskChoice
@@ -48,3 +51,39 @@ def test_the_shipped_model_never_learnt_them_and_says_so(kind, tmp_path, capsys)
         error.startswith(f"idiff: the checkpoint was trained on no task '{kind}'. Known: ") and error.count("\n") == 1
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["depth", "segment", "edit"])
+def test_a_missing_file_is_named_before_a_missing_task(command, tmp_path, capsys):
+    words = [] if command == "depth" else ["the red star"]
+    assert main([command, str(tmp_path / "gone.png"), *words]) == 2
+    assert "gone.png is missing: expected an image" in capsys.readouterr().err
+
+
+class Nearby(DepthEstimation):
+    """A task of a user's own."""
+
+    def combine(self, predictions, queries):
+        one = super().combine(predictions, queries)
+        one.values = one.values.clamp(max=2.0)
+        return one
+
+
+def test_a_task_of_ones_own_is_asked_by_its_name_or_kind_where_its_code_is_trusted(pipe, monkeypatch):
+    config = {"tasks": {"mine": {"task": {"class_path": f"{__name__}.Nearby"}, "sampling": {"steps": 1}}}}
+    monkeypatch.setattr(pipe.loaded, "config", config)
+    picture = np.random.default_rng(0).integers(0, 256, (40, 72, 3)).astype(np.uint8)
+    with pytest.raises(UntrustedError, match="Nearby"):
+        pipe.ask("mine", picture)
+    monkeypatch.setattr(pipe, "trust", True)
+    answers = [pipe.ask(name, picture) for name in ("mine", "depth", ("gone", "mine"))] + [pipe.depth(picture)]
+    assert all(answer.values.shape == (40, 72) and 0 < answer.values.max() <= 2 for answer in answers)
+    with pytest.raises(ConfigError, match="trained on no task 'mien'; did you mean 'mine'"):
+        pipe.ask("mien", picture)
+
+
+def test_a_task_the_model_never_saw_is_asked_by_its_yaml(pipe):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 72, 3)).astype(np.uint8)
+    asked = pipe.with_settings(Asking(steps=1, size=32))
+    answer = asked.ask(str(ROOT / "configs/task/normals.yaml"), picture)
+    assert answer.task == "normals" and answer.values.shape == (40, 72, 3)

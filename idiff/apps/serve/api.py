@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, File, Form, Header, Path, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
@@ -32,7 +32,7 @@ Working = Engine[Question, list[Shown]]
 
 Key = Annotated[str, Path(max_length=64, description="of a job: whoever knows it may read the answer")]
 Client = Annotated[str, Header(alias="X-Client", max_length=64, description="clients take turns; any name")]
-FileName = Literal["answer.png", "mask.png", "results.json", "compare.png", "painted.png"]
+FileName = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9_]+\.(png|json)$", description="of an answer")]
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

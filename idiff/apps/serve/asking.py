@@ -52,7 +52,8 @@ class Shown:
         line: the answer in one line. prompts: what the model was told.
         score, notice, keypoints: as of `Answer`.
         pixels: of the mask; None: there is none.
-        files: name -> content: `answer.png`, `mask.png`, `results.json`, `compare.png`, `painted.png`.
+        files: name -> content: `answer.png`, `mask.png`, `results.json`, `compare.png`, `painted.png`, and
+            what the task stores, such as `depth.png`.
         seen: what the page shows: source, painted and answer as PNG, of one size.
         seconds: that it took.
     """
@@ -148,8 +149,8 @@ def weigh(shown: Sequence[Shown]) -> int:
 
 def _shown(answer: Answer, command: str, sentence: str, *, seconds: float) -> Shown:
     answer = replace(answer, text=sentence if command != "restore" else answer.text)
-    names = {".png": "answer.png", "_mask.png": "mask.png", ".json": "results.json", "_compare.png": "compare.png"}
-    files = {names[end]: content for end, content in answer_files(answer, compare=True).items()}
+    names = {".png": "answer.png", ".json": "results.json"}
+    files = {names.get(end, end[1:]): content for end, content in answer_files(answer, compare=True).items()}
     painted = answer.painted[0] if answer.painted else answer.overlay
     files["painted.png"] = encode_png(painted)
     return Shown(

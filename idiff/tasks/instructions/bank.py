@@ -10,7 +10,6 @@ names instead, InstructDiffusion reports COCO keypoint AP falling from 71.2 to 2
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,22 +24,7 @@ from idiff.errors import ConfigError, missing, unknown
 from idiff.utils.foreign import read_text
 from idiff.utils.seeds import hash64
 from idiff.utils.strings import join_words, normalise_prompt
-
-_NOTE = re.compile(r"^# (asks|must|slots): (.*)$", re.MULTILINE)
-
-
-def noted() -> dict[str, dict[str, str]]:
-    """The kinds of sentence that the notes of their own file describe.
-
-    Such a file is named after its kind and has a note `# asks: ...`, what its sentences ask for, in words; `# must: ...`, a
-    regular expression of which each sentence has a part; and, where sentences have slots, `# slots: object, color`.
-    """
-    folder, found = resources.files("idiff.tasks.instructions"), {}
-    for name in sorted(each.name for each in folder.iterdir() if each.name.endswith(".txt")):
-        notes = dict(_NOTE.findall(builtin(name).split("# seeds", 1)[0]))
-        if "asks" in notes:
-            found[name.removesuffix(".txt")] = notes
-    return found
+from idiff.utils.task_notes import noted
 
 
 def builtin(name: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from idiff.errors import unknown
-from idiff.tasks.instructions.bank import noted, noted_slots
+from idiff.tasks.instructions.bank import noted_slots
+from idiff.utils.task_notes import noted
 
 _NOISE = r"\bnois|\bdenois|\bgrain|\bspeckle"
 _BLUR = r"\bdeblur|\bsharpen|\bblurr|\bdefocus|\bmotion blur"

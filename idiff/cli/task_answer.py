@@ -1,4 +1,4 @@
-"""`idiff depth | normals`: a number or a vector at every pixel of one image or several."""
+"""The commands of tasks that note one in their sentence file, such as `idiff depth`: one image or several."""
 
 from __future__ import annotations
 
@@ -9,31 +9,23 @@ from idiff.cli.answer_all import answer_all, output_folder
 from idiff.cli.arguments import WEIGHTS_HELP, WordParser
 from idiff.cli.asking import add_asking_options, of_pipeline
 from idiff.cli.own_code import add_trust
+from idiff.utils.task_notes import TaskCommand, task_commands
 
 if TYPE_CHECKING:
     from idiff.pipeline import Answer
 
-DOES = {
-    "depth": "estimate depth: NAME_depth.png, 16 bits, in millimeters",
-    "normals": "estimate surface normals: NAME_normals.png, 16 bits, (n + 1) / 2, x right, y up, z to the viewer",
-}
 
-
-def parser(command: str) -> WordParser:
+def parser(command: TaskCommand) -> WordParser:
     """Options of one of the commands."""
-    does = DOES[command]
-    options = WordParser(
-        prog=f"idiff {command}", description=f"{does[0].upper()}{does[1:]}; and NAME.png, a colored view."
-    )
+    does = f"{command.does[0].upper()}{command.does[1:]}. Writes {command.writes}; and NAME.png, a colored view."
+    options = WordParser(prog=f"idiff {command.name}", description=does)
     add = options.add_argument
     where = "a JPEG, PNG or WebP file, or a folder of them; or example:objects, one that comes with the package"
     add("images", metavar="IMAGE", nargs="+", help=where)
-    add(
-        "--checkpoint",
-        default="tiny",
-        metavar="CKPT",
-        help=WEIGHTS_HELP + "; default: tiny, which was not trained on it",
-    )
+    if command.words:
+        add("text", metavar="TEXT", help=command.words)
+    weights = WEIGHTS_HELP + "; default: tiny, which was not trained on it"
+    add("--checkpoint", default="tiny", metavar="CKPT", help=weights)
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     add("--compare", action="store_true", help="also write NAME_compare.png: the image and the answer side by side")
@@ -51,8 +43,8 @@ def run(words: list[str]) -> int:
     Raises:
         IdiffError: an input that cannot be used, or the model never learnt the task.
     """
-    command = words[0]
-    options = parser(command).parse_args(words[1:])
+    command = task_commands()[words[0]]
+    options = parser(command).parse_intermixed_args(words[1:])
     out = output_folder(options.out)
 
     from idiff.pipeline import Pipeline
@@ -60,7 +52,6 @@ def run(words: list[str]) -> int:
     pipe = Pipeline(options.checkpoint, **of_pipeline(options))
 
     def ask(picture: str) -> Answer:
-        answer: Answer = getattr(pipe, command)(picture)
-        return answer
+        return pipe.ask(command.name, picture, options.text if command.words else "")
 
-    return answer_all(ask, options.images, command, out=out, compare=options.compare)
+    return answer_all(ask, options.images, command.name, out=out, compare=options.compare)
