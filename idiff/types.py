@@ -9,7 +9,7 @@ those of 16 bits have 65535 = void.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -70,6 +70,8 @@ class Sample:
         target: uint8 (H, W, 3) given answer (editing, restoration), where the set has one.
         rejected: uint8 (H, W, 3) answer that people found worse than the target, where the set has one.
         maps: further numbers for each pixel by name, such as `depth`: bool, int, uint or float, (H, W) or (H, W, C).
+        examples: other samples of the set, each with one of its items, in the order in which they are tried as an example pair;
+            None: none are at hand.
     """
 
     key: str
@@ -80,6 +82,7 @@ class Sample:
     target: Picture | None = None
     rejected: Picture | None = None
     maps: dict[str, NDArray[Any]] = field(default_factory=dict)
+    examples: Sequence[tuple[Sample, int]] | None = None
 
 
 @dataclass(slots=True)

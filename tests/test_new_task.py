@@ -17,6 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from idiff.cli import console
 from idiff.data.shards.reader import ShardSet
+from idiff.tasks.example_pair import with_example
+from idiff.utils.seeds import numpy_rng
 
 PAGE = (ROOT / "docs" / "new-task.md").read_text(encoding="utf-8")
 BLOCKS = {name: text for text, name in re.findall(r"^```\w+\n(# (\S+)\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)}
@@ -79,6 +81,14 @@ def test_the_files_are_short():
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
 def test_promise(task, promise):
     promise(task)
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_it_shows_an_example_beside_the_question(task, promise):
+    beside = with_example(type(task)(size=128), "pair")
+    promise(beside)
+    triplet = beside.queries(beside.example(numpy_rng(0, "own")), 0)[0]
+    assert triplet.query["example"] and triplet.instruction.endswith("Do it as in the example.")
 
 
 def test_a_broken_task_breaks_a_promise(task, monkeypatch):

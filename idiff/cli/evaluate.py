@@ -20,6 +20,8 @@ def parser() -> WordParser:
     add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind")
+    shown = "shards that example pairs come from, for a task with example: pair; default: --data"
+    add("--examples", metavar="DIR", help=shown)
     add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
     told = "instructions as in training (default), or held-out ones"
     add("--phrasings", choices=("seen", "unseen"), help=told)
@@ -86,8 +88,9 @@ def run(words: list[str]) -> int:
     evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
     began = time.perf_counter()
     score, fingerprint = measure(
-        trainer, Painting(loaded.backbone), choice, data=options.data, evaluate=evaluate, limit=options.limit
-    )
+        trainer, Painting(loaded.backbone), choice, data=options.data, evaluate=evaluate, limit=options.limit,
+        examples=options.examples,
+    )  # fmt: skip
     card = card_of(
         loaded, choice, score, evaluate=evaluate, absent=absent, seed=options.seed, data=options.data, fingerprint=fingerprint,
         minutes=(time.perf_counter() - began) / 60,

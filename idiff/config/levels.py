@@ -54,7 +54,7 @@ def _with_derived(kinds: Iterable[type]) -> list[type]:
 
 def _lines(kinds: list[type]) -> Iterator[str]:
     """Settings of one class, or of several by `class_path`; what an earlier one has alike is named alone."""
-    usable = [kind for kind in kinds if not inspect.isabstract(kind)]
+    usable = [kind for kind in kinds if not inspect.isabstract(kind) and not kind.__name__.startswith("_")]
     if len(usable) == 1:
         for lines in _settings(usable[0]).values():
             yield from lines

@@ -14,6 +14,7 @@ from idiff.curation.drawn_facts import Rgb, draw_facts, legend_of, phrase_of
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError
 from idiff.tasks.base import Task
+from idiff.tasks.example_pair import ExamplePair
 from idiff.utils.files import write_atomic
 from idiff.utils.images import to_picture
 from idiff.utils.lettering import font, wrapped
@@ -49,6 +50,9 @@ def browse(shards: ShardSet, out: Path, *, count: int = 24, seed: int = 0, task:
     chosen = np.sort(np.random.default_rng(seed).permutation(len(shards))[:count])
     samples = [shards.read(int(index)) for index in chosen]
     task = builtin_task(shards.manifest.tasks[0]) if task is None else task
+    if isinstance(task, ExamplePair):
+        for one in samples:
+            one.examples = [(other, 0) for other in samples if other is not one and _items(other, task)]
     cells = [_cell(sample, task, seed) for sample in samples]
     width = max(cell.width for cell in cells)
     across = max(min(COLUMNS * (PANEL + GAP) // width, len(cells)), 1)
@@ -103,7 +107,7 @@ def _cell(sample: Sample, task: Task | None, seed: int) -> Image.Image:
 
 def _seen(sample: Sample, task: Task, seed: int) -> tuple[list[Picture], list[str]]:
     """The source and target of a training example and its sentence; of a sample that gives none, why."""
-    items = 1 if task.unit == "picture" else len(sample.annotation.get(task.unit, []))
+    items = _items(sample, task)
     if not items:
         return [], [f"nothing to ask: no {task.unit}"]
     try:
@@ -113,6 +117,10 @@ def _seen(sample: Sample, task: Task, seed: int) -> tuple[list[Picture], list[st
         return [], [f"{task.kind} cannot use it: {error.field}: {error.reason}"]
     pictures = [to_picture(one) for one in (triplet.source, triplet.target) if one is not None]
     return pictures, [triplet.instruction]
+
+
+def _items(sample: Sample, task: Task) -> int:
+    return 1 if task.unit == "picture" else len(sample.annotation.get(task.unit, []))
 
 
 def _legend(colors: dict[str, Rgb], width: int) -> Image.Image | None:

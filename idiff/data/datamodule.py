@@ -21,6 +21,7 @@ from idiff.errors import ConfigError
 from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.base import OwnMetric, Task
+from idiff.tasks.example_pair import ExampleName
 from idiff.utils.settings import FREE
 
 Mode = Literal["indexed", "sequential"]
@@ -246,9 +247,7 @@ class TaskDataModule(StreamDataModule):
         task: what the task is; a subclass may have a default.
         train, val, test: folders of the shards, see `TaskEntry`.
         name: the `<task>` of `val/<task>/<metric>`; the task's kind where it is left out.
-        weight: how often an epoch draws each training item on average.
-        sampling, validation: how the task is sampled, and in the validations of a training; see `TaskEntry`.
-        metrics: further metrics of one's own, see `TaskEntry`.
+        weight, sampling, validation, metrics, example: see `TaskEntry`.
         options: see `StreamDataModule`.
     """
 
@@ -266,13 +265,14 @@ class TaskDataModule(StreamDataModule):
         sampling: Annotated[Sampling | None, FREE] = None,
         validation: Annotated[Sampling | None, FREE] = None,
         metrics: Annotated[dict[str, OwnMetric] | None, FREE] = None,
+        example: ExampleName | None = None,
         **options: Any,
     ) -> None:
         if task is None:
             if self.default_task is None:
                 raise ConfigError("data: no task. Set task.class_path to a subclass of idiff.tasks.base.Task.")
             task = self.default_task()
-        own: dict[str, Any] = {"sampling": sampling, "validation": validation, "metrics": metrics}
+        own: dict[str, Any] = {"sampling": sampling, "validation": validation, "metrics": metrics, "example": example}
         super().__init__({name or task.kind: TaskEntry(task, train, val, test, weight=weight, **own)}, **options)
 
 

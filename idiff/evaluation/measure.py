@@ -11,6 +11,7 @@ from idiff.data.datamodule import TaskDataModule
 from idiff.errors import ConfigError
 from idiff.models.backbone import LatentDiffusion
 from idiff.stages import TaskTraining
+from idiff.tasks.example_pair import ExamplePair
 from idiff.tasks.saved import TaskChoice
 from idiff.types import Batch, Painted
 from idiff.utils.signals import StopRequest, leave
@@ -51,6 +52,7 @@ def measure(
     data: str,
     evaluate: Benchmark,
     limit: int | None = None,
+    examples: str | None = None,
 ) -> tuple[Score, str]:
     """Score a model.
 
@@ -61,16 +63,23 @@ def measure(
         data: shards.
         evaluate: what is scored, a callback for this validation alone; it keeps the seconds and the evaluations.
         limit: items, spread evenly over the set; None: all.
+        examples: shards that example pairs come from; None: from `data`.
 
     Returns:
         the score, and the fingerprint of the shards.
 
     Raises:
-        ConfigError: nothing was scored.
+        ConfigError: nothing was scored, or the task shows no examples.
         IdiffError: the shards cannot be used.
         SystemExit: with 143, at SIGTERM.
     """
-    module = TaskDataModule(task=choice.task, val=data, name=choice.name, sampling=choice.sampling, val_samples=limit)
+    if examples is not None and not isinstance(choice.task, ExamplePair):
+        raise ConfigError(
+            f"examples come from {examples}, and the task '{choice.name}' shows none: it was trained without `example: pair`."
+        )
+    module = TaskDataModule(
+        task=choice.task, train=examples, val=data, name=choice.name, sampling=choice.sampling, val_samples=limit
+    )
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     callbacks.append(evaluate)
     try:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from contextlib import suppress
-from numbers import Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
@@ -23,9 +22,11 @@ from idiff.pipeline.choosing import choose_task
 from idiff.pipeline.found import FoundCommands
 from idiff.pipeline.image_input import AnyPicture, read_picture
 from idiff.pipeline.pieces import ROWS, native_window, paint_pieces, sample_tiles, tile_windows
+from idiff.pipeline.questions import Example, check_text, check_threshold, check_whole, one_way, questions, read_example
 from idiff.pipeline.results import Answer, answer_of, notice_of
 from idiff.tasks.asking import Asking
 from idiff.tasks.common.region_masks import mask_prediction, original_scores
+from idiff.tasks.common.view import cell_of, in_cell
 from idiff.tasks.saved import TaskChoice, restore_task, saved_kinds
 from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Triplet
@@ -87,6 +88,7 @@ class Pipeline(FoundCommands):
         if kind != torch.float32:
             self.backbone.to(kind)
         self.seed, self.trust = seed, trust
+        self.example: Example | None = None
         known = self.loaded.ood_score
         self.ood_score = None if known is None else OODScore.of(known)
         self.ood_damaged = {} if known is None else OODScore.damaged(known, RESTORATIONS)
@@ -95,6 +97,20 @@ class Pipeline(FoundCommands):
         """A pipeline of the same model that is asked otherwise; the model is in memory once."""
         changed = copy.copy(self)
         changed.asking, changed.seed = asking, seed
+        return changed
+
+    def with_example(self, picture: AnyPicture, answer: AnyPicture) -> Self:
+        """A pipeline of the same model that shows an example beside each question, for tasks trained with `example: pair`.
+
+        Args:
+            picture: see `AnyPicture`.
+            answer: the same image with its answer painted as the task paints it.
+
+        Raises:
+            ConfigError: an image cannot be used, or the two differ in size.
+        """
+        changed = copy.copy(self)
+        changed.example = read_example(picture, answer)
         return changed
 
     def segment(self, picture: AnyPicture, text: str) -> Answer:
@@ -133,12 +149,12 @@ class Pipeline(FoundCommands):
             ConfigError: the words or the image cannot be used, both `tile` and `native` are asked for, the threshold is not a gray
                 level, or the image is too large for `native`.
         """
-        _check_threshold(threshold)
-        _check_text(text)
+        check_threshold(threshold)
+        check_text(text)
         pixels, choice = read_picture(picture), self._first("editing")
         if tile or native:
             return self._pieces(
-                choice, pixels, text, native=_one(tile, native), keep=threshold if keep_unedited else None
+                choice, pixels, text, native=one_way(tile, native), keep=threshold if keep_unedited else None
             )
         return self._asked(choice, pixels, text, keep=threshold if keep_unedited else None)
 
@@ -155,13 +171,13 @@ class Pipeline(FoundCommands):
             ConfigError: the word or the image cannot be used, both `tile` and `native` are asked for, or the image is too large
                 for `native`.
         """
-        _check_text(text)
+        check_text(text)
         if text not in RESTORATIONS:
             raise ConfigError(
                 f"restore knows no '{text}': expected {', '.join(RESTORATIONS[:-1])} or {RESTORATIONS[-1]}."
             )
         pixels, choice = read_picture(picture), self._first(text)
-        return self._pieces(choice, pixels, text, native=_one(tile, native), keep=None)
+        return self._pieces(choice, pixels, text, native=one_way(tile, native), keep=None)
 
     def ask(self, task: str | tuple[str, ...] | TaskChoice, picture: AnyPicture, text: str = "") -> Answer:
         """Ask one of the model's tasks in words; see `Task.asked`.
@@ -175,7 +191,7 @@ class Pipeline(FoundCommands):
             ConfigError: the words or the image cannot be used, or the model was not trained on the task.
             UntrustedError: the task is code of others, and `trust` is not set.
         """
-        _check_text(text)
+        check_text(text)
         pixels = read_picture(picture)
         if not isinstance(task, TaskChoice):
             task = self._first(*((task,) if isinstance(task, str) else task))
@@ -185,10 +201,12 @@ class Pipeline(FoundCommands):
     def _asked(self, choice: TaskChoice, pixels: Picture, text: str, *, keep: float | None) -> Answer:
         """Ask about the image as the task looks at it: fitted into the model's square."""
         task = choice.task
-        triplets = task.queries(task.asked(pixels, text), 0)
+        triplets = questions(task, pixels, text, self.example)
         edited, rendered = self._paint(triplets, choice)
         queries = [triplet.query for triplet in triplets]
         prediction = task.combine(task.decode(edited, rendered, queries), queries)
+        edited, rendered = (cell_of(one, queries[0]) for one in (edited, rendered))
+        queries = [in_cell(query) for query in queries]
         ood_score = self._familiar(pixels, choice)
         size = (pixels.shape[0], pixels.shape[1])
         painted = [to_picture(unwarp(one, query["warp"], size)) for one, query in zip(edited, queries, strict=True)]
@@ -204,6 +222,7 @@ class Pipeline(FoundCommands):
     def _pieces(self, choice: TaskChoice, pixels: Picture, text: str, *, native: bool, keep: float | None) -> Answer:
         """Paint the image pixel on pixel: in tiles, or whole."""
         task, size = choice.task, (pixels.shape[0], pixels.shape[1])
+        check_whole(task)
         self.backbone.sample_seed = self.seed
         instruction = task.queries(task.asked(pixels, text), 0)[0].instruction
         if native:
@@ -277,24 +296,3 @@ class Pipeline(FoundCommands):
             with suppress(UntrustedError):
                 return choose_task(self.loaded, self.asking, kind, trust=self.trust)
         return choose_task(self.loaded, self.asking, last, trust=self.trust)
-
-
-def _one(tile: bool, native: bool) -> bool:
-    """Whether the image is painted whole at its own size.
-
-    Raises:
-        ConfigError: tiles are asked for as well.
-    """
-    if tile and native:
-        raise ConfigError("both tiles and the image's own size are asked for: choose one of them.")
-    return native
-
-
-def _check_text(text: object) -> None:
-    if not isinstance(text, str):
-        raise ConfigError(f"the text is of type {type(text).__name__}: expected words in a str.")
-
-
-def _check_threshold(value: Any) -> None:
-    if not isinstance(value, Real) or not 0 < float(value) <= 255:
-        raise ConfigError(f"the threshold is {value}: expected more than 0 and at most 255 gray levels.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import idiff.tasks
 from idiff.tasks.base import Task
+from idiff.tasks.example_pair import ExamplePair
 from idiff.tasks.instructions import InstructionBank
 from idiff.transforms.augment import Augment
 from idiff.utils.foreign import read_regular
@@ -23,6 +24,9 @@ def drawing_settings(task: Task) -> dict[str, Any]:
     These are its class, the templates of all its instruction banks, its augmentations, and every argument of its constructor that
     is not marked `READING`. A file that an argument names counts by its content.
     """
+    if isinstance(task, ExamplePair):
+        words = _digest(repr(task.words.templates).encode())
+        return drawing_settings(task.wrapped) | {"example": "pair", "all sentences of examples": words}
     known = parameters(type(task))
     drawn = {
         name: _plain(value)

@@ -13,6 +13,7 @@ import idiff.tasks
 from idiff.errors import CheckpointError, ConfigError, missing, suggest
 from idiff.sampling import Sampling
 from idiff.tasks.base import Task
+from idiff.tasks.example_pair import with_example
 from idiff.tasks.trust import is_known, refuse_foreign
 from idiff.utils.described import LEFT_OUT, class_path
 from idiff.utils.foreign import decoding, read_json, read_text, reason_of
@@ -255,7 +256,8 @@ def _build(name: str, entry: dict[str, Any], changes: dict[str, Any], *, saved: 
             "cannot carry. Give the task as a YAML instead of its name."
         )
     former = dict(kind.former) if saved else {}
-    task = kind(**former | _arguments(name, kind, description.get("init_args") or {}) | changes)
+    task: Task = kind(**former | _arguments(name, kind, description.get("init_args") or {}) | changes)
+    task = with_example(task, entry.get("example"))
     task.more_metrics = dict(entry.get("metrics") or {})
     sampling = Sampling(**(entry.get("sampling") or {})).resolved(kind.kind)
     return TaskChoice(name, task, sampling, dict(task.settings), joints=tuple(entry.get("joints") or ()))

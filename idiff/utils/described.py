@@ -49,7 +49,8 @@ def plain(value: Any) -> Any:
     """A value as None, bool, int, float, str, list and dict.
 
     A path becomes its text, a dataclass or mapping a dict, an enum member its name. An object with `settings`, its constructor's
-    arguments by name, becomes `{class_path, init_args}`; arguments that have no plain form are listed under `left_out`.
+    arguments by name, becomes `{class_path, init_args}`; arguments that have no plain form are listed under `left_out`. One
+    that has `wrapped`, another object, is described as that.
 
     Raises:
         _NotPlainError: the value has no plain form.
@@ -68,6 +69,7 @@ def plain(value: Any) -> Any:
 
 
 def _plain_object(value: Any) -> dict[str, Any]:
+    value = getattr(value, "wrapped", value)
     settings = getattr(value, "settings", None)
     if isinstance(value, type) or not (is_dataclass(value) or isinstance(settings, Mapping)):
         raise _NotPlainError

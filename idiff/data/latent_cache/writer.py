@@ -65,10 +65,9 @@ class Views(Dataset[Triplet | str]):
         item, view = divmod(index, self.views)
         task = self.part.task
         try:
-            number, local = self.part.shards.locate(task.unit, item)
-            sample = self.part.shards.read(number)
+            sample, local = self.part.sample(item)
             rng = numpy_rng(self.seed, "view", f"{sample.key}/{local}", view)
-            return task.encode(sample, local, rng, train=True)
+            return task.encode(self.part.with_others(sample, item, rng), local, rng, train=True)
         except BadSampleError as error:
             return str(error)
 

@@ -13,11 +13,13 @@ import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from idiff.data.loading import reading
+from idiff.data.loading.example_pairs import other_samples
 from idiff.data.loading.mixture import Layout, Stream
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.tasks.base import Task
-from idiff.types import Triplet
+from idiff.tasks.example_pair import ExamplePair
+from idiff.types import Sample, Triplet
 from idiff.utils.seeds import numpy_rng
 
 _TRIES = 8
@@ -78,11 +80,12 @@ class ExampleSet(Protocol[Read_co]):
 
 @dataclass(slots=True)
 class Part:
-    """One set of a mixture: the task's name in the configuration, the task, its shards."""
+    """One set of a mixture: the task's name in the configuration, the task, its shards, and the set of example pairs if another."""
 
     name: str
     task: Task
     shards: ShardSet
+    examples: ShardSet | None = None
 
     def __len__(self) -> int:
         """Items of the task's unit."""
@@ -100,8 +103,20 @@ class Part:
 
     def read(self, item: int, rng: np.random.Generator) -> Triplet:
         """Read an item and draw a training example of it; see `ExampleSet`."""
+        sample, local = self.sample(item)
+        return self.task.encode(self.with_others(sample, item, rng), local, rng, train=True)
+
+    def sample(self, item: int) -> tuple[Sample, int]:
+        """The sample of an item, and which of its items that is."""
         index, local = self.shards.locate(self.task.unit, item)
-        return self.task.encode(self.shards.read(index), local, rng, train=True)
+        return self.shards.read(index), local
+
+    def with_others(self, sample: Sample, item: int, rng: np.random.Generator | None = None) -> Sample:
+        """The sample, with others where the task shows an example; without an rng its key draws them."""
+        if isinstance(self.task, ExamplePair):
+            place = (self.shards, item) if self.examples is None else (self.examples, None)
+            sample.examples = other_samples(place, self.task.unit, rng or numpy_rng(0, "others", sample.key))
+        return sample
 
     def where(self, item: int) -> str:
         """Task, shard and key of an item."""
@@ -243,8 +258,8 @@ class EvaluationDataset(Dataset[Group]):
         part = self.part
         reading.note(index)
         try:
-            number, local = part.shards.locate(part.task.unit, self.items[index])
-            triplets = part.task.queries(part.shards.read(number), local)
+            sample, local = part.sample(self.items[index])
+            triplets = part.task.queries(part.with_others(sample, self.items[index]), local)
         except BadSampleError as error:
             self.bad.met(error)
             return Group([], [str(error)])

@@ -18,6 +18,7 @@ from idiff.data.shards.reader import ShardSet
 from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.sampling import Sampling
 from idiff.tasks.base import OwnMetric, Task
+from idiff.tasks.example_pair import ExampleName, ExamplePair, with_example
 from idiff.utils.settings import FREE
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,12 @@ class TaskEntry:
         validation: how it is sampled in the validations of a training, where that is cheaper; None: as `sampling`.
         metrics: further metrics of one's own, name -> `module.Class` of a torchmetrics metric, or its class_path and init_args; its
             `update` takes the combined prediction and the truth, as those of `Task.metrics` do.
+        example: `pair`: beside each question stands another sample of the set with its painted answer, in one image of four cells;
+            see `ExamplePair`. None: the question alone.
         joints: names of the joints of the training set, once `open_training` has opened it; none for other tasks.
 
     Raises:
-        ConfigError: a weight that is not above 0, rows below 1, or a metric that cannot be made.
+        ConfigError: a weight that is not above 0, rows below 1, a metric that cannot be made, or a task that cannot show examples.
     """
 
     task: Task
@@ -56,6 +59,7 @@ class TaskEntry:
     sampling: Sampling
     validation: Sampling | None
     metrics: dict[str, OwnMetric]
+    example: ExampleName | None
     joints: list[str]
 
     def __init__(
@@ -70,9 +74,12 @@ class TaskEntry:
         sampling: Annotated[Sampling | None, FREE] = None,
         validation: Annotated[Sampling | None, FREE] = None,
         metrics: Annotated[dict[str, OwnMetric] | None, FREE] = None,
+        example: ExampleName | None = None,
     ) -> None:
         check_number("weight", weight, above=0)
         check_number("rows", rows, least=1, whole=True, optional=True)
+        task = with_example(task, example)
+        self.example: ExampleName | None = "pair" if isinstance(task, ExamplePair) else None
         self.task, self.train, self.val, self.test = task, train, val, test
         self.weight, self.rows = weight, rows
         self.joints = []
@@ -111,6 +118,11 @@ def open_training(
             raise ConfigError(
                 f"data: task '{name}' has rows {entry.rows}: expected mode indexed and no cache. Set its `weight` instead."
             )
+        if isinstance(entry.task, ExamplePair) and epoch_samples is not None:
+            raise ConfigError(
+                f"data: task '{name}' has example: pair, which reads a second sample at any place of the set: expected mode "
+                "indexed. `idiff data index` indexes foreign shards."
+            )
     if cache is not None:
         if epoch_samples is not None:
             raise ConfigError("data: a cache is read by position: leave out mode: sequential.")
@@ -136,11 +148,18 @@ def open_training(
 def open_evaluation(entries: Mapping[str, TaskEntry], split: Literal["train", "val", "test"] = "val") -> list[Part]:
     """Open the sets of one split of a mixture, in the order of the entries; those without one are left out.
 
+    Example pairs come from the training set where it is there, and from the split itself where it is not.
+
     Raises:
         DataError: a folder is missing, damaged or without items.
     """
-    folders = {name: getattr(entry, split) for name, entry in entries.items()}
-    return [_open(name, entries[name].task, folder=folder) for name, folder in folders.items() if folder is not None]
+    parts = []
+    for name, entry in entries.items():
+        folder = getattr(entry, split)
+        if folder is not None:
+            shown = entry.train if isinstance(entry.task, ExamplePair) and split != "train" else None
+            parts.append(_open(name, entry.task, folder=folder, examples=shown))
+    return parts
 
 
 def open_trained(entries: Mapping[str, TaskEntry]) -> list[Part]:
@@ -198,10 +217,17 @@ def _shared(train: Part, val: Part) -> str:
     )
 
 
-def _open(name: str, task: Task, *, folder: str) -> Part:
+def _open(name: str, task: Task, *, folder: str, examples: str | None = None) -> Part:
     part = Part(name, task, ShardSet.open(folder))
     if not len(part):
         raise DataError(f"{folder}: has no {task.unit}, which task '{name}' works on. Give it another set.")
+    if examples is not None:
+        try:
+            part.examples = _open(name, task, folder=examples).shards
+        except DataError as error:
+            log.warning("%s The example pairs of '%s' come from %s itself.", error, name, folder)
+    if isinstance(task, ExamplePair) and part.examples is None and len(part.shards) == 1:
+        raise DataError(f"{folder}: has one sample: expected two or more, because task '{name}' has example: pair.")
     _refuse_other_task(part)
     return part
 
@@ -217,9 +243,9 @@ def _refuse_other_task(part: Part) -> None:
         return
     faults = []
     for item in range(min(_TRIED, len(part))):
-        index, local = part.shards.locate(part.task.unit, item)
         try:
-            part.task.queries(part.shards.read(index), local)
+            sample, local = part.sample(item)
+            part.task.queries(part.with_others(sample, item), local)
         except BadSampleError as error:
             faults.append(error)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from idiff.data.shards import index
 from idiff.data.shards import manifest as manifests
@@ -14,7 +14,13 @@ from idiff.utils.files import sha256_file
 
 
 class Folder(ABC):
-    """Where a set lies. Its text is the path or address. Sent to worker processes, so it holds nothing open."""
+    """Where a set lies. Its text is the path or address. Sent to worker processes, so it holds nothing open.
+
+    Attributes:
+        far: a shard is fetched before it is read.
+    """
+
+    far: ClassVar[bool] = False
 
     @abstractmethod
     def __str__(self) -> str: ...

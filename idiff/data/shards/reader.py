@@ -126,6 +126,25 @@ class ShardSet:
         row = int(np.searchsorted(within, rest, side="right"))
         return int(self._starts[shard]) + row, rest - (int(within[row - 1]) if row else 0)
 
+    def near(self, unit: str, i: int) -> tuple[range, range]:
+        """Items that cost no further fetch where item i is read: all of a set on this machine, those of its shard of another.
+
+        Returns:
+            these items, and those of item i's own sample among them.
+
+        Raises:
+            IndexError: i is out of range.
+        """
+        sample, local = self.locate(unit, i)
+        own = range(i, i + 1)
+        if unit != "picture":
+            own = range(i - local, i - local + int(self._row(sample)[1][unit]))
+        if not self.folder.far:
+            return range(self.count(unit)), own
+        shard = int(np.searchsorted(self._starts, sample, side="right")) - 1
+        ends = self._starts[1:] if unit == "picture" else self._ends[unit]
+        return range(int(ends[shard - 1]) if shard else 0, int(ends[shard])), own
+
     def key(self, sample: int) -> str:
         """The key of a sample, 0 <= sample < len.
 

@@ -64,6 +64,8 @@ class RemoteFolder(Folder):
         DataError: an address of another scheme.
     """
 
+    far = True
+
     def __init__(self, address: str, cache: Cache | None = None) -> None:
         self.address = check_address(address)
         self.cache = Cache() if cache is None else cache

@@ -256,6 +256,23 @@ def origin(sample: Sample, entry: Mapping[str, Any] | None = None) -> dict[str, 
     return {name: value for name, value in known.items() if isinstance(value, str | int)}
 
 
+def in_cell(query: Mapping[str, Any]) -> dict[str, Any]:
+    """A query in the pixels of the cell that its answer is painted in; as it is where its image is no grid of cells."""
+    if "cell" not in query:
+        return dict(query)
+    top, left, *_ = query["cell"]
+    warp = np.asarray(query["warp"], dtype=np.float64) - [[0, 0, left], [0, 0, top]]
+    return {name: value for name, value in query.items() if name != "cell"} | {"warp": matrix_list(warp)}
+
+
+def cell_of(image: Tensor, query: Mapping[str, Any]) -> Tensor:
+    """The part of an image (..., H, W) that an answer is painted in: all of it, or the query's `cell`: top, left, height, width."""
+    if "cell" not in query:
+        return image
+    top, left, height, width = query["cell"]
+    return image[..., top : top + height, left : left + width]
+
+
 def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
     """The original image as far as the model saw it, gray elsewhere, at its own size: for drawing answers over.
 
@@ -263,6 +280,6 @@ def original_view(source: Tensor, query: Mapping[str, Any]) -> Picture:
         source: (3, H, W) in [-1, 1].
         query: names where its pixels lie in the original (`warp`) and the original's (height, width) (`size`).
     """
-    size = (int(query["size"][0]), int(query["size"][1]))
+    source, query, size = cell_of(source, query), in_cell(query), (int(query["size"][0]), int(query["size"][1]))
     seen = seen_part(query["warp"], (source.shape[1], source.shape[2]), size)
     return to_picture(torch.where(torch.from_numpy(seen), unwarp(source.cpu(), query["warp"], size), 0.0))
