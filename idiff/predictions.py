@@ -146,6 +146,13 @@ class NormalsTruth(Truth):
 
 
 @dataclass(kw_only=True)
+class EdgesTruth(Truth):
+    """`maps`: bool (A, H, W), the edges that each of A annotators drew."""
+
+    maps: Tensor
+
+
+@dataclass(kw_only=True)
 class ImagePrediction(Prediction):
     """`picture`: float32 (3, H, W) in [-1, 1], an edited or restored image."""
 

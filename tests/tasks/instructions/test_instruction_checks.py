@@ -19,6 +19,7 @@ GOOD = {
     "detection": "Lay {color} on each {object}, one by one.",
     "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
     "depth": "Paint how far off it all is.",
+    "edges": "Draw the outline of each thing.",
     "normals": "Paint how each side is tilted.",
     "legend": "Shade all of these: {legend}. | {color} over the {object}",
     "recolour": "Make the {object} {color}.",

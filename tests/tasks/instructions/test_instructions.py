@@ -18,6 +18,7 @@ PARTS = {
     "dewatermark": [{}],
     "detection": [{"object": "traffic light", "color": "red"}],
     "depth": [{}],
+    "edges": [{}],
     "normals": [{}],
     "classification": [{"object": "traffic light", "color": "red"}, {"object": "zebra", "color": "cyan"}],
 }
