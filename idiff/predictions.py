@@ -161,9 +161,10 @@ class ImagePrediction(Prediction):
 
 @dataclass(kw_only=True)
 class ImageTruth(Truth):
-    """`picture`: float32 (3, H, W) in [-1, 1], the wanted image."""
+    """`picture`: float32 (3, H, W) in [-1, 1], the wanted image; `caption`: what it shows, in words, where that is known."""
 
     picture: Tensor
+    caption: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -179,12 +180,10 @@ class EditTruth(ChangedImageTruth):
 
     Attributes:
         mask: bool (H, W), the edited region.
-        caption: what the wanted image shows, in words.
         source_caption: what the source shows, in words.
     """
 
     mask: Tensor
-    caption: str | None = None
     source_caption: str | None = None
 
 

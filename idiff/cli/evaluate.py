@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ def parser() -> WordParser:
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
     resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"
     add("--bootstrap", type=not_negative, default=1000, metavar="N", help=resamples)
-    add("--clip", metavar="FOLDER", help="editing: a CLIP model in the hub's format, for clip_sim and clip_dir")
+    add(
+        "--clip",
+        metavar="FOLDER",
+        help="editing and the like: a CLIP model in the hub's format, for clip_sim and clip_dir",
+    )
     add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
@@ -67,6 +72,7 @@ def run(words: list[str]) -> int:
     from idiff.evaluation.card import card_of, write_card
     from idiff.evaluation.clip_metrics import clip_metrics
     from idiff.evaluation.measure import Painting, measure
+    from idiff.evaluation.second_look import rereading
     from idiff.models.io.checkpoint import load
     from idiff.pipeline.choosing import choose_task
     from idiff.tasks.asking import Asking
@@ -81,15 +87,15 @@ def run(words: list[str]) -> int:
     choice.task.more_metrics = {**choice.task.more_metrics, **dict(map(_named, options.metric))}
     loaded.backbone.sample_seed = options.seed
     more, absent = clip_metrics(choice.task, clip=options.clip, aesthetic=options.aesthetic)
+    painting = Painting(loaded.backbone)
     files = PredictionFiles(options.predictions) if options.predictions else None
-    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files)
+    again, unread = rereading(painting, choice.task, partial(choose_task, loaded, asking, trust=options.trust))
+    evaluate = Benchmark(resamples=options.bootstrap, seed=options.seed, more=more, files=files, again=again)
     began = time.perf_counter()
-    score, fingerprint = measure(
-        trainer, Painting(loaded.backbone), choice, data=options.data, evaluate=evaluate, limit=options.limit
-    )
+    score, fingerprint = measure(trainer, painting, choice, data=options.data, evaluate=evaluate, limit=options.limit)
     card = card_of(
-        loaded, choice, score, evaluate=evaluate, absent=absent, seed=options.seed, data=options.data, fingerprint=fingerprint,
-        minutes=(time.perf_counter() - began) / 60,
+        loaded, choice, score, evaluate=evaluate, absent=absent | unread, seed=options.seed, data=options.data,
+        fingerprint=fingerprint, minutes=(time.perf_counter() - began) / 60,
     )  # fmt: skip
     write_card(card, out)
     Console().print(render_table({choice.name: score}, step=loaded.step))
