@@ -185,6 +185,13 @@ class NormalsTruth(Truth):
 
 
 @dataclass(kw_only=True)
+class EdgesTruth(Truth):
+    """`maps`: bool (A, H, W), the edges that each of A annotators drew."""
+
+    maps: Tensor
+
+
+@dataclass(kw_only=True)
 class ImagePrediction(Prediction):
     """`picture`: float32 (3, H, W) in [-1, 1], an edited or restored image."""
 
@@ -193,9 +200,10 @@ class ImagePrediction(Prediction):
 
 @dataclass(kw_only=True)
 class ImageTruth(Truth):
-    """`picture`: float32 (3, H, W) in [-1, 1], the wanted image."""
+    """`picture`: float32 (3, H, W) in [-1, 1], the wanted image; `caption`: what it shows, in words, where that is known."""
 
     picture: Tensor
+    caption: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -211,12 +219,10 @@ class EditTruth(ChangedImageTruth):
 
     Attributes:
         mask: bool (H, W), the edited region.
-        caption: what the wanted image shows, in words.
         source_caption: what the source shows, in words.
     """
 
     mask: Tensor
-    caption: str | None = None
     source_caption: str | None = None
 
 

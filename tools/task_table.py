@@ -18,6 +18,7 @@ from idiff.config.compose import compose
 from idiff.models.io.checkpoint import load
 from idiff.synthetic.source import SyntheticSource
 from idiff.tasks.base import Task
+from idiff.tasks.common.dense import DenseTask
 from idiff.types import Sample
 from idiff.utils.images import to_picture, to_tensor
 
@@ -54,7 +55,13 @@ def row(path: Path, vae: torch.nn.Module, count: int) -> str:
     source = SyntheticSource(task.kind, split="val", count=count, family=family, size=task.size)
     painted, rendered = scores(task, [source.sample(index) for index in range(count)], vae)
     decoder = getattr(task, "decoder", None)
-    reads = decoder.describe()["name"] if decoder else "the color of each pixel" if task.maps else "the image itself"
+    reads = (
+        decoder.describe()["name"]
+        if decoder
+        else "the color of each pixel"
+        if isinstance(task, DenseTask)
+        else "the image itself"
+    )
     code = Path(inspect.getfile(type(task)))
     lines = len(code.read_text(encoding="utf-8").splitlines())
     said = inspect.getdoc(type(task)).splitlines()[0].partition(" See ")[0].rstrip(".")

@@ -8,7 +8,9 @@ from typing import Protocol, cast, runtime_checkable
 import lightning.pytorch as pl
 from torch import Tensor
 
+from idiff.callbacks.scoring import GroupPrediction, Score
 from idiff.tasks.base import Task
+from idiff.types import Batch
 
 
 @runtime_checkable
@@ -17,6 +19,16 @@ class _Renders(Protocol):
 
     def render(self, pictures: Tensor) -> Tensor:
         """Images (B, 3, H, W) as the autoencoder renders them."""
+
+
+class SecondLook(Protocol):
+    """What asks a model about the images that it painted."""
+
+    def update(self, batch: Batch, found: list[GroupPrediction]) -> None:
+        """Ask about one batch of answers."""
+
+    def add_to(self, score: Score) -> None:
+        """Add what was read to the figures of the task; all ranks call it together."""
 
 
 class _Tasks(Protocol):

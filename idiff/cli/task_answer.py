@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def parser(command: TaskCommand) -> WordParser:
     """Options of one of the commands."""
-    does = f"{command.does[0].upper()}{command.does[1:]}. Writes {command.writes}; and NAME.png, a colored view."
+    files = f"{command.writes}; and NAME.png, a colored view" if command.writes else "NAME.png, the new image"
+    does = f"{command.does[0].upper()}{command.does[1:]}. Writes {files}."
     options = WordParser(prog=f"idiff {command.name}", description=does)
     add = options.add_argument
     where = "a JPEG, PNG or WebP file, or a folder of them; or example:objects, one that comes with the package"

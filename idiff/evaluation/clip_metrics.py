@@ -1,4 +1,4 @@
-"""The metrics of edits that need CLIP, made of the folders that the command line names."""
+"""The metrics of images that need CLIP, made of the folders that the command line names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clip_metrics(
     """What can be scored of a task by CLIP, and why the rest cannot.
 
     Args:
-        task: whose answers are scored; only edits are.
+        task: whose answers are scored, by the metrics of its `clip_metrics`.
         clip: folder of a CLIP model, in the hub's format.
         aesthetic: file of an aesthetic predictor's weights.
 
@@ -37,9 +37,8 @@ def clip_metrics(
             another length.
         IdiffError: a model cannot be read.
     """
-    from idiff.tasks import InstructEditing
-
-    if not isinstance(task, InstructEditing):
+    wanted = task.clip_metrics
+    if not wanted:
         for option, value in (("--clip", clip), ("--aesthetic", aesthetic)):
             if value is not None:
                 raise ConfigError(f"{option} {value}: the task '{task.kind}' is not scored by CLIP; leave it out.")
@@ -47,7 +46,7 @@ def clip_metrics(
     if clip is None:
         if aesthetic is not None:
             raise ConfigError(f"--aesthetic {aesthetic} scores features of CLIP: give --clip FOLDER, too.")
-        return None, dict.fromkeys(NAMES, _CLIP)
+        return None, dict.fromkeys(wanted, _CLIP)
     import torch
 
     from idiff.curation.quality.aesthetic import load_head
@@ -64,7 +63,8 @@ def clip_metrics(
 
     def make() -> dict[str, Metric]:
         made: dict[str, Metric] = {"clip_sim": CLIPSimilarity(model), "clip_dir": CLIPDirection(model)}
-        return made if head is None else made | {"aesthetic": Aesthetic(model, head)}
+        made |= {} if head is None else {"aesthetic": Aesthetic(model, head)}
+        return {name: metric for name, metric in made.items() if name in wanted}
 
     return make, {} if head is not None else {"aesthetic": _HEAD}
 

@@ -1,4 +1,4 @@
-"""Edits as CLIP sees them: `clip_sim clip_dir aesthetic`. The models come in from outside.
+"""Edits and painted images as CLIP sees them: `clip_sim clip_dir aesthetic`. The models come in from outside.
 
 Images are float32 (3, H, W) in [-1, 1]; CLIP gets them as uint8, through the pre-processing of its own folder.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 from idiff.metrics.base import RatioMetric
-from idiff.predictions import EditTruth, ImagePrediction, expect
+from idiff.predictions import EditTruth, ImagePrediction, ImageTruth, expect
 from idiff.types import Picture, Prediction, Truth
 from idiff.utils.images import to_picture
 
@@ -65,9 +65,9 @@ class Remembered:
 
 
 class CLIPSimilarity(RatioMetric):
-    """`clip_sim`: mean cosine of an edit and a caption of the wanted result (CLIP-Sim in InstructDiffusion).
+    """`clip_sim`: mean cosine of a painted image and a caption of the wanted result (CLIP-Sim in InstructDiffusion).
 
-    In [-1, 1]; papers print it times 100. Edits without such a caption are left out.
+    In [-1, 1]; papers print it times 100. Images without such a caption are left out.
 
     Args:
         clip: the model that compares.
@@ -78,8 +78,8 @@ class CLIPSimilarity(RatioMetric):
         self.clip = clip
 
     def update(self, prediction: Prediction, truth: Truth) -> None:
-        """Count one edit: `prediction.picture` and `truth.caption`. Errors as in `ItemMetric.update`."""
-        found, wanted = self.typed(prediction, truth, (ImagePrediction, EditTruth))
+        """Count one image: `prediction.picture` and `truth.caption`. Errors as in `ItemMetric.update`."""
+        found, wanted = self.typed(prediction, truth, (ImagePrediction, ImageTruth))
         if wanted.caption:
             self.add(cosine_similarity(self.clip.picture(found.picture), self.clip.text(wanted.caption), dim=0))
 

@@ -60,6 +60,8 @@ class Task(ABC):
         former: constructor arguments whose defaults were others in earlier versions, with those: they hold for a task that such a
             version saved without them.
         more_metrics: name -> a metric of one's own, see `OwnMetric`, that is scored beside those of `metrics`.
+        clip_metrics: metrics of `idiff.metrics.clip` that score its images where a CLIP model is given.
+        again: kind of the task that reads what this one painted, see `asked_again`; None: none does.
     """
 
     kind: ClassVar[str]
@@ -74,6 +76,8 @@ class Task(ABC):
     one_size: bool = True
     former: ClassVar[Mapping[str, Any]] = {}
     more_metrics: Mapping[str, OwnMetric] = {}
+    clip_metrics: ClassVar[tuple[str, ...]] = ()
+    again: str | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the constructor's arguments."""
@@ -131,6 +135,20 @@ class Task(ABC):
             ConfigError: the text cannot be used, or the task takes no words (this base).
         """
         raise ConfigError(f"the task '{self.kind}' cannot be asked in words: its class has no `asked`.")
+
+    def asked_again(self, picture: Picture, annotation: dict[str, Any]) -> Sample | None:
+        """What the task `again` is asked of a picture that this one painted; this base: nothing.
+
+        `idiff evaluate` asks the same model, and scores what it reads beside what it reads from the true picture.
+
+        Args:
+            picture: uint8 (H, W, 3), of the original's size.
+            annotation: of the triplet.
+
+        Returns:
+            the picture with the truth that it should show; None where that is not known.
+        """
+        return None
 
     @abstractmethod
     def decode(self, edited: Tensor, rendered: Tensor, queries: Sequence[dict[str, Any]]) -> Sequence[Prediction]:

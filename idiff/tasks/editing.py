@@ -69,6 +69,7 @@ class InstructEditing(Task):
     unit = "picture"
     headline = "psnr_inside"
     headline_range = 50.0
+    clip_metrics = ("clip_sim", "clip_dir", "aesthetic")
 
     def __init__(
         self,

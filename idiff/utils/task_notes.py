@@ -24,7 +24,7 @@ class TaskCommand:
     Attributes:
         name: the kind, such as `depth`.
         does: what it does: `estimate depth, as 16-bit PNG`.
-        writes: the files it writes besides `NAME.png`, the colored view.
+        writes: the files it writes besides `NAME.png`, the colored view; empty: the answer is a new image, and `NAME.png` has it.
         answer: what `Answer` has then.
         words: what is asked for in words, with an example in double quotes; empty: it takes none.
     """
@@ -47,7 +47,8 @@ def noted() -> dict[str, dict[str, str]]:
 
     Such a file is named after its kind. Above its sentences it notes `# asks: ...`, what they ask for, in words; `# must: ...`, a
     regular expression of which each sentence has a part; and, where sentences have slots, `# slots: object, color`. A task with a
-    command of its own also notes `# does:`, `# writes:`, `# answer:` and, where it takes words, `# words:`, see `TaskCommand`.
+    command of its own also notes `# does:`, `# answer:`, where it writes more than an image `# writes:`, and where it takes words
+    `# words:`, see `TaskCommand`.
     """
     return {kind: dict(notes) for kind, notes in _all().items() if "asks" in notes}
 
@@ -55,7 +56,7 @@ def noted() -> dict[str, dict[str, str]]:
 def task_commands() -> dict[str, TaskCommand]:
     """The commands that sentence files note, by name."""
     return {
-        kind: TaskCommand(kind, notes["does"], notes["writes"], notes["answer"], notes.get("words", ""))
+        kind: TaskCommand(kind, notes["does"], notes.get("writes", ""), notes["answer"], notes.get("words", ""))
         for kind, notes in _all().items()
         if "does" in notes
     }

@@ -32,7 +32,7 @@ WAYS = (
 
 _BACKGROUNDS = {
     "flat": "plain", "gradient": "shaded", "stripes": "striped", "waves": "wavy", "checker": "checkered",
-    "dots": "dotted", "bricks": "brick", "clouds": "cloudy", "blobs": "spotted",
+    "dots": "dotted", "bricks": "brick", "clouds": "cloudy", "blobs": "spotted", "plane": "outdoor",
 }  # fmt: skip
 
 
@@ -40,7 +40,8 @@ def caption(scene: Mapping[str, Any], rng: np.random.Generator, *, size: int) ->
     """Describe a scene.
 
     Args:
-        scene: `annotation["scene"]`: `background`, `objects` with `kind`, `color`, `centre` in pixels, `figures` with `facing`.
+        scene: `annotation["scene"]`: `background`, `objects` with `kind`, `color` and, of flat scenes, `centre` in
+            pixels, `figures` with `facing`.
         rng: draws which things are named, their order and the wording.
         size: side of the image in pixels.
 
@@ -48,7 +49,8 @@ def caption(scene: Mapping[str, Any], rng: np.random.Generator, *, size: int) ->
         the caption, and what it tells: `background`, and each place that one named thing is in -> its color and kind.
     """
     things = [
-        (f"{thing['colour']} {thing['kind']}", place_of(thing["centre"], size=size)) for thing in scene["objects"]
+        (f"{thing['colour']} {thing['kind']}", place_of(thing["centre"], size=size) if "centre" in thing else "")
+        for thing in scene["objects"]
     ]
     things += [(f"person seen from the {figure['facing']}", "") for figure in scene["figures"]]
     chosen = [things[index] for index in rng.permutation(len(things))[:MOST].tolist()]

@@ -79,7 +79,10 @@ _PAINT = (
     r"|\bpixels|\bgets?\b|\bonly\b|\bover(lai|\b)|\bon top\b|\bwash|\bcoat|\bspread|\barea|\bpatch|\bmap\b"
 )
 _WHERE = r"\bshow|\bpicture|\bimage|\bscene|\{place\}"
-_LONGEST = {"object": "traffic light beside the wooden cupboard", "color": "magenta"}
+_LONGEST = {
+    "object": "traffic light beside the wooden cupboard", "color": "magenta",
+    "caption": "a magenta crescent in the middle right, a turquoise hexagon in the upper left and a person seen from the side",
+}  # fmt: skip
 _PHRASE = "the second largest magenta crescent to the right of the smallest striped yellow hexagon"
 _FIVE = ("left shoulder", "right shoulder", "right mouth corner", "left eyebrow", "right elbow")
 _EDIT = {"object": "magenta crescent", "thing": "an orange hexagon", "color": "turquoise", "place": "middle right"}

@@ -1,0 +1,45 @@
+"""Options of `idiff evaluate`."""
+
+from __future__ import annotations
+
+from idiff.cli.arguments import WEIGHTS_HELP, WordParser, at_least_one, not_negative
+from idiff.cli.asking import add_asking_options
+from idiff.cli.own_code import add_trust
+
+
+def parser() -> WordParser:
+    """Options of `idiff evaluate`."""
+    options = WordParser(prog="idiff evaluate", description="Score a checkpoint on shards, and write a metric card.")
+    add = options.add_argument
+    add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
+    add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
+    add("--task", metavar="NAME", help="a task of the training by its name, or a kind")
+    shown = "shards that example pairs come from, for a task with example: pair; default: --data"
+    add("--examples", metavar="DIR", help=shown)
+    add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
+    told = "instructions as in training (default), or held-out ones"
+    add("--phrasings", choices=("seen", "unseen"), help=told)
+    joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
+    add("--joints", choices=("all", "coco"), help=joints)
+    whole = "restoration: score whole images, and not the middle of each alone"
+    add("--whole", action="store_true", default=None, help=whole)
+    settings = "how the task is read and scored, as crop=eigen for depth"
+    add("--set", metavar="NAME=VALUE", action="append", default=[], help=settings)
+    add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
+    add_asking_options(options)
+    add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
+    add("--limit", type=at_least_one, metavar="N", help="items; default: all")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
+    resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"
+    add("--bootstrap", type=not_negative, default=1000, metavar="N", help=resamples)
+    add(
+        "--clip",
+        metavar="FOLDER",
+        help="editing and the like: a CLIP model in the hub's format, for clip_sim and clip_dir",
+    )
+    add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
+    add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
+    add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
+    add("--out", required=True, metavar="CARD.json", help="the metric card")
+    add_trust(options)
+    return options
