@@ -14,11 +14,11 @@ pytest.importorskip("multipart", reason="idiff serve needs the extra idiff[serve
 from pycocotools.mask import decode
 from starlette.testclient import TestClient
 
-from idiff import Pipeline
+from idiff import Answer, Pipeline
 from idiff.apps.guard import Gate
 from idiff.apps.serve.api import create_api
 from idiff.apps.serve.app import POLICY
-from idiff.apps.serve.asking import Asker, weigh
+from idiff.apps.serve.asking import Asker, _shown, weigh
 from idiff.apps.serve.engine import Engine
 from idiff.apps.serve.limits import Limits
 from idiff.apps.serve.metrics import Metrics
@@ -65,6 +65,15 @@ def test_sentences_choose_their_tasks_and_bring_files(client):
     assert Image.open(io.BytesIO(client.get(edited["files"]["answer.png"]).content)).size == (64, 64)
     assert set(edited["files"]) == {"answer.png", "compare.png", "painted.png"}
     assert client.get(found["files"]["mask.png"].replace("/0/", "/2/")).status_code == 404
+
+
+def test_what_a_task_stores_is_a_file_of_the_answer():
+    picture = np.full((20, 30, 3), 99, np.uint8)
+    stored = {"_depth.png": np.full((20, 30), 1234, np.uint16)}
+    answer = Answer("depth", ["x"], picture, picture, 1.0, values=np.ones((20, 30), np.float32), stored=stored)
+    files = _shown(answer, "depth", "depth", seconds=1.0).files
+    assert set(files) == {"answer.png", "depth.png", "compare.png", "painted.png"}
+    assert (np.asarray(Image.open(io.BytesIO(files["depth.png"]))) == 1234).all()
 
 
 def test_the_same_question_has_the_same_answer_and_another_seed_another(client):
