@@ -20,6 +20,7 @@ GOOD = {
     "classification": "Tell by a square in the middle: {choices}. | {color} for {object}",
     "depth": "Paint how far off it all is.",
     "edges": "Draw the outline of each thing.",
+    "generate": "Show the photo of this: {caption}",
     "normals": "Paint how each side is tilted.",
     "legend": "Shade all of these: {legend}. | {color} over the {object}",
     "recolour": "Make the {object} {color}.",

@@ -19,6 +19,7 @@ PARTS = {
     "detection": [{"object": "traffic light", "color": "red"}],
     "depth": [{}],
     "edges": [{}],
+    "generate": [{"caption": "two red cones on a plane"}],
     "normals": [{}],
     "classification": [{"object": "traffic light", "color": "red"}, {"object": "zebra", "color": "cyan"}],
 }
