@@ -92,4 +92,5 @@ def rereading(
     try:
         return Rereading(task, choose(task.again), painting), {}
     except IdiffError as error:
-        return None, {f"{PREFIX}{by_kind()[task.again].headline}": f"nothing reads the pictures again: {error}"}
+        reason = str(error).partition(". ")[0]
+        return None, {f"{PREFIX}{by_kind()[task.again].headline}": f"nothing reads the pictures again: {reason}"}

@@ -18,6 +18,7 @@ OPTIONS = {
         {"palette": "official-masks"},
     ],
     "keypoints": [{"palette": "official-joints"}],
+    "generate": [{"source": "edges"}, {"source": "depth"}],
 }  # fmt: skip
 """Arguments that change what a task paints and asks, beside those of its YAML."""
 
