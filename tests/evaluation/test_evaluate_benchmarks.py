@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from map_judges import judge_depth, judge_edges, judge_normals, kitti, nyu, nyu_normals
+from map_judges import bsds, judge_depth, judge_edges, judge_normals, kitti, nyu, nyu_normals
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from raw_layouts import editing, keypoints, label_sets, map_sets, refcoco, restoration
+from raw_layouts import editing, keypoints, label_sets, refcoco, restoration
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_clip import write_clip, write_head
 from small_models import ROOT
@@ -103,7 +103,7 @@ WRITE = {
     "nyuv2": nyu,
     "kitti": kitti,
     "nyuv2-normals": nyu_normals,
-    "bsds": map_sets.bsds,
+    "bsds": bsds,
 }
 
 
