@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from judged_labels import judge_labels
-from map_judges import judge_depth, judge_edges, judge_normals, kitti, nyu, nyu_normals
+from map_judges import bsds, judge_depth, judge_edges, judge_normals, kitti, nyu, nyu_normals
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from raw_layouts import editing, keypoints, label_sets, large_label_sets, map_sets, object_sets, refcoco, restoration
+from raw_layouts import editing, keypoints, label_sets, large_label_sets, object_sets, refcoco, restoration
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from small_clip import write_clip, write_head
 from small_models import ROOT
@@ -108,7 +108,7 @@ WRITE = {
     "nyuv2": nyu,
     "kitti": kitti,
     "nyuv2-normals": nyu_normals,
-    "bsds": map_sets.bsds,
+    "bsds": bsds,
 }
 
 

@@ -21,6 +21,10 @@ def nyu_normals(root):
     map_sets.nyu_normals(root)
 
 
+def bsds(root):
+    map_sets.bsds(root, height=120, width=144)
+
+
 def judge_depth(root, out, card):
     """AbsRel, delta1 and RMSE in meters of the written millimeters, against the raw set's own numbers."""
     rows = []

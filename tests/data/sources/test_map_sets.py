@@ -124,23 +124,23 @@ def diode(root, split="val"):
         put(base.with_name(f"{base.name}_normal.npy"), down)
 
 
-def drawn(count, seed=0):
+def drawn(count, height=HEIGHT, width=WIDTH):
     """A cell array of what annotators drew: a box whose right side moves with the annotator."""
     cells = np.empty((1, count), object)
     for number in range(count):
-        edges = np.zeros((HEIGHT, WIDTH), np.uint8)
+        edges = np.zeros((height, width), np.uint8)
         edges[8:30, 10] = edges[8, 10:30] = edges[29, 10:30] = 1
         edges[8:30, 30 + number] = 1
-        cells[0, number] = {"Segmentation": np.ones((HEIGHT, WIDTH), np.uint16), "Boundaries": edges}
+        cells[0, number] = {"Segmentation": np.ones((height, width), np.uint16), "Boundaries": edges}
     return {"groundTruth": cells}
 
 
-def bsds(root, split="test"):
+def bsds(root, split="test", height=HEIGHT, width=WIDTH):
     base = root / "BSR" / "BSDS500" / "data"
     for number, count in ((2018, 4), (3063, 5), (5096, 1)):
-        put(base / "images" / split / f"{number}.jpg", smooth(number))
+        put(base / "images" / split / f"{number}.jpg", smooth(number, height, width))
         (base / "groundTruth" / split).mkdir(parents=True, exist_ok=True)
-        savemat(base / "groundTruth" / split / f"{number}.mat", drawn(count))
+        savemat(base / "groundTruth" / split / f"{number}.mat", drawn(count, height, width))
 
 
 # --- what is read
