@@ -172,9 +172,8 @@ class LatentDiffusion(nn.Module):
             condition = None if source is None else source * (~drop_image).to(latent)[:, None, None, None]
         t, noise = t.to(latent.device), per_sample_noise(rngs, latent.shape[1:]).to(latent)
         noisy, states = self.schedule.add_noise(latent, noise, t), self._states(batch, drop_text)
-        if objective.scheduled_sampling > 0:
-            rows = draw_share(rngs, objective.scheduled_sampling).to(t.device)
-            noisy = from_own_prediction(self.predict, noisy, noise, t, states, condition, rows, schedule=self.schedule)
+        own = draw_share(rngs, objective.scheduled_sampling).to(t.device)
+        noisy = from_own_prediction(self.predict, noisy, noise, t, states, condition, own, schedule=self.schedule)
         prediction = self.predict(noisy, t, states, condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=objective.prediction)
         row_weight, gamma = None, objective.min_snr_gamma
