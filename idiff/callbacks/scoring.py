@@ -52,7 +52,7 @@ def group_predictions(task: Task, edited: Tensor, rendered: Tensor, batch: Batch
         rendered: (B, 3, H, W), the sources as the autoencoder renders them.
         batch: queries and truth; each of its `group_sizes` becomes one prediction.
     """
-    predictions = task.decode(edited, rendered, batch.query)
+    predictions = task.decode(edited.float(), rendered.float(), batch.query)  # a trainer of 16 bits paints in 16 bits
     found = []
     start = 0
     for size in batch.group_sizes or [1] * len(batch):

@@ -15,7 +15,7 @@ from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.evaluation.clip_metrics import reasons
 from idiff.metrics.base import RatioMetric
-from idiff.tasks import KeypointDetection, SemanticSegmentation
+from idiff.tasks import KeypointDetection, SemanticSegmentation, by_kind
 from idiff.types import Painted, Sampling
 
 RED = np.full((64, 64, 3), (255, 0, 0), np.uint8)
@@ -42,6 +42,17 @@ def test_groups_become_one_answer_each(task):
     assert [answer.rows.start for answer in found[1:]] == [answer.rows.stop for answer in found[:-1]]
     assert found[-1].rows.stop == len(batch)
     assert all(len(answer.queries) == answer.rows.stop - answer.rows.start for answer in found)
+
+
+@pytest.mark.parametrize("kind", sorted(set(by_kind()) - {"captioned"}))
+def test_images_of_a_16_bit_trainer_are_scored(kind):
+    task = by_kind()[kind]()
+    batch = evaluation_batch(task)
+    found = group_predictions(task, batch.target.bfloat16(), batch.source.bfloat16(), batch)
+    metrics = task.metrics()
+    for answer in found:
+        metrics.update(answer.prediction, answer.truth)
+    assert torch.isfinite(metrics.compute()[task.headline])
 
 
 def test_a_perfect_model_scores_like_its_ceiling_and_nothing_like_its_floors(task):
