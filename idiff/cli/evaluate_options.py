@@ -14,14 +14,14 @@ def parser() -> WordParser:
     add("--checkpoint", required=True, metavar="CKPT", help=WEIGHTS_HELP)
     add("--data", required=True, metavar="DIR", help="shards that `idiff data build` wrote")
     add("--task", metavar="NAME", help="a task of the training by its name, or a kind")
-    shown = "shards that example pairs come from, for a task with example: pair; default: --data"
+    shown = "shards that example pairs come from (--data)"
     add("--examples", metavar="DIR", help=shown)
-    add("--queries", choices=("present", "all"), help="classes queried per image: those present and one absent, or all")
-    told = "instructions as in training (default), or held-out ones"
+    add("--queries", choices=("present", "all"), help="classes asked per image")
+    told = "instructions: of training, or held out"
     add("--phrasings", choices=("seen", "unseen"), help=told)
-    joints = "keypoints: score all joints, or those that COCO's people have (AP-10K)"
+    joints = "joints scored: all, or COCO's (AP-10K)"
     add("--joints", choices=("all", "coco"), help=joints)
-    whole = "restoration: score whole images, and not the middle of each alone"
+    whole = "restoration: score whole images, not the middle"
     add("--whole", action="store_true", default=None, help=whole)
     settings = "how the task is read and scored, as crop=eigen for depth"
     add("--set", metavar="NAME=VALUE", action="append", default=[], help=settings)
@@ -35,9 +35,9 @@ def parser() -> WordParser:
     add(
         "--clip",
         metavar="FOLDER",
-        help="editing and the like: a CLIP model in the hub's format, for clip_sim and clip_dir",
+        help="a CLIP model in the hub's format, for clip_sim",
     )
-    add("--aesthetic", metavar="FILE", help="editing: an aesthetic predictor's weights, for aesthetic; with --clip")
+    add("--aesthetic", metavar="FILE", help="an aesthetic predictor's weights; with --clip")
     add("--metric", metavar="NAME=MODULE.CLASS", action="append", default=[], help="one of your own")
     add("--predictions", metavar="DIR", help="write what was decoded, for others to re-score")
     add("--out", required=True, metavar="CARD.json", help="the metric card")
