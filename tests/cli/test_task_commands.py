@@ -31,7 +31,6 @@ def test_every_one_is_found_everywhere(name, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert " ".join(command.writes.split()[:3]) in shown and ("TEXT" in shown) == bool(command.words)
     assert f"idiff {name} " in (ROOT / "docs/tasks.md").read_text()
-    assert f"`{name}`" in (ROOT / "docs/few-steps.md").read_text()
 
 
 def test_none_takes_the_name_of_another_command_or_of_what_a_pipeline_has():
