@@ -28,9 +28,15 @@ ASSETS = ROOT / "idiff" / "assets" / "models"
 DATA, RUNS = Path("data/base"), Path("runs/base")
 TASKS = ("segmentation", "keypoints", "referring", "editing", "denoise", "deblur", "dewatermark")
 VARIANTS = ("tiny-tasks", "tiny-aligned")
+EVERY_TASK = {
+    **{task: task for task in TASKS}, "legends": "segmentation", "detection": "detection",
+    "classification": "classification", "instances": "instances", "instances_solids": "instances_solids",
+    "depth": "depth", "normals": "normals", "edges": "edges", "generate": "segmentation_solids",
+}  # fmt: skip
+"""Task of `tiny-all` by its name in training -> folder of its scenes."""
 RECIPE = (
     "base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_adapted", "base_tasks", "base_tasks_more",
-    "base_tasks_names", "base_tasks_muon",
+    "base_tasks_names", "base_tasks_muon", "base_tasks_all",
 )  # fmt: skip
 
 
@@ -38,7 +44,7 @@ LIMIT = 250
 """Held-out scenes, phrases or figures a task."""
 
 
-def score(name: str, task: str) -> dict[str, Any]:
+def score(name: str, task: str, folder: str | None = None) -> dict[str, Any]:
     """The metric card of a variant on the held-out scenes of a task, at the task's preset."""
     file = RUNS / "cards" / f"{name}_{task}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +52,7 @@ def score(name: str, task: str) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(file.read_text())
         if card["checkpoint"]["sha256"] == load(name).sha256:
             return card
-    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / task / "test"), "--task", task, "--limit", str(LIMIT),
+    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / (folder or task) / "test"), "--task", task, "--limit", str(LIMIT),
              "--out", str(file)]  # fmt: skip
     print("$ idiff", *words, flush=True)
     subprocess.run([sys.executable, "-m", "idiff", *words], check=True)
@@ -91,6 +97,21 @@ def figures() -> str:
     return "\n".join(lines)
 
 
+def every_task() -> str:
+    """Table of all figures of the model of every task."""
+    lines = ["| task | metric | tiny-all | 95 % | ceiling | source | baseline |", "|---|---|---|---|---|---|---|"]
+    for task, folder in EVERY_TASK.items():
+        card = score("tiny-all", task, folder)
+        for metric, value in card["metrics"].items():
+            if value is not None:
+                interval = card.get("intervals", {}).get(metric)
+                between = "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+                others = [card[column].get(metric) for column in ("ceiling", "identity", "guess")]
+                shown = ["-" if number is None else f"{number:.3f}" for number in (value, *others)]
+                lines.append(f"| {task} | {metric} | {shown[0]} | {between} | {' | '.join(shown[1:])} |")
+    return "\n".join(lines)
+
+
 def adaptation() -> str:
     """Table of stage 1: what marked images cost a text-to-image model before and after it."""
     lines = ["| variant | loss on marked images | loss on plain images |", "|---|---|---|"]
@@ -115,6 +136,7 @@ def main() -> None:
     filled = {
         "{recipe}": recipe(),
         "{table}": figures(),
+        "{every}": every_task(),
         "{limit}": str(LIMIT),
         "{adaptation}": adaptation(),
         "{curve}": curve.read_text().strip() if curve.exists() else "(not measured: run tools/steps_curve.py)",

@@ -1,6 +1,6 @@
 """Train the models that ship, from nothing: shards, autoencoder, text encoder, text-to-image, and the three stages.
 
-    python tools/make_base.py            train, go on where it was cut, then write runs/base/tiny-base, -adapted, -tasks, -aligned
+    python tools/make_base.py            train, go on where it was cut, then write the variants under runs/base
     python tools/make_base.py --ship     then put them under idiff/assets/models, and run tools/base_scores.py: figures, model card
 
 Every step runs a command that a user could run, each seeded and resumable. Nothing but drawn scenes is trained on.
@@ -33,10 +33,16 @@ DATA, RUNS = Path("data/base"), Path("runs/base")
 ASSETS = ROOT / "idiff" / "assets" / "models"
 SCENES = {
     "segmentation": 20_000, "keypoints": 20_000, "referring": 15_000, "editing": 10_000,
-    "denoise": 5_000, "deblur": 8_000, "dewatermark": 5_000,
+    "denoise": 5_000, "deblur": 8_000, "dewatermark": 5_000, "detection": 6_000, "classification": 6_000, "instances": 6_000,
 }  # fmt: skip
 """Task -> training scenes."""
+SOLIDS = {
+    "depth": ("depth", 8_000), "normals": ("normals", 6_000), "edges": ("edges", 4_000),
+    "instances_solids": ("instances", 4_000), "segmentation_solids": ("segmentation", 3_000),
+}  # fmt: skip
+"""Folder -> the task it is drawn for, and training scenes, of solids."""
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
+EVERY_TASK = "base_tasks_all"
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
@@ -55,7 +61,9 @@ def fit(name: str, done: Path) -> None:
     """Train one experiment, or go on with it, unless what it leaves behind is there."""
     if not done.exists():
         began = time.time()
-        precision = ["--trainer.precision", "bf16-mixed"] if name == STAGE_2[-1] and fast_bfloat16() else []
+        precision = (
+            ["--trainer.precision", "bf16-mixed"] if name in {STAGE_2[-1], EVERY_TASK} and fast_bfloat16() else []
+        )
         idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *precision)
         print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
 
@@ -69,10 +77,12 @@ def trained(name: str) -> bool:
 
 def build_data() -> None:
     """Draw the scenes of every task."""
-    for task, scenes in SCENES.items():
+    flat = {task: ("flat", task, scenes) for task, scenes in SCENES.items()}
+    for folder, (family, task, scenes) in (flat | {name: ("solids", *what) for name, what in SOLIDS.items()}).items():
         for split, seed in SEED.items():
-            idiff("data", "build", "synthetic", "--task", task, "--split", split, "--count", str(COUNT.get(split, scenes)),
-                  "--seed", str(seed), "--out", str(DATA / task / split), "--workers", "2")  # fmt: skip
+            out, count = DATA / folder / split, COUNT.get(split, scenes)
+            idiff("data", "build", "synthetic", "--family", family, "--task", task, "--split", split,
+                  "--count", str(count), "--seed", str(seed), "--out", str(out), "--workers", "2")  # fmt: skip
 
 
 def ceilings(loaded: Loaded, *, pictures: int = 100) -> None:
@@ -169,11 +179,20 @@ def main(words: list[str] | None = None) -> None:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
     tasks = export(STAGE_2[-1], "tiny-tasks")
+    if not trained(EVERY_TASK):
+        fit(EVERY_TASK, RUNS / "tiny-all")
+    every = export(EVERY_TASK, "tiny-all")
     idiff("run", str(EXPERIMENTS / "base_aligned.yaml"))
     aligned = export("base_alignment", "tiny-aligned")
     if options.ship:
         ship(
-            {"tiny-base": base, "tiny-adapted": adapted, "tiny-tasks": tasks, "tiny-aligned": aligned},
+            {
+                "tiny-base": base,
+                "tiny-adapted": adapted,
+                "tiny-tasks": tasks,
+                "tiny-all": every,
+                "tiny-aligned": aligned,
+            },
             best="tiny-tasks",
         )
         subprocess.run([sys.executable, str(ROOT / "tools" / "base_scores.py")], check=True)
