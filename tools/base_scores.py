@@ -52,8 +52,8 @@ def score(name: str, task: str, folder: str | None = None) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(file.read_text())
         if card["checkpoint"]["sha256"] == load(name).sha256:
             return card
-    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / (folder or task) / "test"), "--task", task, "--limit", str(LIMIT),
-             "--out", str(file)]  # fmt: skip
+    words = ["evaluate", "--checkpoint", name, "--data", str(DATA / (folder or task) / "test"), "--task", task,
+             "--limit", str(LIMIT), "--out", str(file)]  # fmt: skip
     print("$ idiff", *words, flush=True)
     subprocess.run([sys.executable, "-m", "idiff", *words], check=True)
     card = json.loads(file.read_text())
