@@ -42,10 +42,10 @@ def config_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
         if part == "trainer":
             before, now = ({k: v for k, v in side.items() if k in TRAINER} for side in (before, now))
         if before != now:
-            free = {
-                each.path for side in (_without_unloaded(old), new) for each in settings_in(side, part) if each.marks
-            }
-            _compare(before, now, part, free, changes)
+            ours, theirs = list(settings_in(new, part)), settings_in(_without_unloaded(old), part)
+            free = {each.path for each in (*ours, *theirs) if each.marks}
+            later = {each.path for each in ours if each.value == each.default}
+            _compare(before, now, part, free, later, changes)
     return changes
 
 
@@ -106,11 +106,18 @@ def without(changes: dict[str, tuple[Any, Any]], allow: Sequence[str]) -> dict[s
     }
 
 
-def _compare(old: Any, new: Any, path: str, free: Container[str], changes: dict[str, tuple[Any, Any]]) -> None:
+def _compare(
+    old: Any, new: Any, path: str, free: Container[str], later: Container[str], changes: dict[str, tuple[Any, Any]]
+) -> None:
+    """Write down what differs, but for `free` settings, and for those in `later` that the checkpoint does not know.
+
+    An option that came after the checkpoint was written changes nothing where it has its default.
+    """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*new, *(key for key in old if key not in new)]:
-            if (place := f"{path}.{key}") not in free:
-                _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), place, free, changes)
+            place = f"{path}.{key}"
+            if place not in free and (key in old or place not in later):
+                _compare(old.get(key, NOT_SET), new.get(key, NOT_SET), place, free, later, changes)
     elif old != new and not all(_says_nothing(side, path, free) for side in (old, new)):
         changes[_short_path(path)] = (old, new)
 

@@ -39,11 +39,15 @@ READING, FREE, WEIGHTS = Mark
 
 
 class Setting(NamedTuple):
-    """One setting of a configuration: dotted path, value, and the marks of the parameter that takes it."""
+    """One setting of a configuration: dotted path, value, and the marks and the default of the parameter that takes it.
+
+    `default` is `UNKNOWN` where there is none, or the parameter is not known.
+    """
 
     path: str
     value: Any
     marks: frozenset[Mark]
+    default: Any = UNKNOWN
 
 
 @cache
@@ -131,8 +135,9 @@ def walk(
     for key, value in config.items():
         if key in {CLASS, ARGUMENTS}:
             continue
-        type_ = known[key].annotation if key in known else UNKNOWN
-        yield Setting(_join(path, key), value, marks_of(type_) if key in known else unknown(key))
+        type_, default = (known[key].annotation, known[key].default) if key in known else (UNKNOWN, UNKNOWN)
+        default = UNKNOWN if default is inspect.Parameter.empty else default
+        yield Setting(_join(path, key), value, marks_of(type_) if key in known else unknown(key), default)
         yield from walk(value, type_, unknown=unknown, path=_join(path, key))
 
 

@@ -57,3 +57,17 @@ def test_what_counts_as_another_configuration(path, value, seen):
     if seen:
         with pytest.raises(ConfigError, match=re.escape(f"{short}: {before} -> {value}")):
             refuse_changes(OLD, new, allow=["model.init_args.l", "other"])
+
+
+@pytest.mark.parametrize(("value", "seen"), [(0.0, False), (0.5, True)])
+def test_an_option_that_came_later_changes_nothing_at_its_default(value, seen):
+    def run(**objective):
+        arguments = {
+            "backbone": {"class_path": "idiff.models.backbone.LatentDiffusion", "init_args": {"objective": objective}}
+        }
+        return {"model": {"class_path": "idiff.stages.TaskTraining", "init_args": arguments}}
+
+    old = run(prediction="sample")
+    new = run(prediction="sample", scheduled_sampling=value)
+    path = "model.backbone.objective.scheduled_sampling"
+    assert config_changes(old, new) == ({path: ("not set", value)} if seen else {})

@@ -17,7 +17,9 @@ from idiff.tasks import (
 from idiff.tasks import ReferringSegmentation as Referring
 from idiff.tasks import SemanticSegmentation as Segmentation
 from idiff.tasks.captioned import Captioned
+from idiff.utils.task_notes import task_commands
 
+WORDED = {name: "traffic light" for name, command in task_commands().items() if command.words}
 WORDS = {
     Segmentation: "traffic light",
     Referring: "the red star to the left of the moon",
@@ -28,7 +30,7 @@ WORDS = {
     Denoise: "denoise",
     Deblur: "deblur",
     Dewatermark: "dewatermark",
-    **{task: "" for task in idiff.tasks.by_kind().values() if task.maps},
+    **{task: WORDED.get(kind, "") for kind, task in idiff.tasks.by_kind().items() if task.maps or kind in WORDED},
 }
 SPEAK = [Segmentation, Referring, KeypointDetection, InstructEditing, ObjectDetection, ImageClassification]
 """Tasks that need a person's words."""

@@ -30,8 +30,11 @@ READ = {
     "farthest",
 }
 READ_BY_SOME = {(KeypointDetection, "threshold"), (KeypointDetection, "frame")} | {
-    (kind, "min_pixels") for kind in (idiff.tasks.ObjectDetection, idiff.tasks.ReferringSegmentation)
+    (kind, "min_pixels")
+    for kind in (idiff.tasks.ObjectDetection, idiff.tasks.ReferringSegmentation, idiff.tasks.InstanceSegmentation)
 }
+READ_BY_SOME |= {(idiff.tasks.DepthEstimation, name) for name in ("crop", "cap", "min_depth")}
+READ_BY_SOME |= {(idiff.tasks.EdgeDetection, name) for name in ("tolerance", "thresholds")}
 
 
 @dataclass
@@ -62,7 +65,7 @@ def another(kind, name, tmp_path):
         *([not default] if isinstance(default, bool) else []),
         *([default + 1, default - 1, default * 2, default / 2, 0.5] if type(default) in {int, float} else []),
         str(sentences), "paper", "native64", "crop", "unseen", "points", "unet", *TABLES,
-        [{"name": "RandomGamma", "p": 0.5}], {"noise_floor": 0.1},
+        [{"name": "RandomGamma", "p": 0.5}], {"noise_floor": 0.1}, 7.5,
     ]  # fmt: skip
     for value in offered:
         if value == default:
