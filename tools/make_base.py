@@ -115,10 +115,10 @@ def ood_score(loaded: Loaded, *tasks: str, pictures: int = 1000) -> dict[str, An
     return OODScore.fit(torch.stack(sources), torch.cat(rendered)).describe()
 
 
-def known_images(loaded: Loaded) -> dict[str, Any]:
+def known_images(loaded: Loaded, *more: str) -> dict[str, Any]:
     """What undamaged training images look like to the autoencoder, and the damaged ones of each restoration."""
     damaged = {task: ood_score(loaded, task) for task in RESTORATIONS}
-    return ood_score(loaded, "segmentation", "keypoints", "editing") | {DAMAGED: damaged}
+    return ood_score(loaded, "segmentation", "keypoints", "editing", *more) | {DAMAGED: damaged}
 
 
 def known_joints() -> list[str]:
@@ -133,7 +133,7 @@ def export(experiment: str, name: str) -> Path:
     if not folder.exists():
         settings = compose([str(EXPERIMENTS / f"{experiment}.yaml")])
         loaded = load(Path(settings["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt")
-        known = known_images(loaded)
+        known = known_images(loaded, *(["depth"] if experiment == EVERY_TASK else []))
         config = {key: settings[key] for key in PARTS if key in settings}
         if "keypoints" in config["data"]["init_args"].get("tasks", {}):
             config["data"]["init_args"]["tasks"]["keypoints"]["joints"] = known_joints()
