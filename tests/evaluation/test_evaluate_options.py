@@ -91,6 +91,10 @@ def test_a_card_of_edits_without_clip_says_why(here):
     [
         ("segmentation", ["--whole"], "takes no 'whole'"),
         ("denoise", ["--joints", "coco"], "takes no 'score'"),
+        ("denoise", ["--set", "size=32"], "was trained with it, so it cannot be changed. Can be set: phrasings"),
+        ("denoise", ["--set", "whle=true"], "takes no 'whle'; did you mean 'whole'"),
+        ("denoise", ["--set", "whole"], "expected NAME=VALUE"),
+        ("denoise", ["--set", "whole=true", "--set", "whole=false"], "whole is set twice"),
         ("denoise", ["--clip", "x"], "the task 'denoise' is not scored by CLIP"),
     ],
 )
