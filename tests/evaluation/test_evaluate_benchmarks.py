@@ -250,9 +250,7 @@ def fair_painter(monkeypatch):
 
     def paint(self, batch):
         painted = batch.source + (batch.target - batch.source).roll(2, dims=-1)
-        if batch.query[0]["task"] == "edges":
-            painted = batch.target.roll(2, dims=-1)
-        elif batch.query[0]["task"] not in {"segmentation", "referring"}:
+        if batch.query[0]["task"] not in {"segmentation", "referring"}:
             rng = torch.Generator().manual_seed(len(batch))
             painted = batch.target + 0.15 * torch.randn(batch.target.shape, generator=rng)
         if batch.query[0]["task"] == "edges":
