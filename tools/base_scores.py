@@ -40,11 +40,11 @@ RECIPE = (
 )  # fmt: skip
 
 
-LIMIT = 250
-"""Held-out scenes, phrases or figures a task."""
+LIMIT, LIMIT_EVERY = 250, 100
+"""Held-out scenes, phrases or figures a task; of `tiny-all`."""
 
 
-def score(name: str, task: str, folder: str | None = None) -> dict[str, Any]:
+def score(name: str, task: str, folder: str | None = None, *, limit: int = LIMIT) -> dict[str, Any]:
     """The metric card of a variant on the held-out scenes of a task, at the task's preset."""
     file = RUNS / "cards" / f"{name}_{task}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def score(name: str, task: str, folder: str | None = None) -> dict[str, Any]:
         if card["checkpoint"]["sha256"] == load(name).sha256:
             return card
     words = ["evaluate", "--checkpoint", name, "--data", str(DATA / (folder or task) / "test"), "--task", task,
-             "--limit", str(LIMIT), "--out", str(file)]  # fmt: skip
+             "--limit", str(limit), "--out", str(file)]  # fmt: skip
     print("$ idiff", *words, flush=True)
     subprocess.run([sys.executable, "-m", "idiff", *words], check=True)
     card = json.loads(file.read_text())
@@ -101,7 +101,7 @@ def every_task() -> str:
     """Table of all figures of the model of every task."""
     lines = ["| task | metric | tiny-all | 95 % | ceiling | source | baseline |", "|---|---|---|---|---|---|---|"]
     for task, folder in EVERY_TASK.items():
-        card = score("tiny-all", task, folder)
+        card = score("tiny-all", task, folder, limit=LIMIT_EVERY)
         for metric, value in card["metrics"].items():
             if value is not None:
                 interval = card.get("intervals", {}).get(metric)
@@ -138,6 +138,7 @@ def main() -> None:
         "{table}": figures(),
         "{every}": every_task(),
         "{limit}": str(LIMIT),
+        "{limit every}": str(LIMIT_EVERY),
         "{adaptation}": adaptation(),
         "{curve}": curve.read_text().strip() if curve.exists() else "(not measured: run tools/steps_curve.py)",
     }
