@@ -67,6 +67,8 @@ def run(words: list[str]) -> int:
     )  # fmt: skip
     write_card(card, out)
     Console().print(render_table({choice.name: score}, step=loaded.step))
+    if (headline := choice.task.headline) in card["null"]:
+        Console(stderr=True).print(f"idiff: {headline} was not measured: {card['null'][headline]}.", soft_wrap=True)
     return 0
 
 

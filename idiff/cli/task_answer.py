@@ -14,10 +14,13 @@ from idiff.utils.task_notes import TaskCommand, task_commands
 if TYPE_CHECKING:
     from idiff.pipeline import Answer
 
+MODEL = "tiny-all"
+"""The model that comes with the package and was trained on every task."""
+
 
 def parser(command: TaskCommand) -> WordParser:
     """Options of one of the commands."""
-    files = f"{command.writes}; and NAME.png, a colored view" if command.writes else "NAME.png, the new image"
+    files = f"{command.writes}; and a colored view" if command.writes else "the new image"
     does = f"{command.does[0].upper()}{command.does[1:]}. Writes {files}."
     options = WordParser(prog=f"idiff {command.name}", description=does)
     add = options.add_argument
@@ -25,8 +28,7 @@ def parser(command: TaskCommand) -> WordParser:
     add("images", metavar="IMAGE", nargs="+", help=where)
     if command.words:
         add("text", metavar="TEXT", help=command.words)
-    weights = WEIGHTS_HELP + "; default: tiny, which was not trained on it"
-    add("--checkpoint", default="tiny", metavar="CKPT", help=weights)
+    add("--checkpoint", default=MODEL, metavar="CKPT", help=f"{WEIGHTS_HELP}; default: {MODEL}")
     add_asking_options(options)
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled image")
     add("--compare", action="store_true", help="also write NAME_compare.png: the image and the answer side by side")

@@ -25,7 +25,9 @@ UNKNOWN = (
     re.compile(r"(?:[Oo]ption|setting) ['\"]([\w.]+)['\"]"),
 )
 NO_SETTING = re.compile(r"Subcommand '\w+' does not accept option '([\w.]+)'")
-WRONG_NAME = re.compile(r"Expected a typing\.Literal\[(.*)\]\. Got value: (.*)")
+WRONG_NAME = re.compile(r"Expected a typing\.Literal\[(.*)\](?:\. Got value: (.*))?$")
+GIVEN = re.compile(r"Given value: (.*)")
+"""Stands below the choices where a setting may also be null."""
 NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 NO_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 NO_PATH = re.compile(r"Expected a dot import path string: (\S+)")
@@ -67,7 +69,9 @@ def short(message: str, *, where: str, files: Sequence[str] = ()) -> str:
     wrong = WRONG_NAME.search(text)
     if wrong:
         choices = [choice.strip("'") for choice in wrong.group(1).split(", ")]
-        return f"{where}: {unknown('.'.join(names), wrong.group(2), choices)}"
+        given = GIVEN.search(message, message.find(wrong.group()))
+        got = wrong.group(2) or (given.group(1) if given else "")
+        return f"{where}: {unknown('.'.join(names), got, choices)}"
     for pattern in UNKNOWN:
         match = pattern.search(text)
         if match:

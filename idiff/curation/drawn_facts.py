@@ -103,7 +103,8 @@ def _draw_box(draw: ImageDraw.ImageDraw, instance: dict[str, Any], scale: float,
     x, y, width, height = instance.get("box") or _around(instance.get("mask"))
     if width <= 0 or height <= 0:
         return
-    corners = (x * scale, y * scale, (x + width) * scale - 1, (y + height) * scale - 1)
+    left, top = x * scale, y * scale
+    corners = (left, top, max(left, left + width * scale - 1), max(top, top + height * scale - 1))
     draw.rectangle(corners, outline="black", width=3)
     draw.rectangle(corners, outline="white", width=1)
     if instance.get("category"):

@@ -28,7 +28,7 @@ MAX_PIXELS = 64_000_000
 """Larger images are refused by their header, before memory is spent on them."""
 
 _FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -140,7 +140,7 @@ def decode_map(data: bytes, *, where: str, field: str, max_pixels: int = MAX_PIX
     Raises:
         BadSampleError: not such a PNG, damaged, cut short or too large.
     """
-    depth, color = (data[24], data[25]) if data.startswith(_PNG) and len(data) > 25 else (-1, -1)
+    depth, color = (data[24], data[25]) if data.startswith(PNG) and len(data) > 25 else (-1, -1)
     if (depth, color) not in ((8, 0), (16, 0)) and color != 3:
         got = f"a PNG of {depth} bits and color type {color}" if depth > 0 else f"a file that starts with {data[:12]!r}"
         raise BadSampleError(

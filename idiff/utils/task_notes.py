@@ -24,7 +24,7 @@ class TaskCommand:
     Attributes:
         name: the kind, such as `depth`.
         does: what it does: `estimate depth, as 16-bit PNG`.
-        writes: the files it writes besides `NAME.png`, the colored view; empty: the answer is a new image, and `NAME.png` has it.
+        writes: the files it writes besides the colored view, NAME being the image's; empty: the answer is a new image.
         answer: what `Answer` has then.
         words: what is asked for in words, with an example in double quotes; empty: it takes none.
     """

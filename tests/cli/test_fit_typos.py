@@ -72,6 +72,10 @@ def test_a_typo_in_a_configuration_is_one_sentence_and_exit_2(config, capsys, ol
         ('Parser key "model":\n  Errors:\n    - Problem with given class_path \'x.Y\':\n        Parser key "lr":\n'
          "          Expected a <class 'float'>. Got value: fast\n    - Expected a <class 'NoneType'>",
          "model.lr: expected float, got 'fast'"),
+        ('Parser key "data":\n  Errors:\n    - Parser key "example":\n        Errors:\n'
+         "          - Expected a typing.Literal['pair']\n          - Expected a <class 'NoneType'>\n        Given value: pairs\n"
+         "    - Expected a <class 'NoneType'>\n  Given value: {'example': 'pairs'}",
+         "unknown data.example 'pairs'; did you mean 'pair'? Known: pair."),
         ("unrecognized arguments: --trainr.max_steps 3",
          "unrecognized arguments: --trainr.max_steps 3; did you mean 'trainer'?"),
         ("Option 'xyzzy' is not accepted", "Option 'xyzzy' is not accepted"),

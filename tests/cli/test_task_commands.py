@@ -54,7 +54,7 @@ def test_a_new_file_is_enough(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert 'find what glows: idiff glow PHOTO "a lamp"' in done.stdout
-    assert "Find what glows. Writes NAME_glow.png; and NAME.png" in done.stdout
+    assert "Find what glows. Writes NAME_glow.png; and a colored view" in done.stdout
     assert 'Find what glows: `Answer.mask`. `text` is a thing, such as "a lamp".' in done.stdout
 
 

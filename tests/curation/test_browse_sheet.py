@@ -25,6 +25,10 @@ def test_boxes_are_framed_and_named():
     assert (bare != cell).any(axis=2)[:35, :60].sum() > 30  # the name
 
 
+def test_an_object_of_one_pixel_is_framed():
+    assert draw_facts(Sample("a", GRAY, {"instances": [{"box": [5, 5, 1, 1]}, {"box": [0, 0, 0.2, 9]}]}), 20)
+
+
 def test_joints_have_the_colors_of_the_legend():
     points = [[10.0, 10.0, 2], [30.0, 10.0, 1], [30.0, 40.0, 0]]
     meta = {"skeletons": {"person": {"joints": ["nose", "hand", "foot"]}}}

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import math
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from coco_judge import average_precision
 
 from idiff.errors import ConfigError
 from idiff.metrics import BoxAP, coco_detection_results
@@ -63,15 +59,7 @@ def judge(pairs, folder):
     results = [
         entry for number, (prediction, _) in enumerate(pairs) for entry in coco_detection_results(prediction, image_id=number)
     ]  # fmt: skip
-    (folder / "truth.json").write_text(json.dumps(truth))
-    (folder / "results.json").write_text(json.dumps(results))
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(str(folder / "truth.json"))
-        evaluation = COCOeval(coco, coco.loadRes(str(folder / "results.json")), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(NAMES, evaluation.stats[:3], strict=True))
+    return average_precision(truth, results, folder, "bbox")
 
 
 @pytest.mark.parametrize("seed", range(4))

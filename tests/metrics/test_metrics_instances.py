@@ -1,16 +1,12 @@
 """Mask average precision is what pycocotools says of files that hold the masks; counts; what ranks exchange."""
 
-import contextlib
-import io
-import json
 import math
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from coco_judge import average_precision
 
 from idiff.errors import ConfigError
 from idiff.metrics.instances import BeyondColors, CountError, MaskAP, coco_instance_results
@@ -107,15 +103,7 @@ def judge(pairs, folder):
         ],
     }  # fmt: skip
     results = [entry for n, (found, _) in enumerate(pairs) for entry in coco_instance_results(found, image_id=n)]
-    (folder / "truth.json").write_text(json.dumps(written))
-    (folder / "results.json").write_text(json.dumps(results))
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(str(folder / "truth.json"))
-        evaluation = COCOeval(coco, coco.loadRes(str(folder / "results.json")), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return dict(zip(NAMES, evaluation.stats[:3], strict=True))
+    return average_precision(written, results, folder, "segm")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -38,8 +38,10 @@ def test_what_a_model_that_learnt_it_answers(pipe, kind, monkeypatch, tmp_path):
     assert answer.overlay.shape == picture.shape and not np.array_equal(answer.overlay, picture)
     assert str(answer).startswith(f"{kind}: a map of 72 x 40 pixels")
     paths = {path.name: path for path in write_answer(answer, tmp_path, "a", compare=True)}
-    assert set(paths) == {"a.png", f"a_{kind}.png", "a_compare.png"}
+    assert set(paths) == {"a_view.png", f"a_{kind}.png", "a_compare.png"}
     stored = cv2.imread(str(paths[f"a_{kind}.png"]), cv2.IMREAD_UNCHANGED)
+    named = {path.name for path in write_answer(answer, tmp_path, f"cat_{kind}_2")}
+    assert named == {f"cat_{kind}_2.png", f"cat_{kind}_2_view.png"}
     assert stored.dtype == np.uint16
     if kind == "depth":
         assert np.abs(stored / 1000 - np.minimum(answer.values, 65.535)).max() < 1e-3
@@ -70,7 +72,7 @@ def test_instances_are_named_masks_with_scores_and_a_notice_where_colors_run_out
     assert all(mask.shape == (40, 72) and 0 < score <= 1 for mask, score in answer.instances)
     assert list(answer.colors) == ["star 1", "star 2", "star 3"] and "All 6 colors" not in (answer.notice or "")
     paths = {path.name: path for path in write_answer(answer, tmp_path, "a", compare=True)}
-    assert set(paths) == {"a.png", "a_instances.png", "a.json", "a_compare.png"}
+    assert set(paths) == {"a_view.png", "a_instances.png", "a.json", "a_compare.png"}
     numbers = cv2.imread(str(paths["a_instances.png"]), cv2.IMREAD_UNCHANGED)
     rows = json.loads(paths["a.json"].read_text())
     assert [row["name"] for row in rows] == ["star"] * 3 and set(np.unique(numbers)) == {0, 1, 2, 3}
@@ -90,9 +92,14 @@ def test_instances_are_named_masks_with_scores_and_a_notice_where_colors_run_out
 
 
 @pytest.mark.parametrize("kind", ["depth", "normals", "instances"])
-def test_the_shipped_model_never_learnt_them_and_says_so(kind, tmp_path, capsys):
+def test_the_model_of_every_task_answers_and_tiny_says_that_it_cannot(kind, tmp_path, capsys):
     words = ["star"] if kind == "instances" else []
-    assert main([kind, "example:objects", *words, "--out", str(tmp_path / "out")]) == 2
+    assert main([kind, "example:objects", *words, "--out", str(tmp_path / "all")]) == 0
+    json_file = {"objects_instances.json"} if kind == "instances" else set()
+    written = {path.name for path in (tmp_path / "all").iterdir()}
+    assert written == {f"objects_{kind}.png", f"objects_{kind}_view.png"} | json_file
+    capsys.readouterr()
+    assert main([kind, "example:objects", *words, "--checkpoint", "tiny", "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert (
         error.startswith(f"idiff: the checkpoint was trained on no task '{kind}'. Known: ") and error.count("\n") == 1

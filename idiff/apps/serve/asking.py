@@ -16,7 +16,7 @@ from idiff.errors import BadSampleError
 from idiff.models.memory import check_side
 from idiff.pipeline import Answer, Pipeline
 from idiff.pipeline.commands import choose, commands_of, steps_of
-from idiff.pipeline.files import answer_files
+from idiff.pipeline.files import VIEW, answer_files
 from idiff.pipeline.overlay import enlarged, marked
 from idiff.tasks.asking import Asking
 from idiff.types import Picture
@@ -149,7 +149,7 @@ def weigh(shown: Sequence[Shown]) -> int:
 
 def _shown(answer: Answer, command: str, sentence: str, *, seconds: float) -> Shown:
     answer = replace(answer, text=sentence if command != "restore" else answer.text)
-    names = {".png": "answer.png", ".json": "results.json"}
+    names = {".png": "answer.png", VIEW: "answer.png", ".json": "results.json"}
     files = {names.get(end, end[1:]): content for end, content in answer_files(answer, compare=True).items()}
     painted = answer.painted[0] if answer.painted else answer.overlay
     files["painted.png"] = encode_png(painted)

@@ -118,8 +118,9 @@ def build(
         rejected = [line for job in jobs for line in results[job].rejected]
         _write_rejected(folder, rejected)
         if not shards:
+            often = commonest(rejected).rstrip(".")
             raise DataError(
-                f"none of the {total} samples can be used. Most often: {commonest(rejected)}. {folder / REJECTED} names all."
+                f"none of the {total} samples can be used. Most often: {often}. {folder / REJECTED} names all."
             )
         funnel = source.funnel() | ({"within the limit": total} if total < len(source) else {})
         funnel["usable"] = sum(shard.samples for shard in shards)

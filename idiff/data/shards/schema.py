@@ -22,7 +22,7 @@ from idiff.types import void_of
 from idiff.utils.array_files import MAGIC, decode_array, encode_array
 from idiff.utils.foreign import decoding
 from idiff.utils.masks import mask_size
-from idiff.utils.picture_files import decode_map, decode_picture, encode_png, picture_format
+from idiff.utils.picture_files import PNG, decode_map, decode_picture, encode_png, picture_format
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,7 +155,14 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
 
 
 def decode_named(data: bytes, *, where: str, field: str) -> NDArray[Any]:
-    """Decode a map by its content: see `decode_array` and `decode_map`, which also say the errors."""
+    """Decode a map by its content: see `decode_array` and `decode_map`, which also say the errors.
+
+    Raises:
+        BadSampleError: it is neither an NPY nor a PNG, or damaged.
+    """
+    if not data.startswith((MAGIC, PNG)):
+        got = f"starts with {data[:12]!r}" if data else "is empty"
+        raise BadSampleError(where, field, f"the file {got}, expected an NPY, or a gray PNG of 8 or 16 bits")
     return (decode_array if data.startswith(MAGIC) else decode_map)(data, where=where, field=field)
 
 

@@ -139,7 +139,7 @@ def _gray_values(data: bytes, *, where: str) -> NDArray[np.uint16]:
         BadSampleError: it is damaged, too large, or of another kind.
     """
     with (
-        decoding(lambda reason: BadSampleError(where, "label", f"cannot be decoded: {reason}")),
+        decoding(lambda _: BadSampleError(where, "label", "cannot be decoded: expected a TIFF or PNG of 16 bits")),
         Image.open(io.BytesIO(data), formats=("TIFF", "PNG")) as image,
     ):
         if image.width * image.height > MAX_PIXELS:

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from idiff.data.shards.schema import decode_named
 from idiff.data.sources.base import Stored, read_file
 from idiff.errors import BadSampleError
 from idiff.utils.foreign import decoding
@@ -144,3 +145,16 @@ def suffix_notes(files: Iterable[Path], others: Iterable[Path] = ()) -> list[str
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(counts.items()))
+
+
+def check_known(stored: bytes | NDArray[Any], *, where: str, field: str, file: str) -> None:
+    """Refuse a map of depth or normals, as `RawSample` holds it, in which no pixel has a value: nothing is learnt from it.
+
+    Raises:
+        BadSampleError: every pixel is 0, which stands for unknown.
+    """
+    values = decode_named(stored, where=where, field=field) if isinstance(stored, bytes) else stored
+    if field in {"depth", "normals"} and not values.any():
+        raise BadSampleError(
+            where, field, f"no pixel of {file} has a value; 0 and numbers that are not finite are unknown"
+        )

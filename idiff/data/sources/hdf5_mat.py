@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -75,6 +76,14 @@ def _opened(file: Path, _changed: int, _process: int) -> Any:
 
 def _reading(file: Path) -> Any:
     return decoding(lambda reason: DataError(f"{file} cannot be read as a MATLAB file: {reason}. Download it again."))
+
+
+@contextmanager
+def _variable(file: Path, name: str) -> Iterator[tuple[Any, Any]]:
+    """An opened file and its variable of this name; None where it has none. Faults as `_reading` says them."""
+    opened = open_hdf5(file)
+    with _reading(file):
+        yield opened, opened.get(name)
 
 
 def _total(opened: Any, names: list[str]) -> int:
@@ -151,9 +160,7 @@ def shape_of(file: Path, variable: str) -> tuple[int, ...] | None:
         ConfigError: h5py is not installed.
         DataError: the file cannot be read.
     """
-    opened = open_hdf5(file)
-    with _reading(file):
-        found = opened.get(variable)
+    with _variable(file, variable) as (_, found):
         return None if found is None or hasattr(found, "keys") else tuple(found.shape[::-1])
 
 
@@ -164,7 +171,5 @@ def texts_of(file: Path, variable: str) -> list[str]:
         ConfigError: h5py is not installed.
         DataError: the file cannot be read.
     """
-    opened = open_hdf5(file)
-    with _reading(file):
-        found = opened.get(variable)
+    with _variable(file, variable) as (opened, found):
         return [] if found is None else [str(text) for text in np.atleast_1d(_value(opened, found, 0)).ravel()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from idiff.data.shards.schema import decode_named
 from idiff.data.sources.base import RawSample, Source, read_file
-from idiff.data.sources.converting import read_picture, suffix_notes
+from idiff.data.sources.converting import check_known, read_picture, suffix_notes
 from idiff.data.sources.pictures import make_keys
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import picture_size
@@ -88,6 +88,7 @@ class MapSet(Source):
                     name,
                     f"{path.name} has {shape[1]}x{shape[0]} pixels, expected {size[1]}x{size[0]} as the image has",
                 )
+            check_known(maps[name], where=entry.name, field=name, file=path.name)
         named = {f"{name}_name": path.name for name, path in entry.files.items() if path != entry.image}
         facts = {"file_name": entry.image.name} | named | dict(entry.facts)
         return RawSample(self.keys[index], data, facts, label=maps.pop(LABEL, None), maps=maps)
@@ -156,7 +157,11 @@ def first_of(root: Path, patterns: Sequence[str], *, what: str, remedy: str) -> 
         if (root / pattern).is_dir():
             return root / pattern
     inside = sorted(path.name for path in root.iterdir())[:8] if root.is_dir() else []
-    holds = f"there are {', '.join(inside)}" if inside else "it is missing or empty"
+    holds = f"there are {', '.join(inside)}" if inside else "it is empty"
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is {'a file' if root.exists() else 'missing'}: expected a folder with {what}. {remedy}"
+        )
     raise DataError(f"{root} has no {' or '.join(patterns)} with {what}: {holds}. {remedy}")
 
 

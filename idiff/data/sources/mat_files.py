@@ -19,7 +19,7 @@ import numpy as np
 
 from idiff.data.sources.base import Stored
 from idiff.data.sources.hdf5_mat import is_hdf5, read_hdf5
-from idiff.errors import BadSampleError, DataError
+from idiff.errors import BadSampleError, DataError, missing
 from idiff.utils.foreign import decoding, open_regular
 from idiff.utils.picture_files import encode_png
 
@@ -48,6 +48,8 @@ def load_mat(file: Path) -> dict[str, Any]:
         DataError: it cannot be read.
         ConfigError: it is of version 7.3, and h5py is not installed.
     """
+    if not file.exists():
+        raise missing(file, what="a MATLAB file", remedy="Check that the set is whole.")
     with decoding(lambda reason: DataError(f"{file} cannot be read as a MATLAB file: {reason}. Download it again.")):
         if is_hdf5(file):
             return read_hdf5(file)
@@ -57,7 +59,7 @@ def load_mat(file: Path) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, check=False)
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         if done.returncode:
-            raise ValueError(said or f"its reader ended by signal {-done.returncode}")
+            raise ValueError(said.partition(": ")[2] or f"its reader ended by signal {-done.returncode}")
         found: dict[str, Any] = pickle.loads(done.stdout)
     return found
 

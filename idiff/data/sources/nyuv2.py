@@ -93,7 +93,9 @@ class NyuV2(MapSet):
         elif labels:
             self.classes = list(CLASSES_40 if labels == "40" else CLASSES_13)
         self.tasks = ("normals",) if self.layout == DSINE else ("depth", *(["segmentation"] if labels else []))
-        super().__init__(entries, lists=[base / _SPLITS] if self.layout == "labeled" else [])
+        labeled = self.layout == "labeled"
+        told = ["NYUv2 has no split val: these are the images of its split test"] if labeled and split == "val" else []
+        super().__init__(entries, told=told, lists=[base / _SPLITS] if labeled else [])
 
     def meta(self) -> dict[str, Any]:
         """The names of the classes, where there are labels."""

@@ -11,7 +11,7 @@ import numpy as np
 from idiff.checks import check_choice, check_number
 from idiff.data.shards.schema import decode_named
 from idiff.data.sources.base import RawSample, Source, read_file
-from idiff.data.sources.converting import read_picture
+from idiff.data.sources.converting import check_known, read_picture
 from idiff.data.sources.pictures import first_folder, list_pictures, make_keys, notes_of_files, respell
 from idiff.errors import BadSampleError, DataError
 from idiff.utils.picture_files import decode_picture
@@ -23,6 +23,9 @@ Kind = Literal["depth", "normals"]
 
 CHANNELS = {"depth": (), "normals": (3,)}
 """Kind -> the further axes of its map."""
+
+MILLIMETERS = 1000.0
+"""The scale of maps that are not said to be otherwise: numbers to a meter."""
 
 
 class PairedMap(Source):
@@ -50,7 +53,7 @@ class PairedMap(Source):
         root: str,
         split: str,
         task: Kind = "depth",
-        scale: float = 1000.0,
+        scale: float = MILLIMETERS,
         invalid: float = 0.0,
         images: str | None = None,
         annotations: str | None = None,
@@ -105,9 +108,16 @@ class PairedMap(Source):
             raise BadSampleError(
                 name, task, f"{path.name} has shape {values.shape}, expected {expected} as the image has"
             )
+        if task == "depth" and values.dtype == np.uint8 and self.scale == MILLIMETERS:
+            raise BadSampleError(
+                name,
+                task,
+                f"{path.name} has 8 bits, in which millimeters end at 0.255 m. Give --scale, or maps of 16 bits",
+            )
         kept: bytes | NDArray[Any] = stored
-        if not (values.dtype == np.uint16 and self.scale == 1000 and self.invalid == 0):
+        if not (values.dtype == np.uint16 and self.scale == MILLIMETERS and self.invalid == 0):
             kept = self._meters(values)
+        check_known(kept, where=name, field=task, file=path.name)
         return RawSample(self.keys[index], data, {"file_name": image.name, "map_name": path.name}, maps={task: kept})
 
     def _meters(self, values: NDArray[Any]) -> NDArray[np.float32]:

@@ -323,7 +323,7 @@ def test_broken_entries_are_left_out_by_name(tmp_path):
     expected = {
         "bts": ("nyuv2", "test", ["office/00007"], "cannot be read"),
         "dsine": ("nyuv2", "test", ["000001"], "has 9x9 pixels, expected 48x40"),
-        "kitti": ("kitti-depth", "val", [f"{DRIVE}/02/0000000006"], "expected a gray PNG"),
+        "kitti": ("kitti-depth", "val", [f"{DRIVE}/02/0000000006"], "expected an NPY, or a gray PNG"),
         "diode": ("diode", "val", ["outdoor/scene_00022/scan_00193/00022_00193_outdoor_000_010"], "depth_mask"),
         "bsds": ("bsds", "test", ["2018", "3063"], "2018.mat is missing|no cell array 'groundTruth'"),
     }
@@ -377,3 +377,15 @@ def test_a_list_of_another_form_names_its_line(tmp_path):
     (tmp_path / "list.txt").write_text("0000000005.png\n")
     with pytest.raises(DataError, match=r"list\.txt: got the line '0000000005\.png'"):
         create("kitti-depth", {"root": str(tmp_path), "split": "e", "annotations": str(tmp_path / "list.txt")})
+
+
+def test_the_split_val_of_the_labeled_file_is_said_to_be_its_test(tmp_path):
+    nyu_labeled(tmp_path)
+    notes = {split: create("nyuv2", {"root": str(tmp_path), "split": split}).notes() for split in ("val", "test")}
+    assert "NYUv2 has no split val: these are the images of its split test" in notes["val"]
+    assert not any("split val" in note for note in notes["test"])
+
+
+def test_a_root_that_is_missing_is_said_to_be(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere is missing: expected a folder with"):
+        create("kitti-depth", {"root": str(tmp_path / "nowhere"), "split": "val"})

@@ -84,6 +84,21 @@ def test_normals_are_arrays_of_vectors(tmp_path):
     assert (found[0, :2] == 0).all() and np.array_equal(found[1:], normals[1:])
 
 
+def test_depth_of_8_bits_needs_a_scale(tmp_path):
+    near = np.full((12, 16), 200, np.uint8)
+    root = write(tmp_path, {"a.png": near})
+    with pytest.raises(BadSampleError, match=r"a.png has 8 bits, in which millimeters end at 0.255 m. Give --scale"):
+        PairedMap(root, "val").sample(0)
+    assert (PairedMap(root, "val", scale=50).sample(0).maps["depth"] == 4).all()
+
+
+@pytest.mark.parametrize("task", ["depth", "normals"])
+def test_a_map_without_a_value_is_left_out(tmp_path, task):
+    values = np.full((12, 16, 3) if task == "normals" else (12, 16), np.nan, np.float32)
+    with pytest.raises(BadSampleError, match=r"no pixel of a.npy has a value"):
+        PairedMap(write(tmp_path, {"a.npy": values}), "val", task=task, scale=1).sample(0)
+
+
 def test_what_is_wrong_is_said(tmp_path):
     root = write(tmp_path, {"a.png": DEPTH, "b.png": DEPTH[:5], "c.png": np.zeros((12, 16, 3), np.uint8)})
     (tmp_path / "val" / "maps" / "d.npy").write_bytes(b"no array")
