@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base study docs coverage test test-slow test-faults fuzz lint format clean
+.PHONY: setup demo base study ablation docs coverage test test-slow test-faults fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -21,7 +21,12 @@ demo: setup
 base: setup
 	$(BIN)/python tools/make_base.py
 
-study: setup
+study:
+	@test -n "$(DATA)" || { echo "make study DATA=DIR [OUT=runs/study] [MINUTES=60]: DIR holds faces, clothing and so on"; exit 2; }
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python tools/study.py --data "$(DATA)" --out "$(or $(OUT),runs/study)" --minutes "$(or $(MINUTES),60)"
+
+ablation: setup
 	$(BIN)/python tools/ablation.py
 
 docs: setup
