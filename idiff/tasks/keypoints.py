@@ -202,15 +202,15 @@ class KeypointDetection(Task):
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """All joints of the person, in the original's pixels; NaN where a joint was not found. See `Task.combine`."""
-        query, guesses = queries[0], []
+        query, estimates = queries[0], []
         for prediction, asked in zip(predictions, queries, strict=True):
             back = torch.from_numpy(invert(np.asarray(asked["warp"], dtype=np.float64)))
             found = expect(prediction, KeypointPrediction, by=self.kind).keypoints.detach().cpu().double()
-            guesses.append(
+            estimates.append(
                 (torch.cat([found[:, :2] @ back[:, :2].T + back[:, 2], found[:, 2:]], dim=1), asked["indices"])
             )
         scale = abs(np.linalg.det(np.asarray(query["warp"], dtype=np.float64)[:, :2])) ** 0.5
-        points = merge_points(guesses, int(query["total"]), near=2 * self.radius / scale)
+        points = merge_points(estimates, int(query["total"]), near=2 * self.radius / scale)
         return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
 
     def truth(self, annotation: dict[str, Any]) -> KeypointTruth:

@@ -63,7 +63,7 @@ def test_masks_of_both_views_are_laid_over_one_another(several):
     assert len({each.key for each in triplets}) == len(triplets)
 
 
-def test_guesses_apart_are_not_averaged():
+def test_estimates_apart_are_not_averaged():
     nowhere = [float("nan"), float("nan"), 0.0]
     first = torch.tensor([[10.0, 10.0, 0.9], [5.0, 5.0, 0.5], nowhere])
     second = torch.tensor([nowhere, [7.0, 5.0, 0.5], [30.0, 30.0, 0.2]])

@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 
-def merge_points(guesses: Sequence[tuple[Tensor, Sequence[int]]], total: int, *, near: float) -> Tensor:
-    """One point for each joint: the mean of its guesses, weighed by score, or the surest one where they lie apart.
+def merge_points(estimates: Sequence[tuple[Tensor, Sequence[int]]], total: int, *, near: float) -> Tensor:
+    """One point for each joint: the mean of its estimates, weighed by score, or the surest one where they lie apart.
 
     Args:
-        guesses: points (K, 3) of x, y, score, (NaN, NaN, 0) where a joint was not found; and which joints they are.
+        estimates: points (K, 3) of x, y, score, (NaN, NaN, 0) where a joint was not found; and which joints they are.
         total: number of joints.
-        near: guesses within this distance of the surest one are averaged, in the unit of the points.
+        near: estimates within this distance of the surest one are averaged, in the unit of the points.
 
     Returns:
-        float32 (total, 3); (NaN, NaN, 0) where no guess found the joint. The score is the mean over a joint's guesses.
+        float32 (total, 3); (NaN, NaN, 0) where no estimate found the joint. The score is the mean over a joint's estimates.
     """
     points = torch.full((total, 3), math.nan, dtype=torch.float32)
     points[:, 2] = 0.0
     of_joint: list[list[Tensor]] = [[] for _ in range(total)]
-    for rows, joints in guesses:
+    for rows, joints in estimates:
         for index, point in zip(joints, rows.double(), strict=True):
             of_joint[index].append(point)
     for index, each in enumerate(of_joint):
