@@ -103,7 +103,9 @@ def one_query(pipe: Pipeline, peer: PeerPipeline, scale: Scale, *, peak: float) 
         {"ours": lambda: asker(triplets), "peer": lambda: peer(sample.image, triplets[0].instruction, steps=steps)},
         rounds=scale.rounds,
     )
-    more = quality(asker, peer, scenes=scale.of(SCENES, least=2), steps=steps) | {"preset_steps": asker.choice.sampling.steps}
+    more = quality(asker, peer, scenes=scale.of(SCENES, least=2), steps=steps) | {
+        "preset_steps": asker.choice.sampling.steps
+    }
     mine, others = more["miou"]["ours"], [value for name, value in more["miou"].items() if name != "ours"]
     words = f"CPU seconds of one query of `tiny` at 64 px: ours at its preset, decoded, against diffusers' pipeline at {steps} steps x 3."
     reason = None if mine >= max(others) else "mIoU is lower than the peer's"

@@ -51,7 +51,11 @@ class Times:
     def plain(self) -> dict[str, Any]:
         """Median, spread (largest less smallest, over the median) and raw times."""
         spread = (max(self.seconds) - min(self.seconds)) / self.median
-        return {"median": _short(self.median), "spread": _short(spread), "times": [_short(each) for each in self.seconds]}
+        return {
+            "median": _short(self.median),
+            "spread": _short(spread),
+            "times": [_short(each) for each in self.seconds],
+        }
 
 
 @dataclass(slots=True)
@@ -77,12 +81,17 @@ class Finding:
 
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""
-        sides = {name: None if side is None else side.plain() for name, side in {"ours": self.ours, "peer": self.peer}.items()}
+        sides = {
+            name: None if side is None else side.plain()
+            for name, side in {"ours": self.ours, "peer": self.peer}.items()
+        }
         rest = {key: value for key, value in asdict(self).items() if key not in {"ours", "peer"}}
         return {**rest, "value": None if self.value is None else _short(self.value), **sides}
 
 
-def in_turns(ways: Mapping[str, Way], *, rounds: int, clock: Callable[[], float] = time.process_time) -> dict[str, Times]:
+def in_turns(
+    ways: Mapping[str, Way], *, rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, Times]:
     """Time several ways in turns: A B A B. A turn of each goes before and does not count."""
     times = {name: Times() for name in ways}
     for turn in range(rounds + 1):
@@ -117,7 +126,9 @@ def matmul_peak(dtype: torch.dtype = torch.float32, *, side: int = 1024, rounds:
 def bound_by_flops(peer: Times, flops: float, peak: float) -> dict[str, Any]:
     """The ratio where our side ran at the peak of a matrix product, whatever else it has to do."""
     seconds = flops / peak
-    sentence = f"{flops / 1e9:.2f} GFLOP at the measured peak of {peak / 1e9:.0f} GFLOP/s of one core take {seconds:.4f} s"
+    sentence = (
+        f"{flops / 1e9:.2f} GFLOP at the measured peak of {peak / 1e9:.0f} GFLOP/s of one core take {seconds:.4f} s"
+    )
     return {"value": _short(peer.median / seconds), "sentence": sentence}
 
 

@@ -36,8 +36,7 @@ class PeerTraining:
         self.kind = torch.bfloat16 if bfloat16 else torch.float32
         plain = {"memory_format": torch.contiguous_format}
         self.vae, self.text, self.unet = (
-            copy.deepcopy(net).to(**plain)
-            for net in (backbone.autoencoder.net, backbone.text.net, backbone.unet)
+            copy.deepcopy(net).to(**plain) for net in (backbone.autoencoder.net, backbone.text.net, backbone.unet)
         )
         for frozen in (self.vae, self.text):
             frozen.requires_grad_(False).to(self.kind)

@@ -11,7 +11,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 
 import torch
@@ -61,7 +61,7 @@ class Turns:
                 self.ours.seconds.append(taken / self.steps)
 
 
-def fit(backbone: LatentDiffusion, loader: Turns, *, bfloat16: bool = False) -> None:
+def fit(backbone: LatentDiffusion, loader: Iterable[BatchBase], *, bfloat16: bool = False, ranks: int = 1) -> None:
     """Train on everything that a loader gives, without logs and checkpoints."""
     from lightning.pytorch import Trainer
 
@@ -71,14 +71,16 @@ def fit(backbone: LatentDiffusion, loader: Turns, *, bfloat16: bool = False) -> 
     stage = TaskTraining(backbone=copy.deepcopy(backbone), lr=1e-4)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            max_epochs=1, accelerator="cpu", devices=1, gradient_clip_val=1.0, callbacks=[WeightAverage(0.999)],
-            precision="bf16-mixed" if bfloat16 else "32-true", logger=False, enable_checkpointing=False,
+            max_epochs=1, accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", gradient_clip_val=1.0, callbacks=[WeightAverage(0.999)],
+            use_distributed_sampler=False, precision="bf16-mixed" if bfloat16 else "32-true", logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
         )  # fmt: skip
         trainer.fit(stage, train_dataloaders=loader)
 
 
-def peer_turns(backbone: LatentDiffusion, batches: Sequence[Batch], *, steps: int, bfloat16: bool) -> Callable[[], None]:
+def peer_turns(
+    backbone: LatentDiffusion, batches: Sequence[Batch], *, steps: int, bfloat16: bool
+) -> Callable[[], None]:
     """A call that runs a turn of the peer's loop."""
     peer = PeerTraining(backbone, bfloat16=bfloat16)
 
@@ -135,7 +137,9 @@ def measure(scale: Scale, *, size: int = SIZE, steps: int = STEPS) -> dict[str, 
             against(batches, bfloat16=True, beside=both), compared, work="plain", bfloat16=True
         )
     else:
-        found["train_step_bf16_ratio"] = Finding(None, compared, reason="this CPU does not multiply in bfloat16 by itself")
+        found["train_step_bf16_ratio"] = Finding(
+            None, compared, reason="this CPU does not multiply in bfloat16 by itself"
+        )
     return found
 
 
