@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base study docs coverage test test-slow test-faults fuzz lint format clean
+.PHONY: setup demo base bench bench-score study docs coverage test test-slow test-faults fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,12 @@ demo: setup
 
 base: setup
 	$(BIN)/python tools/make_base.py
+
+bench: setup
+	$(BIN)/python benchmarks/bench.py
+
+bench-score: setup
+	$(BIN)/python benchmarks/score.py
 
 study: setup
 	$(BIN)/python tools/ablation.py

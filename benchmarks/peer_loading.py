@@ -1,8 +1,8 @@
 """The peer of loading: webdataset's streaming pipeline with the same work as a training example of segmentation.
 
-Shards are read in order, samples decoded with Pillow as `decode("pil")` does, shuffled in a buffer, and turned into examples: a random
-square crop and mirror, resizing, the same light color changes by the same transform of albumentations, one class drawn and painted, a
-sentence about it. Batches are stacked tensors.
+Shards are read in order, samples shuffled in a buffer, decoded with Pillow as `decode("pil")` does, and turned into examples: a
+random square crop and mirror, resizing, the same light color changes by the same transform of albumentations, one class drawn and
+painted, a sentence about it. Batches are stacked tensors.
 """
 
 from __future__ import annotations

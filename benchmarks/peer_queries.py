@@ -23,8 +23,8 @@ NEARLY_OFF = (1.001, 1.0)
 class PeerPipeline:
     """A pipeline of diffusers that paints one prompt into one image, 3 evaluations a step.
 
-    The pipeline knows no U-Net whose output is added to the source (`residual`): a hook adds it, so that the weights paint what they
-    learned to. The scheduler is the one of the pipelines that predict clean latents.
+    The pipeline knows no U-Net whose output is added to the source (`residual`): a hook adds it, so that the weights paint what
+    they learned to. The scheduler is the one of the pipelines that predict clean latents.
 
     Args:
         backbone: whose networks are copied, in the layout in which diffusers loads them.

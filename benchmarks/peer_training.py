@@ -1,9 +1,9 @@
 """The peer of training: the loop that diffusers' InstructPix2Pix example describes, around the same networks.
 
-Each step encodes the target (sampled and scaled) and the source (mode, unscaled), encodes the captions, drops conditions, adds noise
-at a random timestep, predicts it from the concatenated latents, and takes the mean squared error. AdamW, clipped gradients and
-diffusers' EMAModel follow, with the example's defaults. With bfloat16 the frozen networks are cast and the U-Net runs under autocast,
-as accelerate's `mixed_precision: bf16` has it.
+Each step encodes the target (sampled and scaled) and the source (mode, unscaled), encodes the captions, drops conditions, adds
+noise at a random timestep, predicts it from the concatenated latents, and takes the mean squared error. AdamW, clipped gradients
+and diffusers' EMAModel follow, with the example's defaults. With bfloat16 the frozen networks are cast and the U-Net runs under
+autocast, as accelerate's `mixed_precision: bf16` has it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,13 @@ class PeerTraining:
         backbone: whose networks are copied, in the layout in which diffusers loads them.
         bfloat16: mixed precision.
         lr: of AdamW.
+        base: whether the loop predicts what the networks were trained to predict, on their noise schedule, as one sets it for a
+            base of another kind than the example's; else noise, on that of Stable Diffusion 1.5.
     """
 
-    def __init__(self, backbone: LatentDiffusion, *, bfloat16: bool = False, lr: float = 1e-4) -> None:
+    def __init__(
+        self, backbone: LatentDiffusion, *, bfloat16: bool = False, lr: float = 1e-4, base: bool = False
+    ) -> None:
         self.kind = torch.bfloat16 if bfloat16 else torch.float32
         plain = {"memory_format": torch.contiguous_format}
         self.vae, self.text, self.unet = (
@@ -42,9 +46,12 @@ class PeerTraining:
             frozen.requires_grad_(False).to(self.kind)
         self.unet.requires_grad_(True).train()
         self.tokenizer = backbone.text.tokenizer
+        schedule, own = backbone.schedule, backbone.objective
+        settings = {"prediction_type": own.prediction, "rescale_betas_zero_snr": own.zero_terminal_snr} if base else {}
         self.scheduler = DDPMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000
-        )
+            beta_start=schedule.beta_start, beta_end=schedule.beta_end, beta_schedule="scaled_linear",
+            num_train_timesteps=schedule.num_train_timesteps, **settings,
+        )  # fmt: skip
         self.optimizer = torch.optim.AdamW(
             self.unet.parameters(), lr=lr, betas=(0.9, 0.999), weight_decay=1e-2, eps=1e-8
         )
@@ -67,7 +74,8 @@ class PeerTraining:
         inputs = torch.cat([noisy, kept[:, None, None, None] * condition], dim=1)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.kind == torch.bfloat16):
             predicted = self.unet(inputs, t, states, return_dict=False)[0]
-            loss = F.mse_loss(predicted.float(), noise.float(), reduction="mean")
+            wanted = latents if self.scheduler.config.prediction_type == "sample" else noise
+            loss = F.mse_loss(predicted.float(), wanted.float(), reduction="mean")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimizer.step()

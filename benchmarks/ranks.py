@@ -2,8 +2,8 @@
 
     python benchmarks/ranks.py --ranks 2      # one job alone; prints seconds of a step
 
-Each job is a process of its own that trains `tiny` on drawn scenes, with a second one that Lightning starts where there are two ranks
-(DDP over gloo). Seconds are those of the clock, after steps that warm up; a machine at rest with two cores is needed.
+Each job is a process of its own that trains `tiny` on drawn scenes, with a second one that Lightning starts where there are two
+ranks (DDP over gloo). Seconds are those of the clock, after steps that warm up; a machine at rest with two cores is needed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def job(*, ranks: int, steps: int, size: int) -> None:
     batches = training_batches(size=size, count=2)
     loader = Clocked(batches, WARM + steps)
     fit(load("tiny").backbone, loader, ranks=ranks)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         print(json.dumps((loader.times[-1] - loader.times[WARM]) / steps))
 
 
@@ -61,7 +61,7 @@ def seconds_of(*, ranks: int, steps: int, size: int) -> float:
 
 def measure(scale: Scale, *, size: int = SIZE) -> dict[str, Finding]:
     """The key of two ranks."""
-    words = f"Examples a second of two ranks of one thread over twice those of one; `tiny` at 64 px, float32, {size} examples a rank."
+    words = f"Examples a second of two ranks of one thread over twice those of one; `tiny`, 64 px, float32, {size} examples a rank."
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores < 2:
         return {"ddp_efficiency": Finding(None, words, reason="only one core may be used")}

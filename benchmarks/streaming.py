@@ -23,7 +23,6 @@ from idiff.data.datamodule import SegmentationDataModule
 from idiff.data.sources.base import RawSample
 from idiff.tasks import SemanticSegmentation
 from idiff.tasks.instructions import InstructionBank
-from idiff.utils.picture_files import encode_png
 
 COUNT, BATCH, SIDE = 384, 16, 256
 """Images of a pass, of a batch, and the side of an example in pixels: the paper's."""
@@ -103,8 +102,8 @@ def measure(scale: Scale) -> dict[str, Finding]:
         "ours_images_per_cpu_second": round(count / plain["ours"].median, 1),
     }  # fmt: skip
     words = (
-        f"CPU seconds of a pass over {count} photographs of 640 x 480 with label maps, from shards to batches of {BATCH} at {SIDE} px: "
-        "decode, crop, resize, color changes, painting; ours against webdataset with Pillow, without workers."
+        f"CPU seconds of a pass over {count} photographs of 640 x 480 with label maps, from shards to batches of {BATCH} at {SIDE} "
+        "px: decode, crop, resize, color changes, painting; ours against webdataset with Pillow, without workers."
     )
     return {
         "loading_ratio": Finding(

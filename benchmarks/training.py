@@ -1,7 +1,7 @@
 """A training step beside the loop of diffusers' InstructPix2Pix example: float32, bfloat16, and from a latent cache.
 
-Ours is `Trainer.fit` of stage 2 with the weight average and clipped gradients. Its batches come from a loader that runs a turn of the
-peer before each of its own, so that both take turns in one process on the same batches.
+Ours is `Trainer.fit` of stage 2 with the weight average and clipped gradients. Its batches come from a loader that runs a turn of
+the peer before each of its own, so that both take turns in one process on the same batches.
 """
 
 from __future__ import annotations
@@ -71,8 +71,10 @@ def fit(backbone: LatentDiffusion, loader: Iterable[BatchBase], *, bfloat16: boo
     stage = TaskTraining(backbone=copy.deepcopy(backbone), lr=1e-4)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            max_epochs=1, accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", gradient_clip_val=1.0, callbacks=[WeightAverage(0.999)],
-            use_distributed_sampler=False, precision="bf16-mixed" if bfloat16 else "32-true", logger=False, enable_checkpointing=False,
+            max_epochs=1, accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", gradient_clip_val=1.0,
+            callbacks=[WeightAverage(0.999)],
+            use_distributed_sampler=False,
+            precision="bf16-mixed" if bfloat16 else "32-true", logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
         )  # fmt: skip
         trainer.fit(stage, train_dataloaders=loader)
@@ -127,7 +129,7 @@ def measure(scale: Scale, *, size: int = SIZE, steps: int = STEPS) -> dict[str, 
         ),
         "train_cached_ratio": finding(
             against(cached, bfloat16=rapid, beside=both),
-            f"{words}, {'bfloat16' if rapid else 'float32'}, from a latent cache against the peer's best without one, which it lacks.",
+            f"{words}, {'bfloat16' if rapid else 'float32'}, from a latent cache against the peer's best.",
             work="cached", bfloat16=rapid,
         ),
     }  # fmt: skip
