@@ -114,7 +114,7 @@ def run_all(keys: list[str], *, quick: bool, out: Path) -> dict[str, Any]:
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--quick", action="store_true", help="three short turns instead of five long ones")
+    add("--quick", action="store_true", help="two short turns instead of five long ones")
     add(
         "--only",
         action="append",

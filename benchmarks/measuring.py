@@ -34,7 +34,7 @@ class Scale:
         return max(least, round(count * self.work))
 
 
-FULL, QUICK = Scale(), Scale(rounds=3, work=0.2)
+FULL, QUICK = Scale(), Scale(rounds=2, work=0.2)
 
 
 @dataclass(slots=True)
