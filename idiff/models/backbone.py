@@ -91,8 +91,7 @@ class LatentDiffusion(nn.Module):
                 "model, or model.backbone.autoencoder.weights to a folder (configs/experiment/base_autoencoder.yaml trains one)."
             )
         self.objective = objective or Objective()
-        self.with_source = with_source
-        self.sample_seed = sample_seed
+        self.with_source, self.sample_seed = with_source, sample_seed
         self.on_step: OnStep | None = None  # called before each step of sampling; what it raises ends it
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         self.text = text
@@ -224,11 +223,12 @@ class LatentDiffusion(nn.Module):
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         given = in_type_of(self.unet, noisy if condition is None else torch.cat([noisy, condition], dim=1))
+        told = in_type_of(self.unet, states)
         with in_float_on_cpu(given):
-            prediction = in_float(self.unet, self.unet(given, t, in_type_of(self.unet, states)).sample)
+            output = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if condition is None or not self.objective.residual:
-            return prediction
-        return prediction + self.autoencoder.scale * condition
+            return output
+        return output + self.autoencoder.scale * condition
 
     @torch.no_grad()
     def edit(
