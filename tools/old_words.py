@@ -43,7 +43,7 @@ ALLOWED = {
 """Path -> why old words stay there."""
 
 KEYS = re.compile(
-    r"handover\.json|[\"'`](?:guess|guess_name|familiarity|colour)[\"'`]|backbone\.recognition|self\.recognition|[\"']recognition\.[\"']"
+    r"handover\.json|[\"'`](?:guess|guess_name|familiarity|colour|goal)[\"'`]|backbone\.recognition|self\.recognition|[\"']recognition\.[\"']"
 )
 """Names of files, keys of records and of state dictionaries, which stay."""
 

@@ -23,6 +23,7 @@ from idiff.diffusion import (
     weighted_errors,
 )
 from idiff.errors import ConfigError
+from idiff.models.attention import in_float_on_cpu
 from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.auxiliary_loss import AuxiliaryLoss
 from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
@@ -90,8 +91,7 @@ class LatentDiffusion(nn.Module):
                 "model, or model.backbone.autoencoder.weights to a folder (configs/experiment/base_autoencoder.yaml trains one)."
             )
         self.objective = objective or Objective()
-        self.with_source = with_source
-        self.sample_seed = sample_seed
+        self.with_source, self.sample_seed = with_source, sample_seed
         self.on_step: OnStep | None = None  # called before each step of sampling; what it raises ends it
         self.autoencoder = autoencoder.requires_grad_(False).eval()
         self.text = text
@@ -176,9 +176,8 @@ class LatentDiffusion(nn.Module):
         noisy = from_own_prediction(self.predict, noisy, noise, t, states, condition, own, schedule=self.schedule)
         prediction = self.predict(noisy, t, states, condition)
         target = training_target(latent, noise, t=t, schedule=self.schedule, prediction_type=objective.prediction)
-        row_weight, gamma = None, objective.min_snr_gamma
-        if gamma is not None:
-            row_weight = min_snr_weight(self.schedule.snr(t), gamma, prediction_type=objective.prediction)
+        gamma, kind = objective.min_snr_gamma, objective.prediction
+        row_weight = None if gamma is None else min_snr_weight(self.schedule.snr(t), gamma, prediction_type=kind)
         cell_weight = None if changed is None else cell_weights(changed, weight=objective.changed_weight)
         rows = weighted_errors(prediction, target, weight_map=cell_weight, sample_weight=row_weight)
         self.last_rows, error = (t, rows.detach()), rows.mean()
@@ -223,12 +222,13 @@ class LatentDiffusion(nn.Module):
 
     def predict(self, noisy: Tensor, t: Tensor, states: Tensor, condition: Tensor | None) -> Tensor:
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
-        inputs = noisy if condition is None else torch.cat([noisy, condition], dim=1)
-        given, told = (in_type_of(self.unet, each) for each in (inputs, states))
-        prediction = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
+        given = in_type_of(self.unet, noisy if condition is None else torch.cat([noisy, condition], dim=1))
+        told = in_type_of(self.unet, states)
+        with in_float_on_cpu(given):
+            output = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if condition is None or not self.objective.residual:
-            return prediction
-        return prediction + self.autoencoder.scale * condition
+            return output
+        return output + self.autoencoder.scale * condition
 
     @torch.no_grad()
     def edit(

@@ -130,6 +130,7 @@ class TaskTraining(Stage):
         for entry in getattr(getattr(self.trainer, "datamodule", None), "entries", {}).values():
             entry.sampled(fitting=True).scales(self.backbone.objective.rule)
         self._compile()
+        self._lay_out()
         if self._resumed:
             return
         for line in self.backbone.report:
@@ -138,6 +139,11 @@ class TaskTraining(Stage):
             if self.backbone.provenance.sources:
                 self._base()
             self.backbone.provenance.write(self.trainer.default_root_dir)
+
+    def _lay_out(self) -> None:
+        """In bfloat16 on a CPU weights are not channels-last: group norms in that layout lose more than convolutions gain."""
+        if self.device.type == "cpu" and self.trainer.precision == "bf16-mixed":
+            self.backbone.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def _compile(self) -> None:
         """Compile the U-Net in place, where it is asked for and can be: keys of the weights stay the same."""

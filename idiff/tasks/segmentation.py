@@ -14,7 +14,7 @@ from idiff.checks import check_number
 from idiff.predictions import LabelMapPrediction, LabelMapTruth, expect
 from idiff.tasks.common.baselines import largest_class
 from idiff.tasks.common.examples import shapes
-from idiff.tasks.common.label_map import absent_class, askable, background, labels_and_classes, own_values
+from idiff.tasks.common.label_map import absent_class, askable, background, labels_and_classes, labels_in, own_values
 from idiff.tasks.common.legend import (
     Wording,
     Wordings,
@@ -105,7 +105,7 @@ class SemanticSegmentation(ClassRegionTask):
         view, asked = views[0], askable(classes)
         ask, absent = self._asks(len(asked)), absent_class(sample.key, labels, classes)
         if ask == "present":
-            wanted = {*np.unique(labels).tolist(), absent}
+            wanted = {*labels_in(labels), absent}
             asked = [index for index in asked if index in wanted]
         colors = contrasting_colors(view.source[:, view.seen], self.colors, self.most)
         truth, group = {"key": sample.key, "labels": labels, "absent": absent}, f"{sample.key}/{item}"

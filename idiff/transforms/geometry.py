@@ -134,7 +134,9 @@ def warp_picture(picture: Picture, matrix: Matrix, size: Size) -> Picture:
     )
     if fine > 1:
         drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
-    result: Picture = np.where(seen[..., None], drawn, np.uint8(GREY)).astype(np.uint8)
+    result = np.asarray(drawn, dtype=np.uint8)
+    if not seen.all():
+        result[~seen] = GREY
     return result
 
 
@@ -196,9 +198,11 @@ def unwarp(scores: Tensor, matrix: Matrix | Sequence[Sequence[float]], size: tup
 
 
 def _origins(matrix: Matrix, size: Size) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each model pixel's centre lies in the original: x and y, each (h, w)."""
+    """Where each model pixel's centre lies in the original: x and y, each (h, w); x (1, w) and y (h, 1) where nothing is turned."""
     back, (height, width) = invert(matrix), extent(size)
     u, v = np.arange(width, dtype=np.float64)[None, :], np.arange(height, dtype=np.float64)[:, None]
+    if back[0, 1] == back[1, 0] == 0:
+        return back[0, 0] * u + back[0, 2], back[1, 1] * v + back[1, 2]
     x = back[0, 0] * u + back[0, 1] * v + back[0, 2]
     y = back[1, 0] * u + back[1, 1] * v + back[1, 2]
     return x, y

@@ -52,6 +52,15 @@ def test_adamw_is_fused_unless_mixed_gradients_are_clipped(backbone, monkeypatch
     assert stage.configure_optimizers()["optimizer"].defaults["fused"] is fused
 
 
+@pytest.mark.parametrize(("precision", "last"), [("32-true", True), ("bf16-mixed", False)])
+def test_weights_are_channels_last_but_in_bfloat16_on_a_cpu(backbone, monkeypatch, precision, last):
+    stage, trainer = TaskTraining(backbone=backbone), SimpleNamespace(precision=precision)
+    monkeypatch.setattr(type(stage), "trainer", property(lambda self: trainer))
+    stage._lay_out()
+    weights = [p for p in backbone.unet.parameters() if p.dim() == 4 and min(p.shape[:2]) > 1 and p.shape[2] > 1]
+    assert weights and all(p.is_contiguous(memory_format=torch.channels_last) is last for p in weights)
+
+
 def test_compile_is_left_out_without_cuda_and_says_so(backbone, monkeypatch):
     stage, said = TaskTraining(backbone=backbone, compile=True), []
     monkeypatch.setattr(stage, "print", said.append)

@@ -46,6 +46,11 @@ def labels_and_classes(sample: Sample) -> tuple[AnyLabels, Sequence[str]]:
     return found, classes
 
 
+def labels_in(labels: AnyLabels) -> set[int]:
+    """The values that a label map holds; many times faster than `numpy.unique`."""
+    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+
+
 def background(classes: Sequence[str]) -> int | None:
     """The class named background, which is never asked for; None where there is none."""
     return next((index for index, name in enumerate(classes) if name.strip().lower() == "background"), None)
@@ -68,7 +73,7 @@ def absent_class(key: str, labels: AnyLabels, classes: Sequence[str]) -> int | N
     Returns:
         its index; None where every class is present.
     """
-    present = set(np.unique(labels).tolist())
+    present = labels_in(labels)
     absent = [index for index in askable(classes) if index not in present]
     return absent[hash64("absent", key) % len(absent)] if absent else None
 
