@@ -121,7 +121,8 @@ class Evaluate(pl.Callback):
         name = batch.task[0]
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - self._began
         count, rows = self._spent.get(name, (0, 0))
-        self._spent[name] = count + sum(outputs.evaluations), rows + len(batch)
+        self._spent[name] = count, rows = count + sum(outputs.evaluations), rows + len(batch)
+        self.evaluations[name] = count / rows
         task = task_of(trainer, name)
         if name not in self._scorers:
             self._scorers[name] = self.scorer(task, baselines=self.baselines and name not in self._floors)
@@ -144,7 +145,7 @@ class Evaluate(pl.Callback):
         for name, scorer in self._scorers.items():
             score = scorer.compute()
             counts, rows = zip(*of_all_ranks(self._spent[name]), strict=True)
-            self.evaluations[name] = sum(counts) / sum(rows)
+            self.evaluations[name] = sum(counts) / max(1, sum(rows))
             if scorer.baselines:
                 self._floors[name] = score
             elif name in self._floors:
