@@ -92,7 +92,7 @@ class ShardSet:
         return self.manifest.samples
 
     def rows(self, shard: int) -> index.Rows:
-        """The index of a shard, mapped when it is asked for. Those used last stay mapped: a quarter of the files a process may open.
+        """The index of a shard, mapped when it is asked for. The last used stay so: a quarter of the files a process may open.
 
         Raises:
             DataError: it cannot be read or has another number of rows than the manifest says.
