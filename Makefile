@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base bench bench-score study ablation docs coverage test test-slow test-faults fuzz lint format clean
+.PHONY: setup demo base bench bench-score study ablation docs coverage test test-slow test-faults soak fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ test-slow: setup
 
 test-faults: setup
 	$(BIN)/python -m pytest -m faults
+
+soak: setup
+	$(BIN)/python tools/soak.py
 
 fuzz: setup
 	IDIFF_FUZZ=120 $(BIN)/python -m pytest tests/fuzz -n 0 --timeout 0
