@@ -19,7 +19,7 @@ from idiff.predictions import KeypointPrediction, KeypointTruth, expect
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import mean_pose
 from idiff.tasks.common.examples import figure
-from idiff.tasks.common.flip_test import merge_points
+from idiff.tasks.common.flip_test import in_original, merge_points, scale_of
 from idiff.tasks.common.prompts import fitting, prompts
 from idiff.tasks.common.skeleton import (
     Person,
@@ -46,7 +46,6 @@ from idiff.tasks.common.view import (
 )
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import FrameName, PersonDraw, frame_box, frame_person
-from idiff.transforms.geometry import invert
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
@@ -202,15 +201,12 @@ class KeypointDetection(Task):
 
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """All joints of the person, in the original's pixels; NaN where a joint was not found. See `Task.combine`."""
-        query, estimates = queries[0], []
-        for prediction, asked in zip(predictions, queries, strict=True):
-            back = torch.from_numpy(invert(np.asarray(asked["warp"], dtype=np.float64)))
-            found = expect(prediction, KeypointPrediction, by=self.kind).keypoints.detach().cpu().double()
-            estimates.append(
-                (torch.cat([found[:, :2] @ back[:, :2].T + back[:, 2], found[:, 2:]], dim=1), asked["indices"])
-            )
-        scale = abs(np.linalg.det(np.asarray(query["warp"], dtype=np.float64)[:, :2])) ** 0.5
-        points = merge_points(estimates, int(query["total"]), near=2 * self.radius / scale)
+        query = queries[0]
+        found = [expect(each, KeypointPrediction, by=self.kind).keypoints for each in predictions]
+        estimates = [
+            (in_original(one, asked["warp"]), asked["indices"]) for one, asked in zip(found, queries, strict=True)
+        ]
+        points = merge_points(estimates, int(query["total"]), near=2 * self.radius / scale_of(query["warp"]))
         return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
 
     def truth(self, annotation: dict[str, Any]) -> KeypointTruth:

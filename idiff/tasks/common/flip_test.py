@@ -8,8 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from idiff.transforms.geometry import invert
+
+
+def scale_of(warp: Sequence[Sequence[float]]) -> float:
+    """How many of the model's pixels a pixel of the original image is long, by the matrix of a query."""
+    return float(abs(np.linalg.det(np.asarray(warp, dtype=np.float64)[:, :2])) ** 0.5)
+
+
+def in_original(points: Tensor, warp: Sequence[Sequence[float]]) -> Tensor:
+    """Points (K, 3) of x, y, score in the model's pixels, moved to those of the original image: float64."""
+    back, found = torch.from_numpy(invert(np.asarray(warp, dtype=np.float64))), points.detach().cpu().double()
+    return torch.cat([found[:, :2] @ back[:, :2].T + back[:, 2], found[:, 2:]], dim=1)
 
 
 def merge_points(estimates: Sequence[tuple[Tensor, Sequence[int]]], total: int, *, near: float) -> Tensor:
