@@ -6,7 +6,8 @@
 Both read the same drawn scenes through the same loader, and the time of loading counts. Ours is stage 2 as the demo configures it;
 the peer has the example's published settings (learning rate 5e-5), and two more learning rates. Its loop predicts what `tiny-base`
 was trained to predict. Both use bfloat16 where the CPU has it. Minutes are of the processor. Afterwards averaged weights
-are scored on held-out scenes, untimed: ours in one step, the peer's in 20. An arm that ended is kept under OUT/arms and not run again, where its settings are the same.
+are scored on held-out scenes, untimed: ours in one step, the peer's in 20. An arm that ended is
+kept under OUT/arms and not run again, where its settings are the same.
 """
 
 from __future__ import annotations
