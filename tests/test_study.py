@@ -132,6 +132,12 @@ def test_the_table_shows_every_set_beside_its_specialist(tools):
     assert "|  |  | PCK@0.1 | 0.900 | - | - | - | - |" in table
 
 
+def test_the_page_shows_the_results_that_lie_beside_it(tools):
+    page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    results = json.loads((ROOT / "docs" / "study-results.json").read_text(encoding="utf-8"))
+    assert tools("tools/study_tables.py").written(page, results) == page
+
+
 def test_make_study_says_what_it_needs():
     ran = subprocess.run(["make", "study"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 2 and "DATA=DIR" in ran.stdout and "pip" not in ran.stdout

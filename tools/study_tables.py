@@ -1,4 +1,12 @@
-"""The table of a study, out of its results.json."""
+"""The table of a study, out of its results.json.
+
+python tools/study_tables.py runs/study/results.json
+python tools/study_tables.py docs/study-results.json --write docs/study.md
+"""
+
+import argparse
+import json
+from pathlib import Path
 
 SHOWN = {
     "ap": "AP", "pck": "PCK@0.1", "pck05": "PCK@0.05", "miou": "mIoU", "mciou": "mcIoU", "psnr": "PSNR, dB", "ssim": "SSIM",
@@ -33,3 +41,28 @@ def tables(results):
             lines.append(f"| {' | '.join(cells)} |")
             first = False
     return "\n".join(lines) + "\n"
+
+
+BEGIN, END = "<!-- table of make study: begin -->", "<!-- table of make study: end -->"
+
+
+def written(page, results):
+    """A page with the table between its two marks."""
+    head, rest = page.split(BEGIN)
+    return f"{head}{BEGIN}\n\n{tables(results)}\n{END}{rest.split(END)[1]}"
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="OUT/results.json")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into a page, between its marks")
+    options = parser.parse_args(words)
+    results = json.loads(options.results.read_text(encoding="utf-8"))
+    if options.write:
+        options.write.write_text(written(options.write.read_text(encoding="utf-8"), results), encoding="utf-8")
+    else:
+        print(tables(results))
+
+
+if __name__ == "__main__":
+    main()
