@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base bench bench-score study docs coverage test test-slow test-faults fuzz lint format clean
+.PHONY: setup demo base bench bench-score study ablation docs coverage test test-slow test-faults soak fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -21,13 +21,18 @@ demo: setup
 base: setup
 	$(BIN)/python tools/make_base.py
 
+study:
+	@test -n "$(DATA)" || { echo "make study DATA=DIR [OUT=runs/study] [MINUTES=60]: DIR holds faces, clothing and so on"; exit 2; }
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python tools/study.py --data "$(DATA)" --out "$(or $(OUT),runs/study)" --minutes "$(or $(MINUTES),60)"
+
 bench: setup
 	$(BIN)/python benchmarks/bench.py
 
 bench-score: setup
 	$(BIN)/python benchmarks/score.py
 
-study: setup
+ablation: setup
 	$(BIN)/python tools/ablation.py
 
 docs: setup
@@ -47,6 +52,9 @@ test-slow: setup
 
 test-faults: setup
 	$(BIN)/python -m pytest -m faults
+
+soak: setup
+	$(BIN)/python tools/soak.py
 
 fuzz: setup
 	IDIFF_FUZZ=120 $(BIN)/python -m pytest tests/fuzz -n 0 --timeout 0

@@ -18,7 +18,7 @@ from idiff.callbacks.examples import Examples
 from idiff.callbacks.protocols import render_of, task_of
 from idiff.callbacks.records import append_results, draw_grids, read_results, render_table, write_worst
 from idiff.callbacks.schedule import log_own_figures, validate_at_end, validate_now
-from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator
+from idiff.callbacks.scoring import GroupPrediction, Score, TaskEvaluator, of_all_ranks
 from idiff.checks import check_number
 from idiff.tasks.base import Task
 from idiff.types import Batch, Painted
@@ -144,6 +144,8 @@ class Evaluate(pl.Callback):
         headlines = []
         for name, scorer in self._scorers.items():
             score = scorer.compute()
+            counts, rows = zip(*of_all_ranks(self._spent[name]), strict=True)
+            self.evaluations[name] = sum(counts) / max(1, sum(rows))
             if scorer.baselines:
                 self._floors[name] = score
             elif name in self._floors:

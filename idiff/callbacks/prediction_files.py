@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from idiff.callbacks.protocols import task_of
-from idiff.callbacks.scoring import GroupPrediction, group_predictions
+from idiff.callbacks.scoring import GroupPrediction, group_predictions, in_order, of_all_ranks
 from idiff.errors import ConfigError
 from idiff.metrics.result_formats import item_name, results_of
 from idiff.types import Batch, Painted
 from idiff.utils.files import write_atomic
 from idiff.utils.images import to_picture, write_png
 from idiff.utils.picture_files import encode_map
+
+
+class _Answer(NamedTuple):
+    """The lines of `queries.jsonl` of one answer, and its entries in the lists of results, by file name."""
+
+    lines: list[str]
+    lists: dict[str, list[dict[str, Any]]]
 
 
 class PredictionFiles:
@@ -41,43 +49,51 @@ class PredictionFiles:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.results: dict[Path, list[dict[str, Any]]] = {}
+        self.answers: dict[str, list[_Answer]] = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
                 f"the folder {self.folder} for predictions cannot be made: {error.strerror}. Choose one that can."
             ) from None
-        self._begun: set[str] = set()
 
     def write(self, batch: Batch, edited: Tensor, found: list[GroupPrediction]) -> None:
         """Write one batch's answers. Edited: (B, 3, H, W) in [-1, 1]."""
-        name = batch.task[0]
-        place = self.folder / name
+        place = self.folder / batch.task[0]
         place.mkdir(exist_ok=True)
-        with (place / "queries.jsonl").open("a" if name in self._begun else "w", encoding="utf-8") as lines:
-            self._begun.add(name)
-            for answer in found:
-                for number, row in enumerate(range(answer.rows.start, answer.rows.stop)):
-                    line = {"key": batch.keys[row], "prompt": batch.instruction[row], "query": batch.query[row]}
-                    lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    write_png(to_picture(edited[row]), place / "painted", f"{item_name(batch.query[row])}_{number}")
-                self._write_answer(place, answer)
+        for answer in found:
+            lines = []
+            for number, row in enumerate(range(answer.rows.start, answer.rows.stop)):
+                line = {"key": batch.keys[row], "prompt": batch.instruction[row], "query": batch.query[row]}
+                lines.append(json.dumps(line, ensure_ascii=False))
+                write_png(to_picture(edited[row]), place / "painted", f"{item_name(batch.query[row])}_{number}")
+            self.answers.setdefault(batch.task[0], []).append(_Answer(lines, self._write_answer(place, answer)))
 
-    def _write_answer(self, place: Path, answer: GroupPrediction) -> None:
+    def _write_answer(self, place: Path, answer: GroupPrediction) -> dict[str, list[dict[str, Any]]]:
+        """Write the images of an answer; returns its entries in the lists of results."""
         results = results_of(answer.prediction, answer.queries)
         for (folder, name), image in results.images.items():
             write_png(image, place / folder, name)
         for end, values in answer.stored(answer.prediction).items():
             (place / "maps").mkdir(exist_ok=True)
             write_atomic(place / "maps" / f"{answer.queries[0]['key']}{end}", encode_map(values), error=ConfigError)
-        for name, entries in results.lists.items():
-            self.results.setdefault(place / name, []).extend(entries)
+        return results.lists
 
     def close(self) -> None:
-        """Write the lists of results."""
-        for path, results in self.results.items():
-            path.write_text(json.dumps(results), encoding="utf-8")
+        """Write prompts and lists of results, of all ranks in the order of one process; every rank must call it."""
+        parts = of_all_ranks(self.answers)
+        if dist.is_available() and dist.is_initialized() and dist.get_rank():
+            return
+        for task in dict.fromkeys(name for part in parts for name in part):
+            answers = in_order(part.get(task, []) for part in parts)
+            lines = [line for answer in answers for line in answer.lines]
+            (self.folder / task / "queries.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            lists: dict[str, list[dict[str, Any]]] = {}
+            for answer in answers:
+                for name, entries in answer.lists.items():
+                    lists.setdefault(name, []).extend(entries)
+            for name, entries in lists.items():
+                (self.folder / task / name).write_text(json.dumps(entries), encoding="utf-8")
 
 
 class PredictionWriter(pl.Callback):

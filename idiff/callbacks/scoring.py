@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 import torch
@@ -154,8 +155,7 @@ class TaskEvaluator:
                 _update(self.ceiling, group_predictions(self.task, render(batch.target), rendered, batch), self.device)
             _update(self.painted, group_predictions(self.task, batch.target, batch.source, batch), self.device)
             _update(self.identity, group_predictions(self.task, batch.source, rendered, batch), self.device)
-            room = BASELINE_SAMPLES - len(self.truths)
-            self.truths += [(answer.queries[0], answer.truth) for answer in found[: max(room, 0)]]
+            self.truths += [(answer.queries[0], answer.truth) for answer in found[: room_for_truths(self.truths)]]
         return found
 
     def compute(self) -> Score:
@@ -187,13 +187,34 @@ class TaskEvaluator:
         return metrics
 
 
-def gathered(values: list[T]) -> list[T]:
-    """The values of all ranks, in their order; every rank must call it."""
+def of_all_ranks(value: T) -> list[T]:
+    """What each rank has, by rank; every rank must call it."""
     if not (dist.is_available() and dist.is_initialized()):
-        return values
-    parts: list[list[T]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(parts, values)
-    return [value for part in parts for value in part]
+        return [value]
+    values = [value] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def in_order(parts: Iterable[list[T]]) -> list[T]:
+    """What ranks found of items that they took in turns, in the order of one process.
+
+    >>> in_order([["a", "c", "e"], ["b", "d"]])
+    ['a', 'b', 'c', 'd', 'e']
+    """
+    rounds = zip_longest(*([[value] for value in part] for part in parts), fillvalue=[])
+    return [value for turn in rounds for values in turn for value in values]
+
+
+def gathered(values: list[T]) -> list[T]:
+    """What all ranks found, in the order of one process; every rank must call it."""
+    return in_order(of_all_ranks(values))
+
+
+def room_for_truths(truths: list[Any]) -> int:
+    """How many more truths this rank keeps, so that all ranks together keep those that one process would."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+    return max(0, len(range(rank, BASELINE_SAMPLES, world)) - len(truths))
 
 
 def _update(metrics: MetricCollection, found: list[GroupPrediction], device: Any) -> None:

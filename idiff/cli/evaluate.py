@@ -42,7 +42,8 @@ def run(words: list[str]) -> int:
     from idiff.utils.hardware import weight_type
 
     quiet()
-    asking, kind, trainer = Asking(**asked(options)), weight_type(options.dtype), scoring_trainer(options.device)
+    asking, kind = Asking(**asked(options)), weight_type(options.dtype)
+    trainer = scoring_trainer(options.device, ranks=options.ranks)
     loaded = load(options.checkpoint)
     given = readings(options.set)
     changes = _changes(options) | given
@@ -61,6 +62,8 @@ def run(words: list[str]) -> int:
         trainer, painting, choice, data=options.data, evaluate=evaluate, limit=options.limit,
         examples=options.examples,
     )  # fmt: skip
+    if not trainer.is_global_zero:
+        return 0
     card = card_of(
         loaded, choice, score, evaluate=evaluate, absent=absent | unread, seed=options.seed, data=options.data,
         fingerprint=fingerprint, minutes=(time.perf_counter() - began) / 60,

@@ -28,6 +28,8 @@ def parser() -> WordParser:
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)
     add("--no-preset", action="store_const", dest="preset", const="training", help="the same as --preset training")
+    ranks = "processes that share the items; default: one for each GPU, one on a CPU"
+    add("--ranks", type=at_least_one, metavar="N", help=ranks)
     add("--limit", type=at_least_one, metavar="N", help="items; default: all")
     add("--seed", type=int, default=0, metavar="N", help="seed of the sampled images, and of the resamples")
     resamples = "resamples of the images for 95 %% intervals (1000); 0: no intervals"

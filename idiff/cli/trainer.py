@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from idiff.errors import ConfigError
 from idiff.utils.hardware import AUTO, fast_bfloat16, usable_device
 
 UNHELPFUL = (
@@ -36,19 +37,20 @@ def quiet() -> None:
         torch.set_num_threads(1)
 
 
-def scoring_trainer(device: str | None = None, *, bar: bool = True) -> Trainer:
+def scoring_trainer(device: str | None = None, *, ranks: int | None = None, bar: bool = True) -> Trainer:
     """A trainer for `measure`, which writes nothing.
 
     Args:
         device: where the network runs, such as `cpu` or `cuda:1`; None and `auto`: accelerators where there are some.
+        ranks: processes that share the items; None: one for each accelerator, or one on the device that was named.
         bar: show how far it is.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such device, or one device is named for several processes.
     """
     return Trainer(
         logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=bar,
-        **_placed(device),
+        use_distributed_sampler=False, **_placed(device, ranks),
     )  # fmt: skip
 
 
@@ -57,14 +59,17 @@ def one_device(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _placed(device: str | None) -> dict[str, Any]:
-    """A device as arguments of Lightning's trainer."""
+def _placed(device: str | None, ranks: int | None) -> dict[str, Any]:
+    """A device and a number of processes as arguments of Lightning's trainer."""
     if device in {None, AUTO}:
-        return {}
+        return {} if ranks is None else {"devices": ranks}
     place = usable_device(device, setting="--device")
-    if place.type == "cpu":
-        return {"accelerator": "cpu", "devices": 1}
-    return {"accelerator": "gpu" if place.type == "cuda" else place.type, "devices": [place.index or 0]}
+    accelerator = "gpu" if place.type == "cuda" else place.type
+    if ranks is not None and ranks > 1 and place.index is not None:
+        raise ConfigError(f"--ranks {ranks} needs a device each, and --device names {device} alone: give {place.type}.")
+    if place.type == "cpu" or (ranks is not None and ranks > 1):
+        return {"accelerator": accelerator, "devices": ranks or 1}
+    return {"accelerator": accelerator, "devices": [place.index or 0]}
 
 
 def slow_bfloat16(trainer: Trainer) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from idiff.callbacks.scoring import BASELINE_SAMPLES, GroupPrediction, Score, gathered, group_predictions
+from idiff.callbacks.scoring import GroupPrediction, Score, gathered, group_predictions, room_for_truths
 from idiff.data.loading.collate import collate_groups
 from idiff.data.loading.dataset import Group
 from idiff.errors import IdiffError
@@ -51,7 +51,7 @@ class Rereading:
                     continue
                 read = self._read(Group(self.reader.task.queries(sample, 0), []))
                 metrics.to(self.painting.device).update(read.prediction, read.truth)
-                if metrics is self.ceiling and len(self.truths) < BASELINE_SAMPLES:
+                if metrics is self.ceiling and room_for_truths(self.truths):
                     self.truths.append((read.queries[0], read.truth))
 
     def add_to(self, score: Score) -> None:

@@ -112,7 +112,11 @@ class PreferenceTraining(TaskTraining):
         }
         for name, value in figures.items():
             self.log(
-                f"{place}/{name}", value.detach(), batch_size=len(batch), add_dataloader_idx=False, sync_dist=not train
+                f"{place}/{name}",
+                value.detach(),
+                batch_size=self.rows_of_all(batch),
+                add_dataloader_idx=False,
+                sync_dist=not train,
             )
         return preference_loss(chosen, rejected)
 

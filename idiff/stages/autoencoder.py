@@ -96,7 +96,9 @@ class AutoencoderTraining(Stage):
         error = (rendered - batch.target).square().mean(dim=(1, 2, 3)) / 4
         psnr = -10 * error.clamp_min(1e-10).log10().mean()
         name = f"{self.split}/{batch.task[0]}/psnr"
-        self.log(name, psnr, batch_size=len(batch), add_dataloader_idx=False, prog_bar=True, sync_dist=True)
+        self.log(
+            name, psnr, batch_size=self.rows_of_all(batch), add_dataloader_idx=False, prog_bar=True, sync_dist=True
+        )
         return Painted(rendered, rendered if batch.source is None else self.render(batch.source))
 
     def on_fit_end(self) -> None:

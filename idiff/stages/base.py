@@ -105,6 +105,10 @@ class Stage(pl.LightningModule):
         """What is scored, `val` or `test`: begins the names of what a validation step logs."""
         return "test" if self._trainer is not None and self.trainer.testing else "val"
 
+    def rows_of_all(self, batch: BatchBase) -> int:
+        """`batch_size` of a mean over ranks, which is logged with `sync_dist`: Lightning rounds the mean of whole numbers down."""
+        return len(batch) * (1 if self._trainer is None else self.trainer.world_size)
+
     def describe(self) -> dict[str, Any]:
         """What a checkpoint carries besides weights and configuration, as plain values."""
         return {}

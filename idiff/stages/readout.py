@@ -208,7 +208,11 @@ class ReadoutTraining(Stage):
         logits, truth, asked, blends, rendered = self.read(batch)
         loss = readout_loss(logits, truth, overlap_weight=self.overlap_weight)
         self.log(
-            f"{self.split}/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True
+            f"{self.split}/{batch.task[0]}/loss",
+            loss,
+            batch_size=self.rows_of_all(batch),
+            add_dataloader_idx=False,
+            sync_dist=True,
         )
         scores = logits.new_zeros((*asked.shape, *logits.shape[1:]))
         numbers = asked.nonzero()[:, 0].tolist()

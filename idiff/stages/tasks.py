@@ -204,7 +204,11 @@ class TaskTraining(Stage):
         latent = self.source_latent(batch)
         loss = self.loss(batch, train=False, source_latent=latent)
         self.log(
-            f"{self.split}/{batch.task[0]}/loss", loss, batch_size=len(batch), add_dataloader_idx=False, sync_dist=True
+            f"{self.split}/{batch.task[0]}/loss",
+            loss,
+            batch_size=self.rows_of_all(batch),
+            add_dataloader_idx=False,
+            sync_dist=True,
         )
         return self.paint(batch, latent)
 

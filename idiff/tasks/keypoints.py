@@ -19,10 +19,12 @@ from idiff.predictions import KeypointPrediction, KeypointTruth, expect
 from idiff.tasks.base import Task
 from idiff.tasks.common.baselines import mean_pose
 from idiff.tasks.common.examples import figure
+from idiff.tasks.common.flip_test import in_original, merge_points, scale_of
 from idiff.tasks.common.prompts import fitting, prompts
 from idiff.tasks.common.skeleton import (
     Person,
     asked_person,
+    both_sides,
     check_scored,
     draw_joints,
     fills,
@@ -44,7 +46,6 @@ from idiff.tasks.common.view import (
 )
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import FrameName, PersonDraw, frame_box, frame_person
-from idiff.transforms.geometry import invert
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.settings import READING
@@ -70,7 +71,9 @@ class KeypointDetection(Task):
         transparency: the share of the image that shows through a disc, in [0, 1); 0 is opaque.
         paint_hidden: paint joints that are labelled but hidden, too; OKS counts them.
         ask_unlabelled: training also asks for joints without a label; None: as `paint_hidden`.
-        joints_per_prompt: most joints of one prompt, 1 to 5.
+        joints_per_prompt: most joints of one prompt, 1 to 5; training draws how many.
+        joints_per_query: most joints of one prompt of evaluation; None: as `joints_per_prompt`. Fewer take longer.
+        flip_test: evaluation asks about the mirrored image, too, and takes the mean, see `idiff.tasks.common.flip_test`.
         padding: how much larger than the person's box the crop is.
         scale_sigma, rotation_sigma, rotation_share, half_body_share, flip: how training views vary, see `PersonDraw`.
         instructions: file of templates with {joints} and a clause with {joint} and {color}; None: the built-in ones.
@@ -118,6 +121,8 @@ class KeypointDetection(Task):
         phrasings: Annotated[Phrasings, READING] = "seen",
         score: Annotated[str, READING] = "all",
         frame: Annotated[FrameName | None, READING] = None,
+        flip_test: Annotated[bool, READING] = False,
+        joints_per_query: Annotated[int | None, READING] = None,
     ) -> None:
         self.size = check_size(size)
         self.colors = painting.palette(palette)
@@ -128,6 +133,8 @@ class KeypointDetection(Task):
             raise ConfigError(
                 f"{radius_share=} of {size} px is a disc of radius {self.radius:g}; expected 1 px to a quarter of it."
             )
+        check_number("joints_per_query", joints_per_query, least=1, most=MOST, whole=True, optional=True)
+        self.joints_per_query, self.flip_test = joints_per_query or joints_per_prompt, flip_test
         check_number("padding", padding, above=0)
         check_number("threshold", threshold, least=0)
         self.paint_hidden, self.joints_per_prompt, self.padding = paint_hidden, joints_per_prompt, padding
@@ -162,18 +169,20 @@ class KeypointDetection(Task):
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """All joints of the skeleton, in prompts that fit the text encoder. See `Task.queries`."""
-        who = person(sample, item)
-        view = self._view(sample, who, None)
-        joints, colors = joints_in(who, view), list(self.colors)
-        template, most = self.bank.asking(f"{sample.key}/{item}"), min(self.joints_per_prompt, len(colors))
-        order, asking = range(len(joints)), partial(_ask, who, colors=colors, template=template)
-        asked = prompts(order, most, asking, key=sample.key, field="skeleton.joints", what="joint")
-        triplets = [
-            self._paint(sample, item, who, view, joints, chosen=chosen, colors=colors, template=template)
-            for chosen in asked
-        ]
-        for triplet in triplets:
-            triplet.query["split"] = len(asked) - math.ceil(len(joints) / most)
+        colors, triplets = list(self.colors), []
+        template, most = self.bank.asking(f"{sample.key}/{item}"), min(self.joints_per_query, len(colors))
+        for who, mirror in both_sides(person(sample, item), flip_test=self.flip_test):
+            order, asking = range(len(who.joints)), partial(_ask, who, colors=colors, template=template)
+            asked = prompts(order, most, asking, key=sample.key, field="skeleton.joints", what="joint")
+            view = self._view(sample, who, None, mirror=mirror)
+            triplets += [
+                self._paint(
+                    sample, item, who, view, joints_in(who, view), chosen=chosen, colors=colors, template=template
+                )
+                for chosen in asked
+            ]
+            for triplet in triplets[-len(asked) :]:
+                triplet.query["split"] = len(asked) - math.ceil(len(who.joints) / most)
         return triplets
 
     def asked(self, picture: Picture, text: str) -> Sample:
@@ -193,13 +202,11 @@ class KeypointDetection(Task):
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """All joints of the person, in the original's pixels; NaN where a joint was not found. See `Task.combine`."""
         query = queries[0]
-        points = torch.full((int(query["total"]), 3), math.nan, dtype=torch.float32)
-        points[:, 2] = 0.0
-        back = torch.from_numpy(invert(np.asarray(query["warp"], dtype=np.float64)))
-        for prediction, asked in zip(predictions, queries, strict=True):
-            found = expect(prediction, KeypointPrediction, by=self.kind).keypoints.detach().cpu().double()
-            moved = found[:, :2] @ back[:, :2].T + back[:, 2]
-            points[asked["indices"]] = torch.cat([moved, found[:, 2:]], dim=1).float()
+        found = [expect(each, KeypointPrediction, by=self.kind).keypoints for each in predictions]
+        estimates = [
+            (in_original(one, asked["warp"]), asked["indices"]) for one, asked in zip(found, queries, strict=True)
+        ]
+        points = merge_points(estimates, int(query["total"]), near=2 * self.radius / scale_of(query["warp"]))
         return KeypointPrediction(query=query, score=float(points[:, 2].mean()), keypoints=points)
 
     def truth(self, annotation: dict[str, Any]) -> KeypointTruth:
@@ -237,11 +244,11 @@ class KeypointDetection(Task):
         """A stick figure of 14 joints. See `Task.example`."""
         return figure(rng)
 
-    def _view(self, sample: Sample, who: Person, rng: np.random.Generator | None) -> View:
+    def _view(self, sample: Sample, who: Person, rng: np.random.Generator | None, *, mirror: bool = False) -> View:
         """The square around the person, drawn in training, with an rng; or all of an image that the person fills."""
         if rng is None and self.frame == "native64" and fills(who.box, sample.image):
-            return whole_view(sample.image, self.size, frame=self.frame, points=who.joints[:, :2])
-        frame = frame_box(who.box, self.size, padding=self.padding)
+            return whole_view(sample.image, self.size, frame=self.frame, points=who.joints[:, :2], mirror=mirror)
+        frame = frame_box(who.box, self.size, padding=self.padding, mirror=mirror)
         if rng is not None:
             how: dict[str, Any] = {"padding": self.padding, "draw": who.drawn(self.draw)}
             frame = frame_person(who.box, who.joints, self.size, rng, names=who.names, **how)
@@ -272,14 +279,11 @@ class KeypointDetection(Task):
         group = f"{sample.key}/{item}"
         asked = {
             **{"category": who.category, "category_id": who.category_id, "image_id": image_id(sample)},
-            "joints": [who.names[index] for index in chosen],
-            "indices": chosen,
-            "total": len(who.names),
-            "box": list(who.box),
+            **{"joints": [who.names[index] for index in chosen], "indices": chosen, "total": len(who.names)},
+            **{"box": list(who.box), "colors": colors, "rgbs": rgbs, "transparency": self.transparency},
         }
-        asked |= {"colors": colors, "rgbs": rgbs, "transparency": self.transparency}
         return Triplet(
-            key=f"{group}/{chosen[0]}",
+            key=f"{group}/{chosen[0]}" + who.suffix,
             source=view.source,
             instruction=_ask(who, chosen, colors=colors, template=template),
             target=painting.discs(view.source, places, [rgbs[slot] for slot in painted], **look),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from idiff.tasks.instructions import InstructionBank
 from idiff.tasks.region import ClassRegionTask
 from idiff.types import VOID, Parts, Picture, Prediction, Sample, Triplet, Truth, void_of
 from idiff.utils import painting
+from idiff.utils.settings import READING
 from idiff.utils.strings import name_words
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class SemanticSegmentation(ClassRegionTask):
             spreads all asked classes over as few prompts as hold them. A prompt of one class is worded as always.
         legend: file of templates with {legend}, a bar, and a clause with {object} and {color}, for prompts of several classes;
             None: the built-in ones.
+        flip_test: evaluation asks about the mirrored image, too, and takes the mean, see `idiff.tasks.common.flip_test`.
         options: arguments of `ClassRegionTask` and `RegionTask`.
 
     Raises:
@@ -60,9 +62,16 @@ class SemanticSegmentation(ClassRegionTask):
     default_decoder_args: ClassVar[dict[str, Any]] = {"smooth": 3}
 
     def __init__(
-        self, *, min_pixels: int = 16, classes_per_prompt: int = 1, legend: str | None = None, **options: Any
+        self,
+        *,
+        min_pixels: int = 16,
+        classes_per_prompt: int = 1,
+        legend: str | None = None,
+        flip_test: Annotated[bool, READING] = False,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.flip_test = flip_test
         check_number("min_pixels", min_pixels, least=1)
         self.min_pixels = min_pixels
         self.most = self._check_colors("classes_per_prompt", classes_per_prompt, least=1)
@@ -89,8 +98,11 @@ class SemanticSegmentation(ClassRegionTask):
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
         """One prompt a class, or one for several, in the colors that differ most from the image. See `Task.queries`."""
         labels, classes = labels_and_classes(sample)
-        view = whole_view(sample.image, self.size, frame=self.frame, labels=labels)
-        asked = askable(classes)
+        views = [
+            whole_view(sample.image, self.size, frame=self.frame, labels=labels, mirror=mirror)
+            for mirror in (False, True)[: 1 + self.flip_test]
+        ]
+        view, asked = views[0], askable(classes)
         ask, absent = self._asks(len(asked)), absent_class(sample.key, labels, classes)
         if ask == "present":
             wanted = {*labels_in(labels), absent}
@@ -102,8 +114,12 @@ class SemanticSegmentation(ClassRegionTask):
             write = _writer(classes, colors, wording)
             parts = prompts(asked, self.most, write, key=sample.key, field="meta.classes")
         triplets = [
-            self._paint(sample, group, view, some, colors=colors, wording=wording, truth=truth) for some in parts
+            self._paint(sample, group, view, some, colors=colors, wording=wording, truth=truth)
+            for view in views
+            for some in parts
         ]
+        for triplet in triplets[len(parts) :]:
+            triplet.key += "/mirrored"
         for triplet in triplets:
             triplet.query |= {"asked": ask, "split": len(parts) - math.ceil(len(asked) / self.most)}
         return triplets
@@ -122,8 +138,9 @@ class SemanticSegmentation(ClassRegionTask):
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """Merge classes by score into one label map, and keep each class's own mask. See `Task.combine`."""
         query = queries[0]
-        scores = original_scores(predictions, query)
-        indices = [index for other in queries for index in asked_classes(other)]
+        count = len(queries) // 2 if self.flip_test else len(queries)
+        scores = original_scores(predictions, query, flip_test=self.flip_test)
+        indices = [index for other in queries[:count] for index in asked_classes(other)]
         best, which = scores.max(dim=0)
         labels = torch.tensor(indices, device=scores.device)[which]
         if query["background"] is not None:

@@ -150,16 +150,17 @@ def frame_keeping(region: NDArray[np.bool_], size: int, rng: np.random.Generator
     return similarity((middle, other) if width > height else (other, middle), side, size)
 
 
-def frame_box(box: Sequence[float], size: int, *, padding: float = 1.25) -> Matrix:
+def frame_box(box: Sequence[float], size: int, *, padding: float = 1.25, mirror: bool = False) -> Matrix:
     """The square around a box, made larger by `padding`.
 
     Args:
         box: x, y, width, height in pixels; at least one of width and height is larger than 0.
         size: side of the model's image.
         padding: how much larger than the box's longer side (1.25: COCO top-down pose estimation).
+        mirror: swap left and right.
     """
     centre, side = _square(box)
-    return similarity(centre, side * padding, size)
+    return similarity(centre, side * padding, size, mirror=mirror)
 
 
 def frame_person(

@@ -118,8 +118,7 @@ def test_an_answer_of_ones_own_is_written_as_it_says(tmp_path):
     query = {"task": "depth", "key": "k", "group": "k/3"}
     answer = GroupPrediction(slice(0, 0), [query], Depth(query=query, depth=torch.ones(2, 2)), Truth(key="k"))
     files = PredictionFiles(tmp_path)
-    files._write_answer(tmp_path, answer)
-    assert not files.results and not list(tmp_path.iterdir())
+    assert files._write_answer(tmp_path, answer) == {} and not list(tmp_path.iterdir())
 
     @results_of.register
     def of_depth(prediction: Depth, queries) -> Results:
@@ -128,10 +127,8 @@ def test_an_answer_of_ones_own_is_written_as_it_says(tmp_path):
             {("depth", item_name(queries[0])): far}, {"depth.json": [{"mean": float(prediction.depth.mean())}]}
         )
 
-    files._write_answer(tmp_path, answer)
-    files.close()
+    assert files._write_answer(tmp_path, answer) == {"depth.json": [{"mean": 1.0}]}
     assert (np.asarray(Image.open(tmp_path / "depth/k_3.png")) == 100).all()
-    assert json.loads((tmp_path / "depth.json").read_text()) == [{"mean": 1.0}]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

@@ -28,8 +28,13 @@ READ = {
     "whole",
     "overlap",
     "farthest",
+    "flip_test",
 }
-READ_BY_SOME = {(KeypointDetection, "threshold"), (KeypointDetection, "frame")} | {
+READ_BY_SOME = {
+    (KeypointDetection, "threshold"),
+    (KeypointDetection, "frame"),
+    (KeypointDetection, "joints_per_query"),
+} | {
     (kind, "min_pixels")
     for kind in (idiff.tasks.ObjectDetection, idiff.tasks.ReferringSegmentation, idiff.tasks.InstanceSegmentation)
 }

@@ -145,13 +145,17 @@ def finish(
     Raises:
         DataError: a key is in two shards, or the default task has no item.
     """
-    tables = [index.load(folder / index.index_name(shard.name)) for shard in shards]
-    keys = np.sort(np.concatenate([rows["key"] for rows in tables]))
+    counts, parts = [], []
+    for shard in shards:
+        rows = index.load(folder / index.index_name(shard.name))
+        counts.append(manifests.counts_of(rows))
+        parts.append(np.array(rows["key"]))
+    keys = np.sort(np.concatenate(parts))
     twice = np.unique(keys[1:][keys[1:] == keys[:-1]])
     if twice.size:
         example = twice[0].decode()
         raise DataError(f"{folder}: {twice.size} keys appear twice, such as '{example}'. Give each sample its own key.")
-    units = manifests.units_of(tables)
+    units = manifests.units_of(counts)
     manifest = Manifest(
         source=source, split=split, tasks=tasks, unit=unit, samples=units["picture"], units=units, meta=meta,
         shards=shards, funnel=funnel,

@@ -56,7 +56,7 @@ def index_folder(
         shards.append(slices.describe(file, len(rows)))
         tables.append(rows)
     tasks = list(tasks) or _guess_tasks(folder, tables, meta)
-    units = manifest.units_of(tables)
+    units = manifest.units_of(map(manifest.counts_of, tables))
     lists = [name for name in LISTS if name in units]
     first = "instances" if tasks[0] == "keypoints" else next((name for name in lists if name == "phrases"), "picture")
     return builder.finish(

@@ -39,7 +39,7 @@ def check(path: Path | str) -> Iterator[str]:
     listed = {shard.name for shard in contents.shards}
     for extra in sorted(file.name for file in folder.glob("*.tar") if file.name not in listed):
         yield f"{extra}: not in {manifest.NAME}"
-    tables: list[index.Rows] = []
+    counts: list[tuple[int, ...]] = []
     keys: set[str] = set()
     for shard in contents.shards:
         yield from _check_files(folder, shard)
@@ -50,13 +50,13 @@ def check(path: Path | str) -> Iterator[str]:
         except DataError as error:
             yield str(error)
             continue
-        tables.append(rows)
+        counts.append(manifest.counts_of(rows))
         yield from _check_keys(shard, rows, keys)
         yield from _check_members(folder / shard.name, rows)
         with (folder / shard.name).open("rb") as stream:
             yield from _check_samples(stream, shard.name, rows, contents)
-    if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
-        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(tables)} by the indices"
+    if len(counts) == len(contents.shards) and manifest.units_of(counts) != contents.units:
+        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(counts)} by the indices"
 
 
 def _check_files(folder: Path, shard: Shard) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _check_address(address: str) -> Iterator[str]:
     """As `check`, of a set behind an address."""
     folder = folder_at(address)
     contents = folder.manifest()
-    tables: list[index.Rows] = []
+    counts: list[tuple[int, ...]] = []
     keys: set[str] = set()
     for shard in contents.shards:
         try:
@@ -100,10 +100,10 @@ def _check_address(address: str) -> Iterator[str]:
         except DataError as error:
             yield str(error)
             continue
-        tables.append(rows)
+        counts.append(manifest.counts_of(rows))
         yield from _check_keys(shard, rows, keys)
-    if len(tables) == len(contents.shards) and manifest.units_of(tables) != contents.units:
-        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(tables)} by the indices"
+    if len(counts) == len(contents.shards) and manifest.units_of(counts) != contents.units:
+        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(counts)} by the indices"
 
 
 def _check_keys(shard: Shard, rows: index.Rows, keys: set[str]) -> Iterator[str]:

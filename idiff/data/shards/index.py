@@ -8,10 +8,12 @@ index is a plain numpy array (no pickles) that is mapped into memory, not loaded
 from __future__ import annotations
 
 import io
+import mmap
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -237,13 +239,30 @@ def load(path: Path) -> Rows:
     """
     remedy = "Run `idiff data check`, then build again."
     with decoding(lambda reason: DataError(f"{path} cannot be used as an index: {reason}. {remedy}")):
-        with open_regular(path):  # refuses a pipe, which numpy would wait for
-            rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)
-        names = rows.dtype.names or ()
-        keys = rows.dtype["key"].itemsize if "key" in names else 1
-        if rows.ndim != 1 or keys > MAX_KEY or rows.dtype != row_dtype(keys, names):
+        with open_regular(path) as file:  # refuses a pipe
+            head = file.read(LARGEST_HEADER)
+            dtype, count, begin = _layout(head[: 10 + int.from_bytes(head[8:10], "little")])
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        rows: Rows = np.ndarray(count, dtype, buffer=content, offset=begin)
+        names = dtype.names or ()
+        keys = dtype["key"].itemsize if "key" in names else 1
+        if keys > MAX_KEY or dtype != row_dtype(keys, names):
             raise DataError(f"{path} is an index of another layout. Build the shards again.")
         roles = [role for role in names if formats_of(role)]
         if rows.size and not all(int(rows[role]["format"].max()) <= len(formats_of(role)) for role in roles):
             raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
     return rows
+
+
+@lru_cache(maxsize=256)
+def _layout(head: bytes) -> tuple[np.dtype[np.void], int, int]:
+    """What the head of a numpy file says: type of a row, rows, and where they begin. The shards of a set have few heads."""
+    stream = io.BytesIO(head)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("it is of another version of numpy's format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    if len(shape) != 1:
+        raise ValueError(f"its rows have the shape {shape}, expected one dimension")
+    return dtype, shape[0], stream.tell()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,15 @@ class Manifest:
         write_atomic(folder / NAME, canonical_json(value) + b"\n")
 
 
-def units_of(tables: list[Rows]) -> dict[str, int]:
-    """Count items: an image is one, each annotation list counts its entries. Lists that no sample has are left out."""
-    lists = {name: sum(int(rows[name].sum(dtype=np.int64)) for rows in tables) for name in LISTS}
-    return {"picture": sum(map(len, tables))} | {name: count for name, count in lists.items() if count}
+def counts_of(rows: Rows) -> tuple[int, ...]:
+    """Items of an index by unit, in the order of `UNITS`: an image is one, each annotation list counts its entries."""
+    return len(rows), *(int(rows[name].sum(dtype=np.int64)) for name in LISTS)
+
+
+def units_of(counts: Iterable[tuple[int, ...]]) -> dict[str, int]:
+    """Add up the items of all indices, see `counts_of`. Lists that no sample has are left out."""
+    totals = np.array(list(counts), np.int64).reshape(-1, len(UNITS)).sum(axis=0).tolist()
+    return {name: total for name, total in zip(UNITS, totals, strict=True) if total or name == "picture"}
 
 
 def check_folder(folder: Path) -> Path:

@@ -6,6 +6,8 @@ A set is a folder: webdataset tars whose members `idiff.data.shards.schema` desc
 
 from __future__ import annotations
 
+import os
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from idiff.types import Sample
 
 
+_mapped: dict[tuple[int, int], index.Rows] = {}
+"""(set, shard) -> its index, of all sets of this process, those used last at the end. Each holds one open file."""
+
+_numbers = count()
+
+
 class ShardSet:
     """A folder of shards, here or behind an address.
 
@@ -39,7 +47,7 @@ class ShardSet:
     def __init__(self, folder: Folder, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
         self._starts = np.cumsum([0, *(shard.samples for shard in manifest.shards)])
-        self._rows: list[index.Rows | None] = [None] * len(manifest.shards)
+        self._number = next(_numbers)
         self._ends: dict[str, NDArray[np.int64]] = {}
 
     @classmethod
@@ -60,10 +68,14 @@ class ShardSet:
         for shard in manifest.shards:
             folder.check(shard, verify=verify)
         shards = cls(folder, manifest)
-        if manifests.units_of([shards.rows(place) for place in range(len(manifest.shards))]) != manifest.units:
+        counts = [manifests.counts_of(shards.rows(place)) for place in range(len(manifest.shards))]
+        if manifests.units_of(counts) != manifest.units:
             raise DataError(
                 f"{folder}: the item counts of manifest.json do not fit its indices. Build the shards again."
             )
+        shards._ends = dict(
+            zip(UNITS, np.cumsum(np.array(counts, np.int64).reshape(-1, len(UNITS)).T, axis=1), strict=True)
+        )
         return shards
 
     @property
@@ -80,12 +92,12 @@ class ShardSet:
         return self.manifest.samples
 
     def rows(self, shard: int) -> index.Rows:
-        """The index of a shard, mapped on first use.
+        """The index of a shard, mapped when it is asked for. The last used stay so: a quarter of the files a process may open.
 
         Raises:
             DataError: it cannot be read or has another number of rows than the manifest says.
         """
-        rows = self._rows[shard]
+        rows = _mapped.pop((self._number, shard), None)
         if rows is None:
             entry = self.manifest.shards[shard]
             rows = self.folder.rows(entry)
@@ -93,7 +105,9 @@ class ShardSet:
                 raise DataError(
                     f"{self.folder}/{entry.name}: {len(rows)} samples in its index, expected {entry.samples}."
                 )
-            self._rows[shard] = rows
+            while len(_mapped) >= max(1, os.sysconf("SC_OPEN_MAX") // 4):
+                _mapped.pop(next(iter(_mapped)), None)
+        _mapped[self._number, shard] = rows
         return rows
 
     def count(self, unit: str) -> int:
@@ -116,9 +130,6 @@ class ShardSet:
             raise IndexError(f"item {i} of {self.count(unit)} {unit} in {self.folder}")
         if unit == "picture":
             return i, 0
-        if unit not in self._ends:
-            shards = range(len(self.manifest.shards))
-            self._ends[unit] = np.cumsum([int(self.rows(shard)[unit].sum(dtype=np.int64)) for shard in shards])
         ends = self._ends[unit]
         shard = int(np.searchsorted(ends, i, side="right"))
         within = np.cumsum(self.rows(shard)[unit], dtype=np.int64)
@@ -142,7 +153,7 @@ class ShardSet:
         if not self.folder.far:
             return range(self.count(unit)), own
         shard = int(np.searchsorted(self._starts, sample, side="right")) - 1
-        ends = self._starts[1:] if unit == "picture" else self._ends[unit]
+        ends = self._ends[unit]
         return range(int(ends[shard - 1]) if shard else 0, int(ends[shard])), own
 
     def key(self, sample: int) -> str:
@@ -193,8 +204,9 @@ class ShardSet:
         shard = int(np.searchsorted(self._starts, sample, side="right")) - 1
         return self.manifest.shards[shard], self.rows(shard)[sample - int(self._starts[shard])]
 
-    def __getstate__(self) -> tuple[Folder, Manifest]:
-        return self.folder, self.manifest
+    def __getstate__(self) -> tuple[Folder, Manifest, dict[str, NDArray[np.int64]]]:
+        return self.folder, self.manifest, self._ends
 
-    def __setstate__(self, state: tuple[Folder, Manifest]) -> None:
-        self.__init__(*state)  # type: ignore[misc]  # the mappings are made again on first use
+    def __setstate__(self, state: tuple[Folder, Manifest, dict[str, NDArray[np.int64]]]) -> None:
+        self.__init__(*state[:2])  # type: ignore[misc]  # the mappings are made again on first use
+        self._ends = state[2]

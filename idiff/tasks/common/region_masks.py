@@ -13,6 +13,7 @@ from torch import Tensor
 
 from idiff.errors import ConfigError
 from idiff.predictions import MaskPrediction
+from idiff.tasks.common.flip_test import merge_maps
 from idiff.transforms.geometry import seen_part, unwarp
 from idiff.types import Picture, Prediction
 
@@ -42,12 +43,13 @@ def mask_prediction(query: dict[str, Any], scores: Tensor) -> MaskPrediction:
     return MaskPrediction(query=query, score=sure, mask=mask, scores=scores)
 
 
-def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any]) -> Tensor:
+def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any], *, flip_test: bool = False) -> Tensor:
     """The score maps of one group in the pixels of the original image: float (N, height, width), 0 where the model did not see it.
 
     Args:
         predictions: as `decode` returned them; one that has scores (K, H, W) gives K of the N maps.
-        query: one of the group; `warp` and `size` are the same for all.
+        query: the group's first; `warp` and `size` are the same for all.
+        flip_test: the second half of the predictions is of the mirrored image.
 
     Raises:
         ConfigError: a prediction has no scores.
@@ -56,6 +58,8 @@ def original_scores(predictions: Sequence[Prediction], query: Mapping[str, Any])
     found = [scores for scores in maps if scores is not None]
     if len(found) < len(maps):
         raise ConfigError("a mask without scores cannot be combined with others: combine what decode() returned.")
+    if flip_test:
+        found = merge_maps(found)
     stacked = torch.cat([one if one.dim() == 3 else one[None] for one in found])
     size = (int(query["size"][0]), int(query["size"][1]))
     seen = torch.from_numpy(seen_part(query["warp"], (stacked.shape[1], stacked.shape[2]), size))

@@ -42,6 +42,7 @@ class Person:
         category_id: the category's number in the set's own files; 1 (COCO's person) where none is given.
         sigmas: K OKS sigmas.
         entry: what all this was read from.
+        suffix: of the keys of its examples.
     """
 
     category: str
@@ -53,6 +54,7 @@ class Person:
     sigmas: tuple[float, ...]
     category_id: int
     entry: Mapping[str, Any]
+    suffix: str = ""
 
     def facts(self) -> dict[str, Any]:
         """What joints are scored by, as an annotation holds it."""
@@ -61,6 +63,26 @@ class Person:
     def drawn(self, draw: PersonDraw) -> PersonDraw:
         """How views of this one vary: never mirrored where no joint is known to be left or right."""
         return draw if has_sides(self.names, self.pairs) else replace(draw, flip=0.0)
+
+
+def both_sides(who: Person, *, flip_test: bool) -> list[tuple[Person, bool]]:
+    """Someone as evaluation sees them: straight; and for the flip test as a mirror shows them. The flag says which.
+
+    In a mirrored view the left wrist is a right wrist, and is asked for as one. Sides are those of the skeleton's pairs; a joint
+    in no pair changes the words left and right of its name. The order of the joints stays.
+    """
+    if not flip_test:
+        return [(who, False)]
+    other = {left: right for pair in who.pairs for left, right in (pair, pair[::-1])}
+    swapped = [
+        who.names[other[index]] if index in other else re.sub(r"\b(left|right)\b", _other_side, name)
+        for index, name in enumerate(who.names)
+    ]
+    return [(who, False), (replace(who, names=swapped, pairs=[], suffix="/mirrored"), True)]
+
+
+def _other_side(match: re.Match[str]) -> str:
+    return "right" if match[1] == "left" else "left"
 
 
 def person(sample: Sample, item: int) -> Person:

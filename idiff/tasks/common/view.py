@@ -103,6 +103,7 @@ def whole_view(
     frame: FrameName | None,
     labels: AnyLabels | None = None,
     points: NDArray[np.float64] | None = None,
+    mirror: bool = False,
 ) -> View:
     """An image as evaluation sees it.
 
@@ -112,13 +113,16 @@ def whole_view(
         frame: what of it is seen; None: `letterbox`.
         labels: uint8 or uint16 (H, W).
         points: (K, 2) in the original's pixels.
+        mirror: swap left and right.
     """
     original, shape = (picture.shape[0], picture.shape[1]), (size, size)
     if frame == "native64":
         matrix, shape = frame_native(original, size)
     else:
         matrix = frame_middle(original, size) if frame == "crop" else frame_whole(original, size)
-    return warp_sample(picture, matrix, shape, labels=labels, points=points, fitted=frame == "native64")
+    if mirror:
+        matrix = chain(matrix, np.array([[-1.0, 0.0, shape[1] - 1.0], [0.0, 1.0, 0.0]]))
+    return warp_sample(picture, matrix, shape, labels=labels, points=points, fitted=frame == "native64" and not mirror)
 
 
 def check_frame(frame: FrameName | None) -> FrameName | None:

@@ -72,6 +72,26 @@ def test_memory_is_flat_in_the_size_of_the_set(tmp_path):
     assert many - few < 3_000  # KiB; one number of 8 bytes a sample would be 7,800, the index in memory 85,000
 
 
+MANY = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from idiff.data.shards.reader import ShardSet
+sets = [ShardSet.open(folder) for folder in sys.argv[1:]]
+for number in range(300):
+    each = sets[number % 2]
+    each.read(each.locate("instances", number * each.count("instances") // 300)[0])
+"""
+
+
+def test_sets_have_more_shards_than_a_process_may_open_files(tmp_path):
+    build(ToySource(9), tmp_path / "small", name="toy", split="val", shard_size=2)
+    large(ShardSet.open(tmp_path / "small"), tmp_path / "a", shards=150, rows=2)
+    large(ShardSet.open(tmp_path / "small"), tmp_path / "b", shards=90, rows=3)
+    words = [sys.executable, "-c", MANY, str(tmp_path / "a"), str(tmp_path / "b")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("unit", ["picture", "instances"])
 def test_places_are_those_of_a_plain_count(tmp_path, unit):
     build(ToySource(9, bad=(4,)), tmp_path / "set", name="toy", split="val", shard_size=2)

@@ -1,0 +1,119 @@
+"""The sets of `make study`: how each folder is built into shards, and the training that has those that are there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from idiff.config.compose import compose
+from idiff.utils.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENT = ROOT / "configs" / "experiment" / "study.yaml"
+
+
+@dataclass(frozen=True)
+class Set:
+    """A folder of DATA: its layout, and further words for `idiff data build`."""
+
+    source: str
+    words: tuple[str, ...] = ()
+    fold: str | None = None
+
+
+SETS = {
+    "faces": Set("coco-keypoints"),
+    "lsp": Set("coco-keypoints"),
+    "fashion_pose": Set("coco-keypoints"),
+    "clothing": Set("coco-stuff", fold="fold.txt"),
+    "people": Set("coco-stuff"),
+    "camvid": Set("coco-stuff"),
+    "bsds": Set("folder", ("--task", "denoise")),
+    "photos": Set("folder", ("--task", "deblur")),
+}
+
+
+def on_core(number, words):
+    """The words of a process that stays on one core, counted from 0, where the system can say so and has as many."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    pinned = ["taskset", "-c", str(cores[number])] if number < len(cores) > 1 and shutil.which("taskset") else []
+    return [*pinned, sys.executable, *map(str, words)]
+
+
+def command(*words, done, log=None, core=1):
+    """Run a command on one core, unless the file `done` says that it ended well before.
+
+    Exits with 1 where the command fails.
+    """
+    if done.exists():
+        return
+    done.parent.mkdir(parents=True, exist_ok=True)
+    print("$", *words, flush=True)
+    with (log or done.with_suffix(".log")).open("a") as stream:
+        code = subprocess.run(on_core(core, words), stdout=stream, stderr=stream, check=False).returncode
+    if code:
+        sys.exit(f"{' '.join(map(str, words[:4]))} ended with {code}: see {stream.name}")
+    if not done.exists():
+        done.touch()
+
+
+def there(data):
+    """Names of the sets that lie in the folder.
+
+    Exits with 2 where there is none.
+    """
+    found = [name for name in SETS if (data / name).is_dir()]
+    if not found:
+        sys.exit(f"study: {data} has none of the folders {', '.join(SETS)}. DATA=DIR is the folder that holds them.")
+    absent = [name for name in SETS if name not in found]
+    if absent:
+        print(f"{data} has no {', '.join(absent)}: the study goes without.")
+    return found
+
+
+def build(data, out, names):
+    """Shards of every set, without training images that are among the validation images."""
+    for name in names:
+        which, folder = SETS[name], out / "data" / name
+        words = list(which.words)
+        if which.fold and (data / name / which.fold).exists():
+            words += ["--fold", data / name / which.fold]
+        for split, to in (("train", "all"), ("val", "val")):
+            command("-m", "idiff", "data", "build", which.source, "--root", data / name, "--split", split,
+                    "--out", folder / to, *words, done=folder / f"{to}.built")  # fmt: skip
+        command("-m", "idiff", "data", "filter", folder / "all", "--without", folder / "val", "--out", folder / "train",
+                done=folder / "train.built")  # fmt: skip
+
+
+def experiment(out, names, steps):
+    """The training as plain settings: the sets that are there, in OUT, for so many steps."""
+    settings = compose([str(EXPERIMENT)])
+    tasks = settings["data"]["init_args"]["tasks"]
+    settings["data"]["init_args"]["tasks"] = {
+        name: tasks[name] | {split: str(out / "data" / name / split) for split in ("train", "val")} for name in names
+    }
+    settings["trainer"] |= {"default_root_dir": str(out / "generalist"), "max_steps": steps}
+    settings["trainer"] |= {"val_check_interval": max(steps // 2, 1), "num_sanity_val_steps": 0}
+    return settings
+
+
+def write_tasks(out, settings):
+    """A YAML of each task, for the specialists."""
+    for name, entry in settings["data"]["init_args"]["tasks"].items():
+        (out / "tasks").mkdir(exist_ok=True)
+        write_atomic(out / "tasks" / f"{name}.yaml", yaml.safe_dump({"task": entry["task"]}, sort_keys=False))
+
+
+def shares(out, settings):
+    """Set -> which share of the training examples is drawn from it."""
+    from idiff.data.shards.reader import ShardSet
+
+    drawn = {}
+    for name, entry in settings["data"]["init_args"]["tasks"].items():
+        unit = "instances" if "Keypoint" in entry["task"]["class_path"] else "picture"
+        drawn[name] = ShardSet.open(out / "data" / name / "train").count(unit) * entry["weight"]
+    return {name: count / sum(drawn.values()) for name, count in drawn.items()}
