@@ -23,6 +23,7 @@ EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))
 CHAINS = [path for path in EXPERIMENTS if "stages" in compose([str(path)])]
 TASKS = sorted((CONFIGS / "task").glob("*.yaml"))
 STAGES = sorted((CONFIGS / "stage").glob("*.yaml"))
+TRAINERS = sorted((CONFIGS / "trainer").glob("*.yaml"))
 MODELS = sorted((CONFIGS / "model").glob("*.yaml"))
 MENTIONED = re.compile(r"configs/[\w/.-]+?\.yaml")
 
@@ -181,3 +182,14 @@ def test_overrides_go_over_files(parse, tmp_path):
     assert seen["config"].model.init_args.lr == yaml.safe_load(stage.read_text())["model"]["lr"]
     assert seen["config"].trainer.max_steps == 7
     assert seen["data"].batch_size == 3
+
+
+@pytest.mark.parametrize("path", TRAINERS, ids=name)
+def test_a_trainer_s_file_goes_over_a_training(parse, path):
+    config = parse("--config", CONFIGS / "experiment/sd15_full_80gb.yaml", "--config", path)["config"]
+    assert config.trainer.devices == 8 and config.trainer.max_steps == 10_000
+    strategy = config.trainer.strategy
+    assert strategy == "ddp" or (strategy.init_args.data_parallel_size, strategy.init_args.tensor_parallel_size) == (
+        8,
+        1,
+    )

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from idiff.checks import check_number
+from idiff.models.sharding import as_sharded, unsharded
 
 
 class WeightAverage(pl.Callback):
@@ -34,7 +35,8 @@ class WeightAverage(pl.Callback):
         """Start from the weights as they are, unless a checkpoint brought an average."""
         if not self.average:
             self.average = {name: p.detach().float().clone() for name, p in _trained(pl_module).items()}
-        self.average = {name: value.to(pl_module.device) for name, value in self.average.items()}
+        trained = _trained(pl_module)
+        self.average = {name: as_sharded(value, trained[name]) for name, value in self.average.items()}
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
@@ -68,11 +70,14 @@ class WeightAverage(pl.Callback):
         """Store the average as the weights and the raw ones beside them."""
         if not self.average:
             return
-        raw = self.raw or {name: p.detach() for name, p in _trained(pl_module).items()}
-        checkpoint["raw"] = raw
+        trained = _trained(pl_module)
+        checkpoint["raw"] = {name: unsharded(p.detach()) for name, p in (self.raw or trained).items()}
         checkpoint["average_updates"] = self.updates
         state = dict(checkpoint["state_dict"])
-        state.update({name: value.to(state[name].dtype) for name, value in self.average.items()})
+        average = {name: unsharded(value).to(trained[name].dtype) for name, value in self.average.items()}
+        state.update(
+            {name: value for name, value in average.items() if name in state}
+        )  # where weights are sharded, rank 0 has them
         checkpoint["state_dict"] = state
 
     def on_load_checkpoint(
@@ -81,7 +86,9 @@ class WeightAverage(pl.Callback):
         """Go on training from the raw weights."""
         if trainer.state.fn != TrainerFn.FITTING or "raw" not in checkpoint:
             return
-        self.average = {name: checkpoint["state_dict"][name].float().clone() for name in checkpoint["raw"]}
+        # a strategy that shards has taken the weights out of the checkpoint and loaded them already
+        weights = checkpoint.get("state_dict", _trained(pl_module))
+        self.average = {name: weights[name].detach().float().clone() for name in checkpoint["raw"]}
         self.updates = int(checkpoint["average_updates"])
         _assign(pl_module, checkpoint["raw"])
 
@@ -93,4 +100,4 @@ def _trained(module: pl.LightningModule) -> dict[str, torch.nn.Parameter]:
 @torch.no_grad()
 def _assign(module: pl.LightningModule, values: dict[str, Tensor]) -> None:
     for name, p in _trained(module).items():
-        p.copy_(values[name])
+        p.copy_(as_sharded(values[name], p))

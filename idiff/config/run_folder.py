@@ -80,7 +80,8 @@ class RunFolder:
 
     def _holds_run(self) -> bool:
         """Whether there are checkpoints that a new run would overwrite; the first process alone looks."""
-        ranks = {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")}
+        names = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")  # Lightning's, torchrun's and SLURM's
+        ranks = {os.environ.get(name, "0") for name in names}
         return not self.fast and ranks == {"0"} and any((self.root / "checkpoints").glob("*.ckpt"))
 
 

@@ -243,7 +243,8 @@ class Stage(pl.LightningModule):
         """
         self.loaded_step = int(checkpoint.get("global_step", 0))
         wanted = {key: value.shape for key, value in self.state_dict().items() if not key.startswith(self.frozen())}
-        given = {key: value.shape for key, value in checkpoint["state_dict"].items()}
+        sharded = "state_dict" not in checkpoint  # such a strategy has loaded the weights already
+        given = wanted if sharded else {key: value.shape for key, value in checkpoint["state_dict"].items()}
         wrong = sorted(wanted.keys() ^ given.keys()) or sorted(key for key in wanted if wanted[key] != given[key])
         if wrong:
             raise CheckpointError(

@@ -119,6 +119,17 @@ class TaskTraining(Stage):
                     f"{got['sha256'][:12]}, expected {wanted['sha256'][:12]}, from {wanted['path']}). Put that one back."
                 )
 
+    def configure_model(self) -> None:
+        """Shard the U-Net where the strategy is Lightning's `ModelParallelStrategy`; called for every strategy.
+
+        Raises:
+            ConfigError: see `shard_unet`.
+        """
+        if self.device_mesh is not None:
+            from idiff.models.sharding import shard_unet
+
+            shard_unet(self, self.backbone.unet, self.device_mesh)
+
     def on_fit_start(self) -> None:
         """Say what was loaded and what is new, and write the list of all weights to `handover.json` in the run folder.
 
