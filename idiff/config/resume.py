@@ -152,7 +152,9 @@ def refuse_unsharded(checkpoint: Mapping[str, Any], *, strategy: str, origin: st
     """Refuse to go on sharded from a checkpoint that has the optimizer's state of a run that was not.
 
     Args:
-        checkpoint: as read. strategy: class of the trainer's. origin: the checkpoint's path.
+        checkpoint: as read.
+        strategy: class of the trainer's.
+        origin: the checkpoint's path.
 
     Raises:
         ConfigError: it cannot go on.

@@ -14,8 +14,8 @@ from idiff.config.run_folder import RunFolder
 from idiff.data.datamodule import MixtureDataModule
 from idiff.data.loading.training import TaskEntry
 from idiff.errors import ConfigError
-from idiff.utils.sharding import as_sharded, shard_unet, unsharded
 from idiff.tasks import SemanticSegmentation
+from idiff.utils.sharding import as_sharded, shard_unet, unsharded
 
 SHARDED = [
     "--trainer.strategy", "lightning.pytorch.strategies.ModelParallelStrategy", "--trainer.strategy.data_parallel_size", "2",
