@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from idiff.checks import check_number
-from idiff.models.sharding import as_sharded, unsharded
+from idiff.utils.sharding import as_sharded, unsharded
 
 
 class WeightAverage(pl.Callback):

@@ -16,7 +16,7 @@ from idiff.cli.run_logging import logged
 from idiff.cli.trainer import say_aside, slow_bfloat16
 from idiff.cli.watched import refuse_unlogged
 from idiff.config.opened_data import opened_data
-from idiff.config.resume import PARTS, refuse_changes
+from idiff.config.resume import PARTS, refuse_changes, refuse_unsharded
 from idiff.config.run_folder import RunFolder, redrawn_from, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import ConfigError
@@ -88,6 +88,7 @@ class StageCLI(LightningCLI):
             allow = names_in(self._get(self.config, RESUME_ALLOW))
             refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
         if self._resumed:
+            refuse_unsharded(self._resumed, strategy=type(self.trainer.strategy).__name__, origin=str(self._start))
             of = f" of {self.trainer.max_steps:,}" if self.trainer.max_steps > 0 else ""
             say_aside(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
         self._resumed = {}

@@ -146,3 +146,21 @@ def listed(changes: Mapping[str, tuple[Any, Any]]) -> str:
     shown = [f"{path}: {_short(before)} -> {_short(now)}" for path, (before, now) in list(changes.items())[:SHOWN]]
     more = f"; and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     return "; ".join(shown) + more
+
+
+def refuse_unsharded(checkpoint: Mapping[str, Any], *, strategy: str, origin: str) -> None:
+    """Refuse to go on sharded from a checkpoint that has the optimizer's state of a run that was not.
+
+    Args:
+        checkpoint: as read.
+        strategy: class of the trainer's.
+        origin: the checkpoint's path.
+
+    Raises:
+        ConfigError: it cannot go on.
+    """
+    if strategy == "ModelParallelStrategy" and "sharded" not in checkpoint:
+        raise ConfigError(
+            f"{origin} is of a run that was not sharded, and its optimizer's state cannot be. Go on with strategy ddp, or start "
+            "a new run from its weights: model.init_from."
+        )

@@ -232,6 +232,8 @@ class Stage(pl.LightningModule):
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {key: value for key, value in state.items() if not key.startswith(self.frozen())}
         checkpoint["config"] = self.run_config or {}
+        if self.device_mesh is not None:
+            checkpoint["sharded"] = True
         checkpoint["tasks"] = described_tasks(getattr(self._trainer, "datamodule", None))
         checkpoint.update(self.describe())
 

@@ -126,7 +126,7 @@ class TaskTraining(Stage):
             ConfigError: see `shard_unet`.
         """
         if self.device_mesh is not None:
-            from idiff.models.sharding import shard_unet
+            from idiff.utils.sharding import shard_unet
 
             shard_unet(self, self.backbone.unet, self.device_mesh)
 
