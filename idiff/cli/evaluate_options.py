@@ -23,7 +23,7 @@ def parser() -> WordParser:
     add("--joints", choices=("all", "coco"), help=joints)
     whole = "restoration: score whole images, not the middle"
     add("--whole", action="store_true", default=None, help=whole)
-    settings = "how the task is read and scored, as crop=eigen for depth"
+    settings = "how it is read and scored: crop=eigen"
     add("--set", metavar="NAME=VALUE", action="append", default=[], help=settings)
     add("--decoder", metavar="NAME", help="how output images are decoded: color, unet, or unet=FOLDER with its weights")
     add_asking_options(options)

@@ -29,7 +29,13 @@ class _InFloat(TorchFunctionMode):
             return func(query, key, value, **(kwargs or {})).to(args[0].dtype)
 
 
-def in_float_on_cpu(inputs: Tensor) -> AbstractContextManager[Any]:
-    """A context for a network's call: attention in float32 where CPU autocast holds; elsewhere it changes nothing."""
-    mixed = inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+def in_float_on_cpu(inputs: Tensor, *, recomputed: bool = False) -> AbstractContextManager[Any]:
+    """A context for a network's call: attention in float32 where CPU autocast holds; elsewhere it changes nothing.
+
+    Args:
+        inputs: of the network.
+        recomputed: gradient checkpointing computes parts of the call again, outside of this context: it then changes nothing.
+    """
+    real = type(inputs) is Tensor  # what memory a dry run counts is that of a GPU
+    mixed = real and inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not recomputed
     return _InFloat() if mixed else nullcontext()

@@ -32,7 +32,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTE = re.compile(r"<!-- block: ([^>]*?) -->\s*\Z")
 WHOLE = re.compile(r"<!-- blocks: ([^>]*?) -->")
 SHELL = ("sh", "bash")
-OTHERS = ("make", "pip", "python", "source", "export", "curl")
+OTHERS = ("make", "pip", "python", "source", "export", "curl", "torchrun", "srun")
 """Programs that a page may show beside `idiff`; no test runs them from a page."""
 
 

@@ -70,7 +70,7 @@ def another(kind, name, tmp_path):
         *([not default] if isinstance(default, bool) else []),
         *([default + 1, default - 1, default * 2, default / 2, 0.5] if type(default) in {int, float} else []),
         str(sentences), "paper", "native64", "crop", "unseen", "points", "unet", *TABLES,
-        [{"name": "RandomGamma", "p": 0.5}], {"noise_floor": 0.1}, 7.5,
+        [{"name": "RandomGamma", "p": 0.5}], {"noise_floor": 0.1}, 7.5, 3,
     ]  # fmt: skip
     for value in offered:
         if value == default:

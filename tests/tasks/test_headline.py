@@ -64,6 +64,7 @@ def test_the_mean_score_of_tasks_grows_as_an_error_falls(tmp_path):
         evaluate, logged = Evaluate(table=False), {}
         for name, task, value in (("edits", Ratio(), error), ("more", InstructEditing(), 20.0)):
             score = Score({task.headline: value})
+            evaluate._spent[name] = (4, 4)
             evaluate._scorers[name] = SimpleNamespace(task=task, compute=lambda score=score: score, baselines=False)
         module = SimpleNamespace(log=lambda key, value, **_: logged.update({key: value}))
         evaluate.on_validation_epoch_end(pl.Trainer(default_root_dir=tmp_path, logger=False, accelerator="cpu"), module)
