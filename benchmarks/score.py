@@ -197,6 +197,9 @@ def main(words: list[str] | None = None) -> None:
     add("--trained", type=int, default=TRAINED, metavar="N", help=f"scenes that are trained on a task ({TRAINED})")
     add("--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="score.json and arms/ (runs/bench)")
     options = parser.parse_args(words)
+    for name in ("minutes", "seeds", "scenes", "trained"):
+        if getattr(options, name) <= 0:
+            parser.error(f"--{name} is {getattr(options, name):g}: expected more than 0")
     torch.set_num_threads(1)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -56,9 +56,9 @@ def test_the_folders_that_are_there_become_the_training(built, raw, capsys):
     tasks = settings["data"]["init_args"]["tasks"]
     assert list(tasks) == names and tasks["faces"]["train"] == str(out / "data" / "faces" / "train")
     assert settings["trainer"]["max_steps"] == 20 and settings["trainer"]["val_check_interval"] == 10
+    sets.write_tasks(out, settings)
     shares = sets.shares(out, settings)
     assert sum(shares.values()) == pytest.approx(1) and min(shares.values()) > 0
-    sets.write_tasks(out, settings)
     assert yaml.safe_load((out / "tasks" / "faces.yaml").read_text())["task"]["class_path"].endswith(
         "KeypointDetection"
     )

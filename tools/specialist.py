@@ -11,6 +11,7 @@ scored with the flip test where the task has it.
 import argparse
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from diffusers import UNet2DModel
 
 from idiff.data.loading.dataset import Part
 from idiff.data.shards.reader import ShardSet
+from idiff.errors import IdiffError
 from idiff.predictions import ImagePrediction, KeypointPrediction
 from idiff.tasks.common.flip_test import merge_maps
 from idiff.tasks.common.legend import asked_classes, class_predictions
@@ -238,6 +240,12 @@ def score(net, part, head):
     return {name: float(value) if math.isfinite(float(value)) else None for name, value in metrics.compute().items()}
 
 
+def _opened(options):
+    """The task, and the shards of training and validation."""
+    task = restore_task({}, options.task, data=options.data, changes={}, trust=True).task
+    return task, [ShardSet.open(folder) for folder in (options.data, options.val)]
+
+
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -252,8 +260,16 @@ def main(words=None):
     add("--out", type=Path, required=True)
     options = parser.parse_args(words)
     torch.set_num_threads(1)
-    task = restore_task({}, options.task, data=options.data, changes={}, trust=True).task
-    part, val = (Part("specialist", task, ShardSet.open(folder)) for folder in (options.data, options.val))
+    for number in ("examples", "parameters", "batch"):
+        if getattr(options, number) < 1:
+            parser.error(f"--{number} is {getattr(options, number)}: expected 1 or more")
+    try:
+        task, shards = _opened(options)
+    except IdiffError as error:
+        sys.exit(f"specialist: {error}")
+    if task.kind not in OUTPUTS:
+        sys.exit(f"specialist: {options.task} is a task of the kind '{task.kind}': expected {', '.join(OUTPUTS)}")
+    part, val = (Part("specialist", task, each) for each in shards)
     head = OUTPUTS[task.kind](part)
     net, minutes = train(
         part, head, parameters=options.parameters, examples=options.examples, batch=options.batch, rate=options.rate,

@@ -64,7 +64,7 @@ def command(*words, done, log=None, core=1):
 def there(data):
     """Names of the sets that lie in the folder.
 
-    Exits with 2 where there is none.
+    Exits with 1 where there is none.
     """
     found = [name for name in SETS if (data / name).is_dir()]
     if not found:
@@ -97,7 +97,7 @@ def experiment(out, names, steps):
         name: tasks[name] | {split: str(out / "data" / name / split) for split in ("train", "val")} for name in names
     }
     settings["trainer"] |= {"default_root_dir": str(out / "generalist"), "max_steps": steps}
-    settings["trainer"] |= {"val_check_interval": max(steps // 2, 1), "num_sanity_val_steps": 0}
+    settings["trainer"] |= {"val_check_interval": (steps + 1) // 2, "num_sanity_val_steps": 0}
     return settings
 
 
@@ -109,11 +109,13 @@ def write_tasks(out, settings):
 
 
 def shares(out, settings):
-    """Set -> which share of the training examples is drawn from it."""
+    """Set -> which share of the training examples is drawn from it; the tasks' files have been written."""
     from idiff.data.shards.reader import ShardSet
+    from idiff.tasks.saved import restore_task
 
     drawn = {}
     for name, entry in settings["data"]["init_args"]["tasks"].items():
-        unit = "instances" if "Keypoint" in entry["task"]["class_path"] else "picture"
-        drawn[name] = ShardSet.open(out / "data" / name / "train").count(unit) * entry["weight"]
+        folder = out / "data" / name / "train"
+        task = restore_task({}, str(out / "tasks" / f"{name}.yaml"), data=str(folder), changes={}, trust=True).task
+        drawn[name] = ShardSet.open(folder).count(task.unit) * entry["weight"]
     return {name: count / sum(drawn.values()) for name, count in drawn.items()}

@@ -57,6 +57,8 @@ def main(words=None):
     parser.add_argument("results", type=Path, help="OUT/results.json")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into a page, between its marks")
     options = parser.parse_args(words)
+    if not options.results.is_file():
+        parser.error(f"{options.results} is missing: expected the results.json of a study")
     results = json.loads(options.results.read_text(encoding="utf-8"))
     if options.write:
         options.write.write_text(written(options.write.read_text(encoding="utf-8"), results), encoding="utf-8")

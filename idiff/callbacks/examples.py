@@ -105,7 +105,7 @@ def _example(task: Task, batch: Batch, edited: Tensor, answer: GroupPrediction, 
     row = _most_painted(batch, answer.rows)
     source = batch.target[row] if batch.source is None else batch.source[row]
     pictures = [to_picture(image.cpu()) for image in (source, edited[row], batch.target[row])]
-    decoded = task.render(answer.prediction, original_view(source, answer.queries[0]))
+    decoded = task.render(answer.prediction, original_view(source, batch.query[row]))
     asked = answer.rows.stop - answer.rows.start
     return Example(batch.keys[row], batch.instruction[row], asked, score, [*pictures, decoded])
 

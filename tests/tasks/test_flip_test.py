@@ -2,6 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from idiff.callbacks.examples import _example
+from idiff.callbacks.scoring import group_predictions
+from idiff.data.loading.collate import collate_groups
+from idiff.data.loading.dataset import Group
+from idiff.sampling import Sampling
 from idiff.tasks import KeypointDetection, SemanticSegmentation
 from idiff.tasks.common.flip_test import merge_maps, merge_points
 from idiff.transforms.geometry import mirrors
@@ -79,3 +84,19 @@ def test_estimates_apart_are_not_averaged():
 def test_the_second_half_of_maps_is_mirrored():
     left, right = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.5]])
     assert merge_maps([left, right])[0].tolist() == [[0.75, 0.0]]
+
+
+def test_the_image_under_the_answer_is_turned_back_where_a_mirrored_prompt_is_shown():
+    task = SemanticSegmentation(flip_test=True, decoder_args={})
+    triplets = task.queries(SemanticSegmentation.example(np.random.default_rng(5)), 0)
+    batch = collate_groups([Group(triplets, [])], task="shapes", sampling=Sampling())
+    painted = batch.target.clone()
+    [answer] = group_predictions(task, painted, batch.source, batch)
+    drawn = []
+    for shown in (slice(len(triplets) // 2), slice(len(triplets) // 2, None)):
+        batch.target = batch.source.clone()
+        batch.target[shown] = painted[shown]
+        example = _example(task, batch, painted, answer, None)
+        drawn.append(example.pictures[-1].astype(float))
+        assert ("mirrored" in example.key) == bool(shown.start)
+    assert np.abs(drawn[0] - drawn[1]).mean() < 2.0  # of 255
