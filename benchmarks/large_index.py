@@ -20,6 +20,7 @@ from scenes import shards_of
 
 from idiff.data.build.slices import describe
 from idiff.data.shards import index
+from idiff.data.shards import manifest as manifests
 from idiff.data.shards.manifest import Manifest
 from idiff.data.shards.reader import ShardSet
 
@@ -59,10 +60,12 @@ def simulated(small: Path, folder: Path, *, samples: int, shards: int) -> Path:
             os.link(first, folder / f"{name}.tar")
             os.link(folder / "train-000000.index.npy", folder / f"{name}.index.npy")
         entries.append(type(facts)(f"{name}.tar", facts.size, facts.sha256, each, facts.index_sha256))
-    lists = {name: int(np.resize(table, each)[name].sum(dtype=np.int64)) * shards for name in index.LISTS}
-    units = {"picture": each * shards} | {name: count for name, count in lists.items() if count}
+    counts = [manifests.counts_of(np.resize(table, each))] * shards
     meta = found.manifest.meta
-    Manifest("synthetic", "train", ["segmentation"], "picture", each * shards, units, meta, entries).save(folder)
+    units, lists = manifests.units_of(counts), manifests.lists_of(counts)
+    Manifest("synthetic", "train", ["segmentation"], "picture", each * shards, units, meta, entries, lists=lists).save(
+        folder
+    )
     return folder
 
 

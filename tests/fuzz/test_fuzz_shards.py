@@ -162,7 +162,9 @@ def _sign(folder):
 
     made.size, made.sha256 = (folder / made.name).stat().st_size, sha256_file(folder / made.name)
     made.index_sha256 = sha256_file(folder / index.index_name(made.name))
-    contents = manifest.Manifest(**{name: value[name] for name in manifest.Manifest.__dataclass_fields__})
+    contents = manifest.Manifest(
+        **{name: value[name] for name in value.keys() & manifest.Manifest.__dataclass_fields__.keys()}
+    )
     contents.shards, contents.funnel = [made], dict(value["funnel"])
     contents.save(folder)
 

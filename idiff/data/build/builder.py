@@ -158,7 +158,7 @@ def finish(
     units = manifests.units_of(counts)
     manifest = Manifest(
         source=source, split=split, tasks=tasks, unit=unit, samples=units["picture"], units=units, meta=meta,
-        shards=shards, funnel=funnel,
+        shards=shards, funnel=funnel, lists=manifests.lists_of(counts),
     )  # fmt: skip
     if not manifest.items:
         raise DataError(

@@ -55,8 +55,7 @@ def check(path: Path | str) -> Iterator[str]:
         yield from _check_members(folder / shard.name, rows)
         with (folder / shard.name).open("rb") as stream:
             yield from _check_samples(stream, shard.name, rows, contents)
-    if len(counts) == len(contents.shards) and manifest.units_of(counts) != contents.units:
-        yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(counts)} by the indices"
+    yield from _check_counts(counts, contents)
 
 
 def _check_files(folder: Path, shard: Shard) -> Iterator[str]:
@@ -102,8 +101,17 @@ def _check_address(address: str) -> Iterator[str]:
             continue
         counts.append(manifest.counts_of(rows))
         yield from _check_keys(shard, rows, keys)
-    if len(counts) == len(contents.shards) and manifest.units_of(counts) != contents.units:
+    yield from _check_counts(counts, contents)
+
+
+def _check_counts(counts: list[tuple[int, ...]], contents: Manifest) -> Iterator[str]:
+    """Compare the item counts of a manifest with those of all indices, where none is missing."""
+    if len(counts) != len(contents.shards):
+        return
+    if manifest.units_of(counts) != contents.units:
         yield f"{manifest.NAME}: item counts {contents.units}, expected {manifest.units_of(counts)} by the indices"
+    elif contents.counted and manifest.lists_of(counts) != contents.lists:
+        yield f"{manifest.NAME}: the item counts of its shards ('lists') are not those of the indices"
 
 
 def _check_keys(shard: Shard, rows: index.Rows, keys: set[str]) -> Iterator[str]:

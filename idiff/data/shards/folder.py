@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -11,6 +13,8 @@ from idiff.data.shards import manifest as manifests
 from idiff.data.shards.manifest import Manifest, Shard
 from idiff.errors import DataError, missing
 from idiff.utils.files import sha256_file
+
+_REMEDY = "Build the shards again with the same command."
 
 
 class Folder(ABC):
@@ -35,18 +39,22 @@ class Folder(ABC):
 
     @abstractmethod
     def check(self, shard: Shard, *, verify: bool) -> None:
-        """Check that a shard and its index are there and as the manifest says; with `verify`, every byte.
+        """Check that a shard and its index are there, as far as that is known unread; with `verify`, read the shard, too.
 
         Raises:
             DataError: missing or different; names the file.
         """
 
     @abstractmethod
-    def rows(self, shard: Shard) -> index.Rows:
+    def rows(self, shard: Shard, *, known: bool = False) -> index.Rows:
         """Map the index of a shard.
 
+        Args:
+            shard: of the manifest.
+            known: this process has checked it before.
+
         Raises:
-            DataError: it cannot be read.
+            DataError: it cannot be read, or is not the one that the manifest names.
         """
 
     @abstractmethod
@@ -78,11 +86,16 @@ class LocalFolder(Folder):
 
     def check(self, shard: Shard, *, verify: bool) -> None:
         """See `Folder`."""
-        check_shard(self.path, shard, verify=verify)
+        check_files(self.path, shard)
+        if verify:
+            _check_hash(self.path / shard.name, shard.sha256)
 
-    def rows(self, shard: Shard) -> index.Rows:
+    def rows(self, shard: Shard, *, known: bool = False) -> index.Rows:
         """See `Folder`."""
-        return index.load(self.path / index.index_name(shard.name))
+        table = self.path / index.index_name(shard.name)
+        if not known:
+            _check_hash(table, shard.index_sha256)
+        return index.load(table, known=known)
 
     def open(self, shard: Shard) -> BinaryIO:
         """See `Folder`."""
@@ -95,17 +108,38 @@ def check_shard(folder: Path, shard: Shard, *, verify: bool) -> None:
     Raises:
         DataError: missing or different; names the file.
     """
-    path = folder / shard.name
-    remedy = "Build the shards again with the same command."
-    if not path.is_file():
-        raise missing(path, what=f"a shard of {shard.size:,} bytes", remedy=remedy)
-    if path.stat().st_size != shard.size:
-        raise DataError(f"{path} has {path.stat().st_size:,} bytes, expected {shard.size:,}. {remedy}")
-    table = folder / index.index_name(shard.name)
-    if not table.is_file():
-        raise missing(table, what="the index of the shard", remedy=remedy)
-    hashes = [(table, shard.index_sha256)] + ([(path, shard.sha256)] if verify else [])
-    for file, expected in hashes:
-        got = sha256_file(file)
-        if got != expected:
-            raise DataError(f"{file} is damaged: SHA-256 is {got[:12]}..., expected {expected[:12]}.... {remedy}")
+    check_files(folder, shard)
+    _check_hash(folder / index.index_name(shard.name), shard.index_sha256)
+    if verify:
+        _check_hash(folder / shard.name, shard.sha256)
+
+
+def check_files(folder: Path, shard: Shard) -> None:
+    """Check that a shard and its index are there, and the shard's size. Neither is read.
+
+    Raises:
+        DataError: missing or different; names the file.
+    """
+    path, table = f"{folder}/{shard.name}", f"{folder}/{index.index_name(shard.name)}"
+    size = _size(path)
+    if size is None:
+        raise missing(Path(path), what=f"a shard of {shard.size:,} bytes", remedy=_REMEDY)
+    if size != shard.size:
+        raise DataError(f"{Path(path)} has {size:,} bytes, expected {shard.size:,}. {_REMEDY}")
+    if _size(table) is None:
+        raise missing(Path(table), what="the index of the shard", remedy=_REMEDY)
+
+
+def _size(path: str) -> int | None:
+    """Bytes of a plain file; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (asked of each of 10^5 shards)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _check_hash(file: Path, expected: str) -> None:
+    got = sha256_file(file)
+    if got != expected:
+        raise DataError(f"{file} is damaged: SHA-256 is {got[:12]}..., expected {expected[:12]}.... {_REMEDY}")

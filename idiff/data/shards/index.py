@@ -231,8 +231,12 @@ def write(path: Path, rows: Rows) -> None:
     write_atomic(path, stream.getvalue())
 
 
-def load(path: Path) -> Rows:
+def load(path: Path, *, known: bool = False) -> Rows:
     """Map an index into memory, read-only.
+
+    Args:
+        path: the file.
+        known: this process has checked its rows before.
 
     Raises:
         DataError: missing, damaged, or of another layout.
@@ -241,22 +245,23 @@ def load(path: Path) -> Rows:
     with decoding(lambda reason: DataError(f"{path} cannot be used as an index: {reason}. {remedy}")):
         with open_regular(path) as file:  # refuses a pipe
             head = file.read(LARGEST_HEADER)
-            dtype, count, begin = _layout(head[: 10 + int.from_bytes(head[8:10], "little")])
+            dtype, count, begin, sound = _layout(head[: 10 + int.from_bytes(head[8:10], "little")])
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         rows: Rows = np.ndarray(count, dtype, buffer=content, offset=begin)
-        names = dtype.names or ()
-        keys = dtype["key"].itemsize if "key" in names else 1
-        if keys > MAX_KEY or dtype != row_dtype(keys, names):
+        if not sound:
             raise DataError(f"{path} is an index of another layout. Build the shards again.")
-        roles = [role for role in names if formats_of(role)]
+        roles = [] if known else [role for role in dtype.names or () if formats_of(role)]
         if rows.size and not all(int(rows[role]["format"].max()) <= len(formats_of(role)) for role in roles):
             raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
     return rows
 
 
 @lru_cache(maxsize=256)
-def _layout(head: bytes) -> tuple[np.dtype[np.void], int, int]:
-    """What the head of a numpy file says: type of a row, rows, and where they begin. The shards of a set have few heads."""
+def _layout(head: bytes) -> tuple[np.dtype[np.void], int, int, bool]:
+    """What the head of a numpy file says: type of a row, rows, where they begin, and whether the type is that of an index.
+
+    The shards of a set have few heads.
+    """
     stream = io.BytesIO(head)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("it is of another version of numpy's format")
@@ -265,4 +270,6 @@ def _layout(head: bytes) -> tuple[np.dtype[np.void], int, int]:
         raise ValueError("it holds Python objects")
     if len(shape) != 1:
         raise ValueError(f"its rows have the shape {shape}, expected one dimension")
-    return dtype, shape[0], stream.tell()
+    names = dtype.names or ()
+    keys = dtype["key"].itemsize if "key" in names else 1
+    return dtype, shape[0], stream.tell(), keys <= MAX_KEY and dtype == row_dtype(keys, names)

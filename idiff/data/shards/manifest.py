@@ -22,6 +22,9 @@ SCHEMA = 1
 
 NAME = "manifest.json"
 
+AT_ONCE = 1 << 20
+"""A set is large with more samples, or with more shards than the square root: its indices are not all read when it is opened."""
+
 MAX_BYTES = 256 << 20
 """A larger manifest is refused before it is read."""
 
@@ -51,6 +54,7 @@ class Manifest:
         meta: facts shared by the whole set, see `Sample.meta`.
         shards: in order.
         funnel: step of the build -> images left after it, in order; a list of pairs in the file.
+        lists: annotation list -> its items in each shard; only the file of a large set has it, from this version on.
     """
 
     source: str
@@ -62,11 +66,22 @@ class Manifest:
     meta: dict[str, Any]
     shards: list[Shard]
     funnel: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def items(self) -> int:
         """Items of the default task."""
         return self.units.get(self.unit, 0)
+
+    @property
+    def large(self) -> bool:
+        """Whether reading every index would take long, see `AT_ONCE`."""
+        return max(self.samples, len(self.shards) ** 2) > AT_ONCE
+
+    @property
+    def counted(self) -> bool:
+        """Whether the items of each shard are known without its index."""
+        return self.units.keys() == {"picture", *self.lists}
 
     @property
     def fingerprint(self) -> str:
@@ -77,6 +92,8 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write `manifest.json` atomically; the same contents give the same bytes."""
         value = dataclasses.asdict(self)
+        if not self.large:
+            del value["lists"]
         value |= {
             "schema": SCHEMA,
             "items": self.items,
@@ -95,6 +112,12 @@ def units_of(counts: Iterable[tuple[int, ...]]) -> dict[str, int]:
     """Add up the items of all indices, see `counts_of`. Lists that no sample has are left out."""
     totals = np.array(list(counts), np.int64).reshape(-1, len(UNITS)).sum(axis=0).tolist()
     return {name: total for name, total in zip(UNITS, totals, strict=True) if total or name == "picture"}
+
+
+def lists_of(counts: Iterable[tuple[int, ...]]) -> dict[str, list[int]]:
+    """Items of each annotation list by shard, see `Manifest.lists`. Lists that no sample has are left out."""
+    columns = np.array(list(counts), np.int64).reshape(-1, len(UNITS)).T[1:].tolist()
+    return {name: column for name, column in zip(LISTS, columns, strict=True) if any(column)}
 
 
 def check_folder(folder: Path) -> Path:
@@ -131,7 +154,7 @@ def load(folder: Path) -> Manifest:
         raise DataError(f"{path} has schema {value['schema']!r}, this version reads {SCHEMA}. Build the shards again.")
     with decoding(damaged):
         names = {item.name for item in dataclasses.fields(Manifest)}
-        manifest = Manifest(**{name: value[name] for name in names})
+        manifest = Manifest(**{name: value[name] for name in names if name != "lists" or name in value})
         manifest.shards = [Shard(**shard) for shard in value["shards"]]
         manifest.funnel = dict(value["funnel"])
         _check_types(manifest)
@@ -146,11 +169,15 @@ def load(folder: Path) -> Manifest:
 def _check_types(manifest: Manifest) -> None:
     """Raise ValueError for a field of another type, or a shard name that is a path."""
     kinds = {"source": str, "split": str, "tasks": list, "unit": str, "samples": int, "units": dict, "meta": dict}
+    kinds["lists"] = dict
     for name, kind in kinds.items():
         if not isinstance(getattr(manifest, name), kind):
             raise ValueError(f"'{name}' is not of type {kind.__name__}")
     if manifest.unit not in UNITS or not manifest.tasks or not manifest.shards:
         raise ValueError(f"unit {manifest.unit!r}, tasks {manifest.tasks!r}, {len(manifest.shards)} shards")
+    for name, counts in manifest.lists.items():
+        if len(counts) != len(manifest.shards) or min(counts) < 0 or sum(counts) != manifest.units.get(name):
+            raise ValueError(f"the {name} of its shards do not add up to 'units'")
     for shard in manifest.shards:
         if Path(shard.name).name != shard.name or not shard.name.endswith(".tar") or ":" in shard.name:
             raise ValueError(f"shard name {shard.name!r} is not a plain file name that ends in .tar")

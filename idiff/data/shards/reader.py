@@ -48,11 +48,14 @@ class ShardSet:
         self.folder, self.manifest = folder, manifest
         self._starts = np.cumsum([0, *(shard.samples for shard in manifest.shards)])
         self._number = next(_numbers)
+        self._known = bytearray(len(manifest.shards))
         self._ends: dict[str, NDArray[np.int64]] = {}
 
     @classmethod
     def open(cls, where: Path | str, *, verify: bool = False, cache: Cache | None = None) -> ShardSet:
         """Open a folder and check its manifest, its indices and the size of each shard.
+
+        The indices of a large set (`Manifest.large`) are each read and checked when they are first used.
 
         Args:
             where: the folder that holds `manifest.json`, or its address (`https://...`, `s3://...`, see
@@ -68,14 +71,14 @@ class ShardSet:
         for shard in manifest.shards:
             folder.check(shard, verify=verify)
         shards = cls(folder, manifest)
-        counts = [manifests.counts_of(shards.rows(place)) for place in range(len(manifest.shards))]
-        if manifests.units_of(counts) != manifest.units:
-            raise DataError(
-                f"{folder}: the item counts of manifest.json do not fit its indices. Build the shards again."
-            )
-        shards._ends = dict(
-            zip(UNITS, np.cumsum(np.array(counts, np.int64).reshape(-1, len(UNITS)).T, axis=1), strict=True)
-        )
+        if not (manifest.large and manifest.counted):
+            counts = [manifests.counts_of(shards.rows(place)) for place in range(len(manifest.shards))]
+            if manifests.units_of(counts) != manifest.units:
+                raise shards._unfit()
+            manifest.lists = manifests.lists_of(counts)
+        none = [0] * len(manifest.shards)
+        items = {"picture": [shard.samples for shard in manifest.shards]} | manifest.lists
+        shards._ends = {unit: np.cumsum(items.get(unit, none), dtype=np.int64) for unit in UNITS}
         return shards
 
     @property
@@ -95,16 +98,15 @@ class ShardSet:
         """The index of a shard, mapped when it is asked for. The last used stay so: a quarter of the files a process may open.
 
         Raises:
-            DataError: it cannot be read or has another number of rows than the manifest says.
+            DataError: it cannot be read, or is not the one that the manifest names.
         """
         rows = _mapped.pop((self._number, shard), None)
         if rows is None:
             entry = self.manifest.shards[shard]
-            rows = self.folder.rows(entry)
-            if len(rows) != entry.samples:
-                raise DataError(
-                    f"{self.folder}/{entry.name}: {len(rows)} samples in its index, expected {entry.samples}."
-                )
+            rows = self.folder.rows(entry, known=bool(self._known[shard]))
+            if not self._known[shard]:
+                self._check_counts(shard, rows)
+                self._known[shard] = True
             while len(_mapped) >= max(1, os.sysconf("SC_OPEN_MAX") // 4):
                 _mapped.pop(next(iter(_mapped)), None)
         _mapped[self._number, shard] = rows
@@ -204,9 +206,23 @@ class ShardSet:
         shard = int(np.searchsorted(self._starts, sample, side="right")) - 1
         return self.manifest.shards[shard], self.rows(shard)[sample - int(self._starts[shard])]
 
-    def __getstate__(self) -> tuple[Folder, Manifest, dict[str, NDArray[np.int64]]]:
-        return self.folder, self.manifest, self._ends
+    def _check_counts(self, shard: int, rows: index.Rows) -> None:
+        """Refuse an index that has other counts than the manifest says."""
+        entry, lists = self.manifest.shards[shard], self.manifest.lists
+        if len(rows) != entry.samples:
+            raise DataError(f"{self.folder}/{entry.name}: {len(rows)} samples in its index, expected {entry.samples}.")
+        expected = (entry.samples, *(lists[name][shard] if name in lists else 0 for name in LISTS))
+        if self.manifest.counted and manifests.counts_of(rows) != expected:
+            raise self._unfit()
 
-    def __setstate__(self, state: tuple[Folder, Manifest, dict[str, NDArray[np.int64]]]) -> None:
+    def _unfit(self) -> DataError:
+        return DataError(
+            f"{self.folder}: the item counts of manifest.json do not fit its indices. Build the shards again."
+        )
+
+    def __getstate__(self) -> tuple[Folder, Manifest, dict[str, NDArray[np.int64]], bytearray]:
+        return self.folder, self.manifest, self._ends, self._known
+
+    def __setstate__(self, state: tuple[Folder, Manifest, dict[str, NDArray[np.int64]], bytearray]) -> None:
         self.__init__(*state[:2])  # type: ignore[misc]  # the mappings are made again on first use
-        self._ends = state[2]
+        self._ends, self._known = state[2:]

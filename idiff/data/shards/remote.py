@@ -92,17 +92,16 @@ class RemoteFolder(Folder):
         return found
 
     def check(self, shard: Shard, *, verify: bool) -> None:
-        """See `Folder`. Fetches the index; with `verify`, the shard, whose bytes are checked on arrival."""
-        self._table(shard)
+        """See `Folder`. With `verify`, fetches the shard, whose bytes are checked on arrival."""
         if verify:
             self._shard(shard)
 
-    def rows(self, shard: Shard) -> index.Rows:
-        """See `Folder`."""
+    def rows(self, shard: Shard, *, known: bool = False) -> index.Rows:
+        """See `Folder`. Its bytes are checked on arrival."""
         while True:
             file = self._table(shard)
             try:
-                return index.load(file)
+                return index.load(file, known=known)
             except DataError:
                 if file.exists():
                     raise
