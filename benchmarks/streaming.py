@@ -1,7 +1,7 @@
 """From shards to ready batches, beside webdataset's streaming pipeline: CPU seconds of this process and its workers.
 
 Both read the same shards of made photographs with label maps, in random order: ours by position over the whole set, the peer from
-shuffled shards through a buffer. Each turn is one pass over the set.
+shuffled shards through a buffer. Both cut squares as wide as the shorter side. Each turn is one pass over the set.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def run_through(loader: Iterable[Any], *, expected: int) -> None:
 
 def passes(folder: Path, *, count: int, workers: int) -> dict[str, Callable[[], None]]:
     """One pass of either side over the shards in a folder."""
-    task = SemanticSegmentation(size=SIDE)
+    task = SemanticSegmentation(size=SIDE, frame="crop")
     sentences = [template.sentence for template in InstructionBank("segmentation").templates]
     shards = sorted(str(file) for file in folder.glob("*.tar"))
     data = SegmentationDataModule(task, train=str(folder), batch_size=BATCH, num_workers=workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 _BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cs"})
@@ -12,6 +13,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _JOINERS = re.compile(r"[\s_\-]+")
 
 
+@lru_cache(maxsize=4096)
 def normalise_prompt(text: str) -> str:
     r"""Fold a prompt to what the tokenizer should see.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
@@ -48,7 +50,14 @@ def labels_and_classes(sample: Sample) -> tuple[AnyLabels, Sequence[str]]:
 
 def labels_in(labels: AnyLabels) -> set[int]:
     """The values that a label map holds; many times faster than `numpy.unique`."""
-    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+    return set(np.flatnonzero(label_counts(labels)).tolist())
+
+
+def label_counts(labels: AnyLabels) -> NDArray[np.int64]:
+    """Pixels of each value from 0 to the largest that the type holds: int64 (256,) or (65536,), exact up to 2^24 of a value."""
+    most = int(np.iinfo(labels.dtype).max) + 1
+    counts: NDArray[np.int64] = cv2.calcHist([labels], [0], None, [most], [0, most]).ravel().astype(np.int64)
+    return counts
 
 
 def background(classes: Sequence[str]) -> int | None:

@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from idiff.predictions import ClassMasksPrediction, MaskPrediction
-from idiff.tasks.common.label_map import labels_in
+from idiff.tasks.common.label_map import label_counts, labels_in
 from idiff.tasks.common.region_masks import mask_prediction
 from idiff.tasks.instructions import InstructionBank, Template
-from idiff.types import MOST_CLASSES, AnyLabels
+from idiff.types import AnyLabels
 from idiff.utils import painting
 from idiff.utils.strings import name_words
 
@@ -69,7 +69,7 @@ def draw_classes(
         negatives: share of absent classes.
         min_pixels: what a class must cover of the view to be seen.
     """
-    pixels, anywhere = np.bincount(seen.ravel(), minlength=MOST_CLASSES), labels_in(labels)
+    pixels, anywhere = label_counts(seen), labels_in(labels)
     left, chosen = list(asked), list[int]()
     count = int(rng.integers(1, most + 1)) if most > 1 else 1
     while left and len(chosen) < count:
