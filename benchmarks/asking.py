@@ -1,13 +1,15 @@
 """One query, all joints of a person and all classes of an image, each beside calls of diffusers' pipeline.
 
-Ours paints at the model's own preset and reads the answer back. The peer paints alone, 100 steps with 3 evaluations each; what
+Ours paints at the model's own preset, or for one query at the fastest of two settings whose mIoU is no lower than the peer's best,
+and reads the answer back. The peer paints alone, 100 steps with 3 evaluations each; what
 it paints is read by the same decoder for the comparison of mIoU, outside of the timing. No call finds a prompt that an earlier one
 kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,16 +32,26 @@ STEPS = 100
 MEASURED = (10, 30)
 """Step counts that the time of one of many calls is computed from: it is linear in them."""
 
+PRECISE = {"steps": 2, "guidance_text": 1.0, "guidance_image": 1.0}
+"""A setting of ours that counts where the preset's mIoU is lower than the peer's."""
+
 SCENES = 36
 """Scenes whose mIoU is compared."""
 
 
 class Asker:
-    """Ours: the prompts of an image painted in one call, at the model's own preset, and their answers read back."""
+    """Ours: the prompts of an image painted in one call, and their answers read back.
 
-    def __init__(self, pipe: Pipeline, kind: str) -> None:
+    Args:
+        pipe: the model.
+        kind: of the task.
+        **other: settings of sampling that are not those of the model's own preset.
+    """
+
+    def __init__(self, pipe: Pipeline, kind: str, **other: Any) -> None:
         self.backbone = pipe.backbone
         self.choice: TaskChoice = choose_task(pipe.loaded, pipe.asking, kind)
+        self.sampling = replace(self.choice.sampling, **other)
 
     def triplets(self, sample: Sample) -> list[Triplet]:
         """All prompts of a sample."""
@@ -50,7 +62,7 @@ class Asker:
         self.backbone.text.forget()
         source = torch.stack([triplet.source for triplet in triplets if triplet.source is not None])
         words = [triplet.instruction for triplet in triplets]
-        edited = self.backbone.edit(source, words, sampling=self.choice.sampling, seeds=range(len(words)))
+        edited = self.backbone.edit(source, words, sampling=self.sampling, seeds=range(len(words)))
         return self.read(edited, triplets)
 
     @torch.no_grad()
@@ -82,40 +94,45 @@ def iou(prediction: Prediction, sample: Sample, triplets: list[Triplet]) -> floa
     return float((found & true).sum() / (found | true).sum())
 
 
-def quality(asker: Asker, peer: PeerPipeline, *, scenes: int, steps: int) -> dict[str, Any]:
-    """mIoU of one class on each of some scenes: ours, and the peer's at two strengths of guidance."""
+def quality(askers: Mapping[str, Asker], peer: PeerPipeline, *, scenes: int, steps: int) -> dict[str, float]:
+    """mIoU of one class on each of some scenes: ours by setting, and the peer's at two strengths of guidance."""
     found: dict[str, list[float]] = {}
     for index in range(scenes):
         sample = scene("segmentation", index)
-        triplets = shown(asker, sample)
-        found.setdefault("ours", []).append(iou(asker(triplets), sample, triplets))
+        for name, asker in askers.items():
+            triplets = shown(asker, sample)
+            found.setdefault(name, []).append(iou(asker(triplets), sample, triplets))
         for name, guidance in {"peer, published guidance": PUBLISHED, "peer, weakest guidance": NEARLY_OFF}.items():
             painted = peer(sample.image, triplets[0].instruction, steps=steps, guidance=guidance)
             found.setdefault(name, []).append(iou(asker.read(painted, triplets), sample, triplets))
-    return {"scenes": scenes, "miou": {name: round(float(np.mean(values)), 4) for name, values in found.items()}}
+    return {name: round(float(np.mean(values)), 4) for name, values in found.items()}
 
 
 def one_query(pipe: Pipeline, peer: PeerPipeline, scale: Scale, *, peak: float) -> Finding:
-    """One class of one image."""
-    asker, sample = Asker(pipe, "segmentation"), scene("segmentation")
-    triplets = shown(asker, sample)
+    """One class of one image: the fastest setting of ours whose mIoU is no lower than the peer's best; the preset where none is."""
+    askers = {"ours, preset": Asker(pipe, "segmentation"), "ours, 2 steps": Asker(pipe, "segmentation", **PRECISE)}
+    sample, scenes = scene("segmentation"), scale.of(SCENES, least=2)
+    triplets = shown(askers["ours, preset"], sample)
+    ways = {name: partial(asker, triplets) for name, asker in askers.items()}
     times = in_turns(
-        {"ours": lambda: asker(triplets), "peer": lambda: peer(sample.image, triplets[0].instruction, steps=STEPS)},
-        rounds=scale.rounds,
+        {**ways, "peer": lambda: peer(sample.image, triplets[0].instruction, steps=STEPS)}, rounds=scale.rounds
     )
-    more = quality(asker, peer, scenes=scale.of(SCENES, least=2), steps=STEPS) | {
-        "preset_steps": asker.choice.sampling.steps
-    }
-    lower = [name for name, value in more["miou"].items() if value > more["miou"]["ours"]]
+    miou = quality(askers, peer, scenes=scenes, steps=STEPS)
+    best = max(value for name, value in miou.items() if name not in askers)
+    chosen = next((name for name in askers if miou[name] >= best), "ours, preset")
     words = (
-        "CPU seconds of one query of `tiny` at 64 px: ours at its preset, decoded, against diffusers' pipeline at "
-        f"{STEPS} steps x 3; mIoU on {more['scenes']} scenes: "
-        f"{', '.join(f'{name} {value}' for name, value in more['miou'].items())}."
+        f"CPU seconds of one query of `tiny` at 64 px: {chosen}, decoded, against diffusers' pipeline at {STEPS} steps x 3; mIoU on "
+        f"{scenes} scenes: {', '.join(f'{name} {value}' for name, value in miou.items())}."
     )
-    reason = f"mIoU is lower than that of the {' and the '.join(lower)}" if lower else None
+    reason = None if miou[chosen] >= best else f"mIoU is lower than the peer's best, {best}, so that it does not count"
+    more = {
+        "scenes": scenes, "miou": miou, "ours_is": chosen,
+        "ratios": {name: ratio(times["peer"], times[name]) for name in askers},
+        "other_settings": {name: times[name].plain() for name in askers if name != chosen},
+    }  # fmt: skip
     return Finding(
-        ratio(times["peer"], times["ours"]), words, times["ours"], times["peer"],
-        bound_by_flops(times["peer"], flops_of(lambda: asker(triplets)), peak), reason, more,
+        ratio(times["peer"], times[chosen]), words, times[chosen], times["peer"],
+        bound_by_flops(times["peer"], flops_of(ways[chosen]), peak), reason, more, holds=reason is None,
     )  # fmt: skip
 
 

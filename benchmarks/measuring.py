@@ -69,6 +69,7 @@ class Finding:
         ceiling: what bounds the figure, computed beforehand: its `value` and a `sentence`.
         reason: why there is no value.
         more: further figures.
+        holds: whether it is as good as what it is compared with; if not, no bound is reached.
     """
 
     value: float | None
@@ -78,6 +79,7 @@ class Finding:
     ceiling: dict[str, Any] | None = None
     reason: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
+    holds: bool = True
 
     def plain(self) -> dict[str, Any]:
         """As JSON holds it."""

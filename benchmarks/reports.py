@@ -19,7 +19,11 @@ def entry(key: str, found: Finding | dict[str, Any]) -> dict[str, Any]:
     plain = found.plain() if isinstance(found, Finding) else found
     known, value = KEYS[key], plain["value"]
     bounds = {"must": known.must, "goal": known.aim, "lower_is_better": known.lower}
-    reached = {"reached": known.reached(value, known.must), "goal_reached": known.reached(value, known.aim)}
+    holds = plain.get("holds", True)
+    reached = {
+        name: None if value is None else holds and known.reached(value, bound)
+        for name, bound in (("reached", known.must), ("goal_reached", known.aim))
+    }
     return {**plain, **bounds, **reached}
 
 

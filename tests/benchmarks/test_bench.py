@@ -117,6 +117,8 @@ def test_results_have_every_key_at_the_top_and_a_table_for_the_page(module, tmp_
     )
     entry = written["details"]["query_ratio"]
     assert (entry["must"], entry["goal"], entry["reached"], entry["goal_reached"]) == (20, 50, True, True)
+    worse = reports.entry("query_ratio", measuring.Finding(100.0, "At a lower mIoU.", times, times, holds=False))
+    assert (worse["value"], worse["reached"], worse["goal_reached"]) == (100.0, False, False)
     assert entry["ours"] == {"median": 2.0, "spread": 1.0, "times": [1.0, 2.0, 3.0]}
     assert written["details"]["startup_ratio"]["reached"] is False  # lower is better there
     assert written["details"]["loading_ratio"]["reached"] is None
