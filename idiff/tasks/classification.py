@@ -60,8 +60,14 @@ class ImageClassification(ClassRegionTask):
     kind = "classification"
     headline = "accuracy"
 
-    def __init__(self, *, square: float = 0.5, classes_per_prompt: int = 4, classes_per_query: Annotated[int | None, READING] = None,
-                 **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        square: float = 0.5,
+        classes_per_prompt: int = 4,
+        classes_per_query: Annotated[int | None, READING] = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         check_number("square", square, least=0, most=1)
         side = round(square * self.size)
@@ -105,7 +111,13 @@ class ImageClassification(ClassRegionTask):
         view = whole_view(sample.image, self.size, frame=self.frame)
         template, colors = self.bank.asking(group), list(self.colors)
         asking = partial(self._ask, sample, colors=colors, template=template)
-        asked = prompts(order, self.most if ask == "present" else self.most_of_query, asking, key=sample.key, field="meta.categories")
+        asked = prompts(
+            order,
+            self.most if ask == "present" else self.most_of_query,
+            asking,
+            key=sample.key,
+            field="meta.categories",
+        )
         parts = known_parts(sample, view.matrix, self.size)
         triplets = [
             self._paint(sample, group, view, chosen, colors=colors, template=template, parts=parts) for chosen in asked
