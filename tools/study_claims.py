@@ -102,7 +102,7 @@ def arms(names: list[str]) -> list[Arm]:
         Arm("bare names", MIXED, WORDS, bare),
         Arm("lsp alone, equal steps", ("lsp",), SEEN[1:2]),
         Arm("lsp alone, equal examples", ("lsp",), SEEN[1:2], steps=1 / 3),
-        Arm("opaque masks and discs", MIXED, SEEN, partial(set_of, keys={"transparency": 0.0})),
+        Arm("opaque masks", MIXED, SEEN, partial(set_of, keys={"transparency": 0.0})),
         Arm("masks and discs half transparent", MIXED, SEEN, partial(set_of, keys={"transparency": 0.5})),
         Arm("from tiny-adapted (after stage 1)", MIXED, SEEN, partial(start, keys={"init_from": "tiny-adapted"})),
         Arm("from tiny-base (without stage 1)", MIXED, SEEN, partial(start, keys={"init_from": "tiny-base"})),
