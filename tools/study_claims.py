@@ -151,7 +151,7 @@ def run(data: Path, out: Path, arm: Arm, seed: int, steps: int, core: int) -> No
         card, val = folder / f"{judged.name.replace(' ', '_').replace(',', '')}.json", out / "data" / judged.on / "val"
         if val.exists():
             command("-m", "idiff", "evaluate", "--checkpoint", folder / "checkpoints" / "last.ckpt", "--data", val, "--task",
-                    judged.task, "--bootstrap", 0, *judged.words, "--out", card, done=card, core=core)  # fmt: skip
+                    judged.task, "--trust", "--bootstrap", 0, *judged.words, "--out", card, done=card, core=core)  # fmt: skip
     if arm.images is not None:
         write_tasks(source, settings)
         (name,) = arm.sets
