@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base bench bench-score study ablation docs coverage test test-slow test-faults soak fuzz lint format clean
+.PHONY: setup demo base bench bench-score study study-claims ablation docs coverage test test-slow test-faults soak fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,11 @@ study:
 	@test -n "$(DATA)" || { echo "make study DATA=DIR [OUT=runs/study] [MINUTES=60]: DIR holds faces, clothing and so on"; exit 2; }
 	@$(MAKE) --no-print-directory setup
 	$(BIN)/python tools/study.py --data "$(DATA)" --out "$(or $(OUT),runs/study)" --minutes "$(or $(MINUTES),60)"
+
+study-claims:
+	@test -n "$(DATA)" || { echo "make study-claims DATA=DIR [OUT=runs/study] [MINUTES=12]: DIR holds faces, lsp and clothing"; exit 2; }
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python tools/study_claims.py --data "$(DATA)" --out "$(or $(OUT),runs/study)" --minutes "$(or $(MINUTES),12)"
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py

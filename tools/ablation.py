@@ -120,7 +120,7 @@ def score(folder: Path, *, tasks: tuple[str, ...]) -> None:
     for task in tasks:
         card = folder / f"{task}.json"
         idiff("evaluate", "--checkpoint", str(folder / "checkpoints" / "last.ckpt"), "--data", str(OUT / "data" / task / "test"),
-              "--task", task, "--steps", "1", "--bootstrap", "0", "--out", str(card), done=card)  # fmt: skip
+              "--task", task, "--trust", "--steps", "1", "--bootstrap", "0", "--out", str(card), done=card)  # fmt: skip
 
 
 def table(seeds: list[int]) -> str:

@@ -42,7 +42,7 @@ SOLIDS = {
 }  # fmt: skip
 """Folder -> the task it is drawn for, and training scenes, of solids."""
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
-EVERY_TASK = "base_tasks_all"
+EVERY_TASK = ("base_tasks_all", "base_tasks_long")
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
@@ -62,7 +62,7 @@ def fit(name: str, done: Path) -> None:
     if not done.exists():
         began = time.time()
         precision = (
-            ["--trainer.precision", "bf16-mixed"] if name in {STAGE_2[-1], EVERY_TASK} and fast_bfloat16() else []
+            ["--trainer.precision", "bf16-mixed"] if name in {STAGE_2[-1], *EVERY_TASK} and fast_bfloat16() else []
         )
         idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *precision)
         print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
@@ -133,7 +133,7 @@ def export(experiment: str, name: str) -> Path:
     if not folder.exists():
         settings = compose([str(EXPERIMENTS / f"{experiment}.yaml")])
         loaded = load(Path(settings["trainer"]["default_root_dir"]) / "checkpoints" / "last.ckpt")
-        known = known_images(loaded, *(["depth"] if experiment == EVERY_TASK else []))
+        known = known_images(loaded, *(["depth"] if experiment in EVERY_TASK else []))
         config = {key: settings[key] for key in PARTS if key in settings}
         if "keypoints" in config["data"]["init_args"].get("tasks", {}):
             config["data"]["init_args"]["tasks"]["keypoints"]["joints"] = known_joints()
@@ -179,9 +179,10 @@ def main(words: list[str] | None = None) -> None:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
     tasks = export(STAGE_2[-1], "tiny-tasks")
-    if not trained(EVERY_TASK):
-        fit(EVERY_TASK, RUNS / "tiny-all")
-    every = export(EVERY_TASK, "tiny-all")
+    for name in EVERY_TASK:
+        if not trained(name):
+            fit(name, RUNS / "tiny-all")
+    every = export(EVERY_TASK[-1], "tiny-all")
     idiff("run", str(EXPERIMENTS / "base_aligned.yaml"))
     aligned = export("base_alignment", "tiny-aligned")
     if options.ship:

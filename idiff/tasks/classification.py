@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from idiff.tasks.region import ClassRegionTask
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
+from idiff.utils.settings import READING
 from idiff.utils.strings import name_words
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class ImageClassification(ClassRegionTask):
     Args:
         square: side of the square as a share of the image's, in (0, 1].
         classes_per_prompt: most classes that one prompt names, 2 to the number of colors.
+        classes_per_query: most classes of one prompt of evaluation, 1 to the number of colors; None: as `classes_per_prompt`. Where
+            it is 1, training also asks for one class alone. Fewer take longer.
         options: arguments of `ClassRegionTask` and `RegionTask`. `negatives`: how often training names no class that is right.
             `ask`: with `all`, evaluation names the classes in as many prompts as it takes, none of which knows of the others; with
             `present`, in one prompt the right class and others chosen by key, so that chance is one over their number.
@@ -57,7 +60,14 @@ class ImageClassification(ClassRegionTask):
     kind = "classification"
     headline = "accuracy"
 
-    def __init__(self, *, square: float = 0.5, classes_per_prompt: int = 4, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        square: float = 0.5,
+        classes_per_prompt: int = 4,
+        classes_per_query: Annotated[int | None, READING] = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         check_number("square", square, least=0, most=1)
         side = round(square * self.size)
@@ -70,6 +80,9 @@ class ImageClassification(ClassRegionTask):
         start = (self.size - side) // 2
         self.square = slice(start, start + side)
         self.most = self._check_colors("classes_per_prompt", classes_per_prompt, least=2)
+        self.most_of_query = self._check_colors(
+            "classes_per_query", classes_per_prompt if classes_per_query is None else classes_per_query, least=1
+        )
 
     def encode(self, sample: Sample, item: int, rng: np.random.Generator, *, train: bool) -> Triplet:
         """Draw classes, colors and a sentence, and paint. See `Task.encode`."""
@@ -77,7 +90,7 @@ class ImageClassification(ClassRegionTask):
         view = self._look(sample, rng, train=train)
         wrong, template = rng.permutation(others).tolist(), self.bank.draw(rng)
         without = right is None or (rng.random() < self.negatives and len(wrong) > 0)
-        count = int(rng.integers(2, self.most + 1))
+        count = int(rng.integers(min(2, self.most_of_query), self.most + 1))
         chosen = wrong[:count] if without else [right, *wrong[: count - 1]]
         colors = rng.permutation(list(self.colors)).tolist()
         asking = partial(self._ask, sample, colors=colors, template=template)
@@ -98,7 +111,13 @@ class ImageClassification(ClassRegionTask):
         view = whole_view(sample.image, self.size, frame=self.frame)
         template, colors = self.bank.asking(group), list(self.colors)
         asking = partial(self._ask, sample, colors=colors, template=template)
-        asked = prompts(order, self.most, asking, key=sample.key, field="meta.categories")
+        asked = prompts(
+            order,
+            self.most if ask == "present" else self.most_of_query,
+            asking,
+            key=sample.key,
+            field="meta.categories",
+        )
         parts = known_parts(sample, view.matrix, self.size)
         triplets = [
             self._paint(sample, group, view, chosen, colors=colors, template=template, parts=parts) for chosen in asked

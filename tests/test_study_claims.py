@@ -1,0 +1,94 @@
+"""`make study-claims`: its arms, its table of hours, and what it keeps."""
+
+import json
+import subprocess
+
+import pytest
+from scripts import load_script
+from small_models import ROOT
+
+
+@pytest.fixture(scope="module")
+def claims():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tools"))
+        yield load_script("tools/study_claims.py")
+
+
+def data_of(folder, *names):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+def test_arms_are_those_whose_sets_are_there(claims):
+    names = [arm.name for arm in claims.arms(["lsp", "people"])]
+    assert names == [
+        "few lsp 50",
+        "few lsp 200",
+        "few lsp 1000",
+        "lsp alone, equal steps",
+        "lsp alone, equal examples",
+    ]
+    every = claims.arms(list(claims.SETS))
+    assert len({arm.name for arm in every}) == len(every) and "bare names" in {arm.name for arm in every}
+
+
+def test_the_plan_counts_core_hours(claims, tmp_path, capsys):
+    claims.main(["--data", str(data_of(tmp_path, "lsp")), "--minutes", "12", "--only", "lsp", "--plan"])
+    shown = capsys.readouterr().out
+    assert "| lsp alone, equal steps | 3 | 12.0 | 0.60 |" in shown and "| all | | | 0.80 |" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--only", "nothing"], "no arm begins with 'nothing'"), (["--minutes", "31"], "30 at most")]
+)
+def test_wrong_words_are_one_sentence(claims, tmp_path, capsys, words, said):
+    with pytest.raises(SystemExit) as stopped:
+        claims.main(["--data", str(data_of(tmp_path, "lsp")), *words])
+    assert said in f"{stopped.value}{capsys.readouterr().err}"
+
+
+def test_arms_of_other_minutes_are_not_mixed(claims, tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "build", lambda *_: None)
+    kept = tmp_path / "out" / "claims" / "plan.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"minutes": 5, "steps": 9}')
+    with pytest.raises(SystemExit, match="holds arms of 5 minutes"):
+        claims.main(["--data", str(data_of(tmp_path / "raw", "lsp")), "--out", str(tmp_path / "out")])
+
+
+def test_an_arm_changes_one_thing(claims, tmp_path):
+    from study_sets import experiment
+
+    (tmp_path / "data").mkdir()
+    before = experiment(tmp_path, ["faces", "clothing"], 4)
+    for arm in claims.arms(list(claims.SETS)):
+        after = experiment(tmp_path, ["faces", "clothing"], 4)
+        if arm.change is None:
+            continue
+        arm.change(after)
+        changed = {
+            key
+            for name, entry in after["data"]["init_args"]["tasks"].items()
+            for key, value in entry["task"]["init_args"].items()
+            if value != before["data"]["init_args"]["tasks"][name]["task"]["init_args"].get(key)
+        } | {
+            key for key, value in after["model"]["init_args"].items() if value != before["model"]["init_args"].get(key)
+        }
+        assert len(changed) == 1 or arm.name == "opaque masks", (arm.name, changed)
+
+
+def test_scores_of_the_seeds_that_ended_are_tabled(claims, tmp_path):
+    for seed, value in enumerate((0.4, 0.6)):
+        card = tmp_path / "claims" / "baseline" / str(seed) / "lsp_unseen_phrasings.json"
+        card.parent.mkdir(parents=True)
+        card.write_text(json.dumps({"metrics": {"pck": value}}))
+    results = claims.collected(tmp_path, claims.arms(list(claims.SETS)))
+    assert results["baseline"]["lsp, unseen phrasings"] == {"metric": "pck", "values": [0.4, 0.6]}
+    assert "| baseline | lsp, unseen phrasings | pck | 0.500 | 0.141 | 2 |" in claims.table(results)
+
+
+def test_make_study_claims_says_what_it_needs():
+    ran = subprocess.run(["make", "study-claims"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and "DATA=DIR" in ran.stdout and "pip" not in ran.stdout

@@ -1,0 +1,253 @@
+"""Few images, and what each idea of the paper brings, on photographs: one short training after the other, all scored alike.
+
+    python tools/study_claims.py --data DIR --out DIR                the core-hours, then every arm that has not ended
+    python tools/study_claims.py --data DIR --out DIR --plan         the core-hours alone
+    python tools/study_claims.py --data DIR --out DIR --only few     arms whose names begin with this
+
+DIR is the folder of `make study`, and OUT may be the same as well: shards and pace are shared. An arm trains on one core for
+--minutes at most, from `tiny-all`, and is kept once it has ended: OUT/claims/ARM/SEED/SET.json. OUT/claims/results.json and
+table.md are written after each. An arm that was cut goes on.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from study import fit_words, pace
+from study_sets import SETS, build, command, experiment, there, write_tasks
+
+from idiff.utils.files import write_atomic
+
+HERE = Path(__file__).resolve().parent
+BARE = HERE.parent / "configs" / "experiment" / "ablation"
+FEW = (50, 200, 1000)
+MIXED = ("faces", "lsp", "clothing")
+WEIGHTS = {"faces": 0.33, "lsp": 0.625, "clothing": 1.4}
+"""Of the mixture: about as many examples of each set."""
+HEADLINE = {"faces": "ap", "lsp": "pck", "fashion_pose": "ap", "clothing": "miou", "people": "miou", "camvid": "miou"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One score of an arm: which task of the training reads which set, and further words for `idiff evaluate`."""
+
+    task: str
+    on: str
+    words: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the score is called."""
+        return self.title or self.on
+
+
+SEEN = tuple(Judged(name, name) for name in MIXED)
+WORDS = (
+    *SEEN,
+    *(Judged(name, name, ("--phrasings", "unseen"), f"{name}, unseen phrasings") for name in ("lsp", "clothing")),
+    Judged("lsp", "fashion_pose", title="fashion_pose, an unseen set"),
+    Judged("clothing", "people", title="people, an unseen set"),
+)
+ASKED = tuple(
+    Judged("clothing", "clothing", words, title)
+    for title, words in {
+        "clothing, 4 steps": ("--steps", "4"),
+        "clothing, 20 steps": ("--steps", "20"),
+        "clothing, learned decoder": ("--decoder", "unet"),
+    }.items()
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A training that differs from the baseline in one thing."""
+
+    name: str
+    sets: tuple[str, ...]
+    judged: tuple[Judged, ...]
+    change: Callable[[dict], None] | None = None
+    steps: float = 1.0
+    images: int | None = None
+    seeds: int = 3
+
+
+def set_of(settings: dict, keys: dict, part: str = "task") -> None:
+    """Change arguments of every task, or of the model."""
+    if part == "model":
+        settings["model"]["init_args"] |= keys
+        return
+    for entry in settings["data"]["init_args"]["tasks"].values():
+        entry["task"]["init_args"] |= keys
+
+
+def bare(settings: dict) -> None:
+    """The names of joints and classes alone, instead of sentences."""
+    for entry in settings["data"]["init_args"]["tasks"].values():
+        kind = "keypoints" if "Keypoint" in entry["task"]["class_path"] else "segmentation"
+        entry["task"]["init_args"]["instructions"] = str(BARE / f"bare_{kind}.txt")
+
+
+def arms(names: list[str]) -> list[Arm]:
+    """Those whose sets are there."""
+    start = partial(set_of, part="model")
+    claims = [
+        Arm("baseline", MIXED, WORDS + ASKED),
+        Arm("bare names", MIXED, WORDS, bare),
+        Arm("lsp alone, equal steps", ("lsp",), SEEN[1:2]),
+        Arm("lsp alone, equal examples", ("lsp",), SEEN[1:2], steps=1 / 3),
+        Arm("opaque masks", MIXED, SEEN, partial(set_of, keys={"transparency": 0.0})),
+        Arm("masks and discs half transparent", MIXED, SEEN, partial(set_of, keys={"transparency": 0.5})),
+        Arm("from tiny-adapted (after stage 1)", MIXED, SEEN, partial(start, keys={"init_from": "tiny-adapted"})),
+        Arm("from tiny-base (without stage 1)", MIXED, SEEN, partial(start, keys={"init_from": "tiny-base"})),
+    ]
+    few = [
+        Arm(f"few {name} {count}", (name,), (Judged(name, name),), images=count, steps=0.5, seeds=1)
+        for name in MIXED
+        for count in FEW
+    ]
+    return [arm for arm in few + claims if set(arm.sets) <= set(names)]
+
+
+def few_images(data: Path, out: Path, name: str, count: int) -> None:
+    """The first images of a set, without those of its validation images, at OUT/few/COUNT/data/NAME."""
+    folder, full = out / "few" / str(count) / "data" / name, out / "data" / name
+    words = list(SETS[name].words)
+    if SETS[name].fold and (data / name / SETS[name].fold).exists():
+        words += ["--fold", data / name / SETS[name].fold]
+    command("-m", "idiff", "data", "build", SETS[name].source, "--root", data / name, "--split", "train", "--limit", count,
+            "--out", folder / "all", *words, done=folder / "all.built", core=0)  # fmt: skip
+    command("-m", "idiff", "data", "filter", folder / "all", "--without", full / "val", "--out", folder / "train",
+            done=folder / "train.built", core=0)  # fmt: skip
+    if not (folder / "val").exists():
+        (folder / "val").symlink_to((full / "val").resolve(), target_is_directory=True)
+
+
+def run(data: Path, out: Path, arm: Arm, seed: int, steps: int, core: int) -> None:
+    """Train and score one arm; of few images, a usual network beside it."""
+    folder = out / "claims" / arm.name.replace(" ", "_").replace(",", "") / str(seed)
+    source = out
+    if arm.images is not None:
+        few_images(data, out, arm.sets[0], arm.images)
+        source = out / "few" / str(arm.images)
+    steps = max(round(arm.steps * steps), 1)
+    settings = experiment(source, list(arm.sets), steps)
+    for name, entry in settings["data"]["init_args"]["tasks"].items():
+        entry["weight"] = WEIGHTS[name] if len(arm.sets) > 1 else 10.0
+    if arm.change is not None:
+        arm.change(settings)
+    settings["model"]["init_args"]["seed"] = settings["data"]["init_args"]["seed"] = seed
+    settings["trainer"] |= {"default_root_dir": str(folder), "limit_val_batches": 0}
+    folder.mkdir(parents=True, exist_ok=True)
+    words = fit_words(settings, folder / "arm.yaml")
+    command(*words, "--ckpt_path", "last", done=folder / "trained", core=core)
+    for judged in arm.judged:
+        card, val = folder / f"{judged.name.replace(' ', '_').replace(',', '')}.json", out / "data" / judged.on / "val"
+        if val.exists():
+            command("-m", "idiff", "evaluate", "--checkpoint", folder / "checkpoints" / "last.ckpt", "--data", val, "--task",
+                    judged.task, "--trust", "--bootstrap", 0, *judged.words, "--out", card, done=card, core=core)  # fmt: skip
+    if arm.images is not None:
+        write_tasks(source, settings)
+        (name,) = arm.sets
+        beside = folder / "specialist.json"
+        command(HERE / "specialist.py", "--data", source / "data" / name / "train", "--val", out / "data" / name / "val",
+                "--examples", steps * settings["data"]["init_args"]["batch_size"], "--seed", seed,
+                "--task", source / "tasks" / f"{name}.yaml", "--out", beside, done=beside, core=core)  # fmt: skip
+
+
+def collected(out: Path, chosen: list[Arm]) -> dict:
+    """Arm -> what is judged -> the headline of every seed that has ended."""
+    found: dict[str, dict] = {}
+    for arm in chosen:
+        folder = out / "claims" / arm.name.replace(" ", "_").replace(",", "")
+        rows = {
+            one.name: (f"{one.name.replace(' ', '_').replace(',', '')}.json", HEADLINE[one.on]) for one in arm.judged
+        }
+        if arm.images is not None:
+            rows["specialist"] = ("specialist.json", HEADLINE[arm.sets[0]])
+        for title, (file, key) in rows.items():
+            cards = [card for seed in range(arm.seeds) if (card := folder / str(seed) / file).exists()]
+            values = [json.loads(card.read_text())["metrics"][key] for card in cards]
+            if values:
+                found.setdefault(arm.name, {})[title] = {"metric": key, "values": values}
+    return found
+
+
+def table(results: dict) -> str:
+    """Mean and standard deviation over seeds, as Markdown."""
+    lines = ["| arm | judged on | metric | mean | ± | seeds |", "|---|---|---|---|---|---|"]
+    for arm, rows in results.items():
+        for place, (title, row) in enumerate(rows.items()):
+            values = row["values"]
+            spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "-"
+            first = arm if place == 0 else ""
+            lines.append(
+                f"| {first} | {title} | {row['metric']} | {statistics.mean(values):.3f} | {spread} | {len(values)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def hours(chosen: list[Arm], minutes: float) -> str:
+    """Core-hours of training that the arms take, as Markdown."""
+    lines = ["| arm | seeds | minutes of training each | core-hours |", "|---|---|---|---|"]
+    total = 0.0
+    for arm in chosen:
+        each = minutes * arm.steps
+        total += each * arm.seeds / 60
+        lines.append(f"| {arm.name} | {arm.seeds} | {each:.1f} | {each * arm.seeds / 60:.2f} |")
+    return "\n".join([*lines, f"| all | | | {total:.2f} |"]) + "\n"
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder that holds the sets")
+    add("--out", type=Path, default=Path("runs/study"))
+    add("--minutes", type=float, default=12, help="of training for an arm, 30 at most")
+    add("--only", default="", help="arms whose names begin with this")
+    add("--core", type=int, default=0, help="the core that it runs on, counted from 0")
+    add("--plan", action="store_true", help="print the core-hours alone")
+    options = parser.parse_args(words)
+    if not 0 < options.minutes <= 30:
+        parser.error(f"--minutes is {options.minutes:g}: expected more than 0, and 30 at most")
+    data, out = options.data.resolve(), options.out.resolve()
+    names = there(data)
+    every = arms(names)
+    chosen = [arm for arm in every if arm.name.startswith(options.only)]
+    if not chosen:
+        sys.exit(
+            f"study_claims: no arm begins with '{options.only}'. There are: {'; '.join(arm.name for arm in every)}."
+        )
+    print(hours(chosen, options.minutes), flush=True)
+    if options.plan:
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"
+    out.mkdir(parents=True, exist_ok=True)
+    build(data, out, names)
+    plan = out / "claims" / "plan.json"
+    if not plan.exists():
+        plan.parent.mkdir(exist_ok=True)
+        write_atomic(
+            plan, json.dumps({"minutes": options.minutes, "steps": round(options.minutes * 60 / pace(out, names))})
+        )
+    kept = json.loads(plan.read_text())
+    if kept["minutes"] != options.minutes:
+        held = f"{kept['minutes']:g}"
+        sys.exit(f"study_claims: {out}/claims holds arms of {held} minutes. Give another OUT, or --minutes {held}.")
+    for arm in chosen:
+        for seed in range(arm.seeds):
+            run(data, out, arm, seed, kept["steps"], options.core)
+            results = {"minutes": kept["minutes"], "steps": kept["steps"], "arms": collected(out, every)}
+            write_atomic(out / "claims" / "results.json", json.dumps(results, indent=2) + "\n")
+            write_atomic(out / "claims" / "table.md", table(results["arms"]))
+    print(table(collected(out, every)))
+
+
+if __name__ == "__main__":
+    main()
