@@ -121,8 +121,8 @@ def one_query(pipe: Pipeline, peer: PeerPipeline, scale: Scale, *, peak: float) 
     best = max(value for name, value in miou.items() if name not in askers)
     chosen = next((name for name in askers if miou[name] >= best), "ours, preset")
     words = (
-        f"CPU seconds of one query of `tiny` at 64 px: {chosen}, decoded, against diffusers' pipeline at {STEPS} steps x 3; mIoU on "
-        f"{scenes} scenes: {', '.join(f'{name} {value}' for name, value in miou.items())}."
+        f"CPU seconds of one query of `tiny` at 64 px: {chosen}, decoded, against diffusers' pipeline at {STEPS} steps x 3; mIoU "
+        f"on {scenes} scenes: {', '.join(f'{name} {value}' for name, value in miou.items())}."
     )
     reason = None if miou[chosen] >= best else f"mIoU is lower than the peer's best, {best}, so that it does not count"
     more = {
