@@ -14,10 +14,15 @@ SHOWN = {
 
 
 def tables(results):
-    """Markdown: each metric of each set, for the generalist, its specialist, the blind baseline and the ceiling."""
+    """Markdown: each metric of each set, for the generalist, its specialist, the blind baseline and the ceiling.
+
+    A generalist that trained longer, under `longer`, has a column of its own.
+    """
+    longer = results.get("longer")
+    more = f" {longer['minutes']:.0f} minutes |" if longer else ""
     lines = [
-        "| set | images | metric | generalist | specialist | ratio | blind baseline | ceiling |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| set | images | metric | generalist |{more} specialist | ratio | blind baseline | ceiling |",
+        f"|---|---|---|---|---|---|---|---|{'---|' if longer else ''}",
     ]
     for name, found in results["sets"].items():
         first = True
@@ -32,7 +37,12 @@ def tables(results):
                 name if first else "",
                 str(found["samples"]) if first else "",
                 title,
-                f"{own:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""),
+                between(own, interval),
+                *(
+                    [between(*(longer["sets"][name][part].get(key) for part in ("metrics", "intervals")))]
+                    if longer
+                    else []
+                ),
                 "-" if other is None else f"{other:.3f}",
                 "-" if not other else f"{own / other:.2f}",
                 "-" if low is None else f"{low:.3f}",
@@ -41,6 +51,11 @@ def tables(results):
             lines.append(f"| {' | '.join(cells)} |")
             first = False
     return "\n".join(lines) + "\n"
+
+
+def between(value, interval):
+    """A figure with its interval."""
+    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
 BEGIN, END = "<!-- table of make study: begin -->", "<!-- table of make study: end -->"
