@@ -1,7 +1,7 @@
 """One query, all joints of a person and all classes of an image, each beside calls of diffusers' pipeline.
 
-Ours paints at the model's own preset, or for one query at the fastest of two settings whose mIoU is no lower than the peer's best,
-and reads the answer back. The peer paints alone, 100 steps with 3 evaluations each; what
+Ours paints at the model's own preset, or for one query at two steps where the preset's mIoU is lower than the
+peer's best, and reads the answer back. The peer paints alone, 100 steps with 3 evaluations each; what
 it paints is read by the same decoder for the comparison of mIoU, outside of the timing. No call finds a prompt that an earlier one
 kept.
 """
@@ -112,7 +112,7 @@ def quality(askers: Mapping[str, Asker], peer: PeerPipeline, *, scenes: int, ste
 
 
 def one_query(pipe: Pipeline, peer: PeerPipeline, scale: Scale, *, peak: float) -> Finding:
-    """One class of one image: the fastest setting of ours whose mIoU is no lower than the peer's best; the preset where none is."""
+    """One class of one image: the preset, or else two steps, whichever first has an mIoU no lower than the peer's best."""
     askers = {"ours, preset": Asker(pipe, "segmentation"), "ours, 2 steps": Asker(pipe, "segmentation", **PRECISE)}
     sample, scenes = scene("segmentation"), scale.of(SCENES, least=2)
     triplets = shown(askers["ours, preset"], sample)

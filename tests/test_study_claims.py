@@ -76,7 +76,7 @@ def test_an_arm_changes_one_thing(claims, tmp_path):
         } | {
             key for key, value in after["model"]["init_args"].items() if value != before["model"]["init_args"].get(key)
         }
-        assert len(changed) == 1 or arm.name == "opaque masks", (arm.name, changed)
+        assert len(changed) == 1, (arm.name, changed)
 
 
 def test_scores_of_the_seeds_that_ended_are_tabled(claims, tmp_path):

@@ -61,7 +61,7 @@ def score(name: str, task: str, folder: str | None = None, *, limit: int = LIMIT
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.exists():
         card: dict[str, Any] = json.loads(file.read_text())
-        if card["checkpoint"]["sha256"] == load(name).sha256:
+        if card["checkpoint"]["sha256"] == load(name).sha256 and card["samples"] >= limit:
             return card
     words = ["evaluate", "--checkpoint", name, "--data", str(DATA / (folder or task) / "test"), "--task", task,
              "--limit", str(limit), "--out", str(file)]  # fmt: skip

@@ -125,7 +125,7 @@ def few_images(data: Path, out: Path, name: str, count: int) -> None:
             "--out", folder / "all", *words, done=folder / "all.built", core=0)  # fmt: skip
     command("-m", "idiff", "data", "filter", folder / "all", "--without", full / "val", "--out", folder / "train",
             done=folder / "train.built", core=0)  # fmt: skip
-    if not (folder / "val").exists():
+    if not (folder / "val").is_symlink():
         (folder / "val").symlink_to((full / "val").resolve(), target_is_directory=True)
 
 
@@ -209,9 +209,14 @@ def main(words: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder that holds the sets")
     add("--out", type=Path, default=Path("runs/study"))
-    add("--minutes", type=float, default=12, help="of training for an arm, 30 at most")
+    add(
+        "--minutes",
+        type=float,
+        default=12,
+        help="of training for an arm of the mixture at the measured pace, 30 at most",
+    )
     add("--only", default="", help="arms whose names begin with this")
-    add("--core", type=int, default=0, help="the core that it runs on, counted from 0")
+    add("--core", type=int, default=0, help="the core that trains and scores, counted from 0")
     add("--plan", action="store_true", help="print the core-hours alone")
     options = parser.parse_args(words)
     if not 0 < options.minutes <= 30:

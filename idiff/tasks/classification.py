@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from idiff.tasks.region import ClassRegionTask
 from idiff.types import Parts, Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils import painting
 from idiff.utils.seeds import hash64
-from idiff.utils.settings import READING
 from idiff.utils.strings import name_words
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class ImageClassification(ClassRegionTask):
         *,
         square: float = 0.5,
         classes_per_prompt: int = 4,
-        classes_per_query: Annotated[int | None, READING] = None,
+        classes_per_query: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)

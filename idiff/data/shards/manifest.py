@@ -175,11 +175,18 @@ def _check_types(manifest: Manifest) -> None:
             raise ValueError(f"'{name}' is not of type {kind.__name__}")
     if manifest.unit not in UNITS or not manifest.tasks or not manifest.shards:
         raise ValueError(f"unit {manifest.unit!r}, tasks {manifest.tasks!r}, {len(manifest.shards)} shards")
-    for name, counts in manifest.lists.items():
-        if len(counts) != len(manifest.shards) or min(counts) < 0 or sum(counts) != manifest.units.get(name):
-            raise ValueError(f"the {name} of its shards do not add up to 'units'")
     for shard in manifest.shards:
         if Path(shard.name).name != shard.name or not shard.name.endswith(".tar") or ":" in shard.name:
             raise ValueError(f"shard name {shard.name!r} is not a plain file name that ends in .tar")
         if not all(isinstance(value, int) for value in (shard.size, shard.samples)):
             raise ValueError(f"size or samples of {shard.name} is not a whole number")
+    whole = [shard.samples for shard in manifest.shards] + [
+        count for counts in manifest.lists.values() for count in counts
+    ]
+    if not all(isinstance(count, int) and 0 <= count < 2**40 for count in whole):
+        raise ValueError("a count of items is not a whole number from 0 to 2^40")
+    if manifest.units.get("picture") != manifest.samples:
+        raise ValueError(f"{manifest.units.get('picture')} images in 'units', {manifest.samples} samples")
+    for name, counts in manifest.lists.items():
+        if len(counts) != len(manifest.shards) or min(counts) < 0 or sum(counts) != manifest.units.get(name):
+            raise ValueError(f"the {name} of its shards do not add up to 'units'")

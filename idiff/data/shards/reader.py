@@ -59,8 +59,9 @@ class ShardSet:
 
         Args:
             where: the folder that holds `manifest.json`, or its address (`https://...`, `s3://...`, see
-                `idiff.data.shards.remote`): manifest and indices are fetched now, a shard when it is read.
-            verify: check the SHA-256 of each shard too, which reads them whole.
+                `idiff.data.shards.remote`): the manifest is fetched now, so are the indices of all but
+                a large set; a shard when it is read.
+            verify: check the SHA-256 of each shard too, which reads them whole, and every index.
             cache: keeps what is fetched; None: as the environment says, see `idiff.data.shards.file_cache`.
 
         Raises:
@@ -71,7 +72,7 @@ class ShardSet:
         for shard in manifest.shards:
             folder.check(shard, verify=verify)
         shards = cls(folder, manifest)
-        if not (manifest.large and manifest.counted):
+        if verify or not (manifest.large and manifest.counted):
             counts = [manifests.counts_of(shards.rows(place)) for place in range(len(manifest.shards))]
             if manifests.units_of(counts) != manifest.units:
                 raise shards._unfit()
@@ -220,9 +221,9 @@ class ShardSet:
             f"{self.folder}: the item counts of manifest.json do not fit its indices. Build the shards again."
         )
 
-    def __getstate__(self) -> tuple[Folder, Manifest, dict[str, NDArray[np.int64]], bytearray]:
-        return self.folder, self.manifest, self._ends, self._known
+    def __getstate__(self) -> tuple[Folder, Manifest, dict[str, NDArray[np.int64]]]:
+        return self.folder, self.manifest, self._ends
 
-    def __setstate__(self, state: tuple[Folder, Manifest, dict[str, NDArray[np.int64]], bytearray]) -> None:
+    def __setstate__(self, state: tuple[Folder, Manifest, dict[str, NDArray[np.int64]]]) -> None:
         self.__init__(*state[:2])  # type: ignore[misc]  # the mappings are made again on first use
-        self._ends, self._known = state[2:]
+        self._ends = state[2]

@@ -85,3 +85,38 @@ def test_an_older_manifest_is_read(folder):
     without_lists(folder)
     assert places(ShardSet.open(folder)) == newer
     assert not list(check(folder))
+
+
+def changed(folder, change):
+    """Write the manifest with a change."""
+    path = folder / manifest.NAME
+    value = json.loads(path.read_bytes())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize("images", [4, 99])
+def test_images_that_are_not_its_samples_are_damage(folder, images):
+    changed(folder, lambda value: value["units"].update(picture=images))
+    with pytest.raises(DataError, match=f"{images} images in 'units', 7 samples"):
+        ShardSet.open(folder)
+
+
+def test_more_samples_than_can_be_are_damage(folder):
+    def change(value):
+        more = 2**80
+        value["samples"] += more
+        value["units"]["picture"] += more
+        value["items"] = value["units"][value["unit"]]
+        value["shards"][0]["samples"] += more
+
+    changed(folder, change)
+    with pytest.raises(DataError, match="is damaged"):
+        ShardSet.open(folder)
+
+
+def test_verify_reads_the_indices_too(folder):
+    table = folder / "val-000001.index.npy"
+    table.write_bytes(table.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"val-000001\.index\.npy is damaged: SHA-256"):
+        ShardSet.open(folder, verify=True)
