@@ -90,6 +90,7 @@ def test_the_commands_of_the_readme_are_found_in_their_order(tmp_path):
     lines = [file.read_text() for file in files]
     assert lines[:2] == ["make setup\n", "source .venv/bin/activate\n"]
     assert [file.suffix for file in files].count(".py") == 1
+    assert not [line for line in lines if "PATH" in line or "PHOTO" in line]
     first = [" ".join(line.split()[:2]) for line in lines]
     wanted = ["idiff segment", "idiff data", "idiff fit", "idiff validate", "idiff predict", "idiff export"]
     assert [first.index(one) for one in wanted] == sorted(first.index(one) for one in wanted)

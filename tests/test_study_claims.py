@@ -7,6 +7,8 @@ import pytest
 from scripts import load_script
 from small_models import ROOT
 
+SETS = ["faces", "lsp", "fashion_pose", "clothing", "people"]
+
 
 @pytest.fixture(scope="module")
 def claims():
@@ -30,7 +32,7 @@ def test_arms_are_those_whose_sets_are_there(claims):
         "lsp alone, equal steps",
         "lsp alone, equal examples",
     ]
-    every = claims.arms(list(claims.SETS))
+    every = claims.arms(SETS)
     assert len({arm.name for arm in every}) == len(every) and "bare names" in {arm.name for arm in every}
 
 
@@ -49,13 +51,21 @@ def test_wrong_words_are_one_sentence(claims, tmp_path, capsys, words, said):
     assert said in f"{stopped.value}{capsys.readouterr().err}"
 
 
-def test_arms_of_other_minutes_are_not_mixed(claims, tmp_path, monkeypatch):
+def test_arms_of_other_minutes_or_models_are_not_mixed(claims, tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "build", lambda *_: None)
     kept = tmp_path / "out" / "claims" / "plan.json"
     kept.parent.mkdir(parents=True)
-    kept.write_text('{"minutes": 5, "steps": 9}')
+    words = ["--data", str(data_of(tmp_path / "raw", "lsp")), "--out", str(tmp_path / "out"), "--minutes"]
+    kept.write_text('{"minutes": 5, "steps": 9, "start": "0"}')
     with pytest.raises(SystemExit, match="holds arms of 5 minutes"):
-        claims.main(["--data", str(data_of(tmp_path / "raw", "lsp")), "--out", str(tmp_path / "out")])
+        claims.main([*words, "6"])
+    with pytest.raises(SystemExit, match="start from another tiny-all"):
+        claims.main([*words, "5"])
+
+
+def test_a_folder_without_its_sets_is_named(claims, tmp_path):
+    with pytest.raises(SystemExit, match="none of the folders faces, lsp, clothing"):
+        claims.main(["--data", str(data_of(tmp_path, "camvid"))])
 
 
 def test_an_arm_changes_one_thing(claims, tmp_path):
@@ -63,7 +73,7 @@ def test_an_arm_changes_one_thing(claims, tmp_path):
 
     (tmp_path / "data").mkdir()
     before = experiment(tmp_path, ["faces", "clothing"], 4)
-    for arm in claims.arms(list(claims.SETS)):
+    for arm in claims.arms(SETS):
         after = experiment(tmp_path, ["faces", "clothing"], 4)
         if arm.change is None:
             continue
@@ -84,7 +94,7 @@ def test_scores_of_the_seeds_that_ended_are_tabled(claims, tmp_path):
         card = tmp_path / "claims" / "baseline" / str(seed) / "lsp_unseen_phrasings.json"
         card.parent.mkdir(parents=True)
         card.write_text(json.dumps({"metrics": {"pck": value}}))
-    results = claims.collected(tmp_path, claims.arms(list(claims.SETS)))
+    results = claims.collected(tmp_path, claims.arms(SETS))
     assert results["baseline"]["lsp, unseen phrasings"] == {"metric": "pck", "values": [0.4, 0.6]}
     assert "| baseline | lsp, unseen phrasings | pck | 0.500 | 0.141 | 2 |" in claims.table(results)
 

@@ -12,8 +12,11 @@ from pathlib import Path
 
 
 def commands(text):
-    """Pairs of a language and a command."""
-    for language, block in re.findall(r"^```(sh|python)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    """Pairs of a language and a command. Blocks that need data of one's own are left out, by the mark above them."""
+    blocks = r"^(?:<!-- block: ([^\n]*) -->\n)?```(sh|python)\n(.*?)^```"
+    for mark, language, block in re.findall(blocks, text, re.MULTILINE | re.DOTALL):
+        if mark.startswith("not run") and "tools/newcomer.sh" not in mark:
+            continue
         if language == "python":
             yield "py", block
         else:

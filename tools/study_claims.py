@@ -20,12 +20,14 @@ from functools import partial
 from pathlib import Path
 
 from study import fit_words, pace
-from study_sets import SETS, build, command, experiment, there, write_tasks
+from study_sets import build, command, experiment, there, training_shards, write_tasks
 
+from idiff.models.io.checkpoint import load
 from idiff.utils.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
 BARE = HERE.parent / "configs" / "experiment" / "ablation"
+START = "tiny-all"
 FEW = (50, 200, 1000)
 MIXED = ("faces", "lsp", "clothing")
 WEIGHTS = {"faces": 0.33, "lsp": 0.625, "clothing": 1.4}
@@ -78,13 +80,15 @@ class Arm:
     seeds: int = 3
 
 
-def set_of(settings: dict, keys: dict, part: str = "task") -> None:
-    """Change arguments of every task, or of the model."""
-    if part == "model":
-        settings["model"]["init_args"] |= keys
-        return
+def painted(transparency: float, settings: dict) -> None:
+    """Another transparency of masks and discs."""
     for entry in settings["data"]["init_args"]["tasks"].values():
-        entry["task"]["init_args"] |= keys
+        entry["task"]["init_args"]["transparency"] = transparency
+
+
+def started(name: str, settings: dict) -> None:
+    """Another model to start from."""
+    settings["model"]["init_args"]["init_from"] = name
 
 
 def bare(settings: dict) -> None:
@@ -96,16 +100,15 @@ def bare(settings: dict) -> None:
 
 def arms(names: list[str]) -> list[Arm]:
     """Those whose sets are there."""
-    start = partial(set_of, part="model")
     claims = [
         Arm("baseline", MIXED, WORDS + ASKED),
         Arm("bare names", MIXED, WORDS, bare),
         Arm("lsp alone, equal steps", ("lsp",), SEEN[1:2]),
         Arm("lsp alone, equal examples", ("lsp",), SEEN[1:2], steps=1 / 3),
-        Arm("opaque masks", MIXED, SEEN, partial(set_of, keys={"transparency": 0.0})),
-        Arm("masks and discs half transparent", MIXED, SEEN, partial(set_of, keys={"transparency": 0.5})),
-        Arm("from tiny-adapted (after stage 1)", MIXED, SEEN, partial(start, keys={"init_from": "tiny-adapted"})),
-        Arm("from tiny-base (without stage 1)", MIXED, SEEN, partial(start, keys={"init_from": "tiny-base"})),
+        Arm("opaque masks", MIXED, SEEN, partial(painted, 0.0)),
+        Arm("masks and discs half transparent", MIXED, SEEN, partial(painted, 0.5)),
+        Arm("from tiny-adapted (after stage 1)", MIXED, SEEN, partial(started, "tiny-adapted")),
+        Arm("from tiny-base (without stage 1)", MIXED, SEEN, partial(started, "tiny-base")),
     ]
     few = [
         Arm(f"few {name} {count}", (name,), (Judged(name, name),), images=count, steps=0.5, seeds=1)
@@ -115,27 +118,25 @@ def arms(names: list[str]) -> list[Arm]:
     return [arm for arm in few + claims if set(arm.sets) <= set(names)]
 
 
-def few_images(data: Path, out: Path, name: str, count: int) -> None:
-    """The first images of a set, without those of its validation images, at OUT/few/COUNT/data/NAME."""
-    folder, full = out / "few" / str(count) / "data" / name, out / "data" / name
-    words = list(SETS[name].words)
-    if SETS[name].fold and (data / name / SETS[name].fold).exists():
-        words += ["--fold", data / name / SETS[name].fold]
-    command("-m", "idiff", "data", "build", SETS[name].source, "--root", data / name, "--split", "train", "--limit", count,
-            "--out", folder / "all", *words, done=folder / "all.built", core=0)  # fmt: skip
-    command("-m", "idiff", "data", "filter", folder / "all", "--without", full / "val", "--out", folder / "train",
-            done=folder / "train.built", core=0)  # fmt: skip
+def few_images(raw: Path, folder: Path, count: int, val: Path) -> None:
+    """The first images of a set, without those of its validation images, beside which these are found."""
+    training_shards(raw, folder, "--limit", count, val=val)
     if not (folder / "val").is_symlink():
-        (folder / "val").symlink_to((full / "val").resolve(), target_is_directory=True)
+        (folder / "val").symlink_to(val.resolve(), target_is_directory=True)
+
+
+def file_name(words: str) -> str:
+    """The name of an arm or of a score as that of a file."""
+    return words.replace(" ", "_").replace(",", "")
 
 
 def run(data: Path, out: Path, arm: Arm, seed: int, steps: int, core: int) -> None:
     """Train and score one arm; of few images, a usual network beside it."""
-    folder = out / "claims" / arm.name.replace(" ", "_").replace(",", "") / str(seed)
+    folder = out / "claims" / file_name(arm.name) / str(seed)
     source = out
     if arm.images is not None:
-        few_images(data, out, arm.sets[0], arm.images)
-        source = out / "few" / str(arm.images)
+        (name,), source = arm.sets, out / "few" / str(arm.images)
+        few_images(data / name, source / "data" / name, arm.images, out / "data" / name / "val")
     steps = max(round(arm.steps * steps), 1)
     settings = experiment(source, list(arm.sets), steps)
     for name, entry in settings["data"]["init_args"]["tasks"].items():
@@ -148,13 +149,12 @@ def run(data: Path, out: Path, arm: Arm, seed: int, steps: int, core: int) -> No
     words = fit_words(settings, folder / "arm.yaml")
     command(*words, "--ckpt_path", "last", done=folder / "trained", core=core)
     for judged in arm.judged:
-        card, val = folder / f"{judged.name.replace(' ', '_').replace(',', '')}.json", out / "data" / judged.on / "val"
+        card, val = folder / f"{file_name(judged.name)}.json", out / "data" / judged.on / "val"
         if val.exists():
             command("-m", "idiff", "evaluate", "--checkpoint", folder / "checkpoints" / "last.ckpt", "--data", val, "--task",
                     judged.task, "--trust", "--bootstrap", 0, *judged.words, "--out", card, done=card, core=core)  # fmt: skip
     if arm.images is not None:
         write_tasks(source, settings)
-        (name,) = arm.sets
         beside = folder / "specialist.json"
         command(HERE / "specialist.py", "--data", source / "data" / name / "train", "--val", out / "data" / name / "val",
                 "--examples", steps * settings["data"]["init_args"]["batch_size"], "--seed", seed,
@@ -165,10 +165,8 @@ def collected(out: Path, chosen: list[Arm]) -> dict:
     """Arm -> what is judged -> the headline of every seed that has ended."""
     found: dict[str, dict] = {}
     for arm in chosen:
-        folder = out / "claims" / arm.name.replace(" ", "_").replace(",", "")
-        rows = {
-            one.name: (f"{one.name.replace(' ', '_').replace(',', '')}.json", HEADLINE[one.on]) for one in arm.judged
-        }
+        folder = out / "claims" / file_name(arm.name)
+        rows = {one.name: (f"{file_name(one.name)}.json", HEADLINE[one.on]) for one in arm.judged}
         if arm.images is not None:
             rows["specialist"] = ("specialist.json", HEADLINE[arm.sets[0]])
         for title, (file, key) in rows.items():
@@ -204,6 +202,25 @@ def hours(chosen: list[Arm], minutes: float) -> str:
     return "\n".join([*lines, f"| all | | | {total:.2f} |"]) + "\n"
 
 
+def planned(out: Path, names: list[str], minutes: float) -> dict:
+    """The plan of OUT: minutes and steps of an arm, and the model that arms start from.
+
+    Exits with 1 where OUT holds arms of other minutes or of another model.
+    """
+    file, start = out / "claims" / "plan.json", load(START).sha256
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        plan = {"minutes": minutes, "steps": round(minutes * 60 / pace(out, names)), "start": start}
+        write_atomic(file, json.dumps(plan))
+    plan = json.loads(file.read_text())
+    held = f"{plan['minutes']:g}"
+    if plan["minutes"] != minutes:
+        sys.exit(f"study_claims: {out}/claims holds arms of {held} minutes. Give another OUT, or --minutes {held}.")
+    if plan["start"] != start:
+        sys.exit(f"study_claims: the arms in {out}/claims start from another {START}. Give another OUT.")
+    return plan
+
+
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -225,6 +242,10 @@ def main(words: list[str] | None = None) -> None:
     names = there(data)
     every = arms(names)
     chosen = [arm for arm in every if arm.name.startswith(options.only)]
+    if not every:
+        sys.exit(
+            f"study_claims: {data} has none of the folders {', '.join(MIXED)}. DATA=DIR is the folder that holds them."
+        )
     if not chosen:
         sys.exit(
             f"study_claims: no arm begins with '{options.only}'. There are: {'; '.join(arm.name for arm in every)}."
@@ -235,16 +256,7 @@ def main(words: list[str] | None = None) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     out.mkdir(parents=True, exist_ok=True)
     build(data, out, names)
-    plan = out / "claims" / "plan.json"
-    if not plan.exists():
-        plan.parent.mkdir(exist_ok=True)
-        write_atomic(
-            plan, json.dumps({"minutes": options.minutes, "steps": round(options.minutes * 60 / pace(out, names))})
-        )
-    kept = json.loads(plan.read_text())
-    if kept["minutes"] != options.minutes:
-        held = f"{kept['minutes']:g}"
-        sys.exit(f"study_claims: {out}/claims holds arms of {held} minutes. Give another OUT, or --minutes {held}.")
+    kept = planned(out, names, options.minutes)
     for arm in chosen:
         for seed in range(arm.seeds):
             run(data, out, arm, seed, kept["steps"], options.core)

@@ -78,15 +78,25 @@ def there(data):
 def build(data, out, names):
     """Shards of every set, without training images that are among the validation images."""
     for name in names:
-        which, folder = SETS[name], out / "data" / name
-        words = list(which.words)
-        if which.fold and (data / name / which.fold).exists():
-            words += ["--fold", data / name / which.fold]
-        for split, to in (("train", "all"), ("val", "val")):
-            command("-m", "idiff", "data", "build", which.source, "--root", data / name, "--split", split,
-                    "--out", folder / to, *words, done=folder / f"{to}.built")  # fmt: skip
-        command("-m", "idiff", "data", "filter", folder / "all", "--without", folder / "val", "--out", folder / "train",
-                done=folder / "train.built")  # fmt: skip
+        folder = out / "data" / name
+        shards(data / name, "val", folder / "val")
+        training_shards(data / name, folder, val=folder / "val")
+
+
+def shards(raw, split, out, *words):
+    """Shards of one split of a set's folder; further words for `idiff data build`."""
+    which = SETS[raw.name]
+    if which.fold and (raw / which.fold).exists():
+        words = (*words, "--fold", raw / which.fold)
+    command("-m", "idiff", "data", "build", which.source, "--root", raw, "--split", split, "--out", out, *which.words, *words,
+            done=out.with_name(f"{out.name}.built"))  # fmt: skip
+
+
+def training_shards(raw, folder, *words, val):
+    """FOLDER/all, and FOLDER/train without the images of some validation shards."""
+    shards(raw, "train", folder / "all", *words)
+    command("-m", "idiff", "data", "filter", folder / "all", "--without", val, "--out", folder / "train",
+            done=folder / "train.built")  # fmt: skip
 
 
 def experiment(out, names, steps):

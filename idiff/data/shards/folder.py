@@ -51,7 +51,7 @@ class Folder(ABC):
 
         Args:
             shard: of the manifest.
-            known: this process has checked it before.
+            known: this process has compared its hash before.
 
         Raises:
             DataError: it cannot be read, or is not the one that the manifest names.
@@ -95,7 +95,7 @@ class LocalFolder(Folder):
         table = self.path / index.index_name(shard.name)
         if not known:
             _check_hash(table, shard.index_sha256)
-        return index.load(table, known=known)
+        return index.load(table)
 
     def open(self, shard: Shard) -> BinaryIO:
         """See `Folder`."""

@@ -231,12 +231,8 @@ def write(path: Path, rows: Rows) -> None:
     write_atomic(path, stream.getvalue())
 
 
-def load(path: Path, *, known: bool = False) -> Rows:
+def load(path: Path) -> Rows:
     """Map an index into memory, read-only.
-
-    Args:
-        path: the file.
-        known: this process has checked its rows before.
 
     Raises:
         DataError: missing, damaged, or of another layout.
@@ -250,7 +246,7 @@ def load(path: Path, *, known: bool = False) -> Rows:
         rows: Rows = np.ndarray(count, dtype, buffer=content, offset=begin)
         if not sound:
             raise DataError(f"{path} is an index of another layout. Build the shards again.")
-        roles = [] if known else [role for role in dtype.names or () if formats_of(role)]
+        roles = [role for role in dtype.names or () if formats_of(role)]
         if rows.size and not all(int(rows[role]["format"].max()) <= len(formats_of(role)) for role in roles):
             raise DataError(f"{path} is damaged: an unknown file format. Build the shards again.")
     return rows

@@ -53,7 +53,7 @@ class ShardSet:
 
     @classmethod
     def open(cls, where: Path | str, *, verify: bool = False, cache: Cache | None = None) -> ShardSet:
-        """Open a folder and check its manifest, its indices and the size of each shard.
+        """Open a set and check its manifest, its indices and, in a folder, the size of each shard.
 
         The indices of a large set (`Manifest.large`) are each read and checked when they are first used.
 
@@ -105,6 +105,10 @@ class ShardSet:
         if rows is None:
             entry = self.manifest.shards[shard]
             rows = self.folder.rows(entry, known=bool(self._known[shard]))
+            if len(rows) != entry.samples:
+                raise DataError(
+                    f"{self.folder}/{entry.name}: {len(rows)} samples in its index, expected {entry.samples}."
+                )
             if not self._known[shard]:
                 self._check_counts(shard, rows)
                 self._known[shard] = True
@@ -210,8 +214,6 @@ class ShardSet:
     def _check_counts(self, shard: int, rows: index.Rows) -> None:
         """Refuse an index that has other counts than the manifest says."""
         entry, lists = self.manifest.shards[shard], self.manifest.lists
-        if len(rows) != entry.samples:
-            raise DataError(f"{self.folder}/{entry.name}: {len(rows)} samples in its index, expected {entry.samples}.")
         expected = (entry.samples, *(lists[name][shard] if name in lists else 0 for name in LISTS))
         if self.manifest.counted and manifests.counts_of(rows) != expected:
             raise self._unfit()

@@ -101,7 +101,7 @@ class RemoteFolder(Folder):
         while True:
             file = self._table(shard)
             try:
-                return index.load(file, known=known)
+                return index.load(file)
             except DataError:
                 if file.exists():
                     raise

@@ -3,11 +3,12 @@
 import json
 import pickle
 
+import numpy as np
 import pytest
 from shard_making import ToySource
 
 from idiff.data.build.builder import build
-from idiff.data.shards import manifest
+from idiff.data.shards import index, manifest, reader
 from idiff.data.shards.check import check
 from idiff.data.shards.reader import ShardSet
 from idiff.errors import DataError
@@ -120,3 +121,13 @@ def test_verify_reads_the_indices_too(folder):
     table.write_bytes(table.read_bytes()[:-1] + b"?")
     with pytest.raises(DataError, match=r"val-000001\.index\.npy is damaged: SHA-256"):
         ShardSet.open(folder, verify=True)
+
+
+def test_an_index_that_changed_since_is_named(folder):
+    shards = ShardSet.open(folder)
+    shards.read(3)
+    reader._mapped.clear()
+    table = folder / "val-000001.index.npy"
+    index.write(table, np.array(index.load(table)[:1]))
+    with pytest.raises(DataError, match="1 samples in its index, expected 3"):
+        shards.read(5)
