@@ -5,6 +5,7 @@
 Needs the test scenes that tools/make_base.py draws. Cards that are there are kept, unless the model is another one.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -153,7 +154,8 @@ def recipe() -> str:
     return ", ".join(parts)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args(words)
     text = (ROOT / "tools" / "base_card.md").read_text()
     curve = RUNS / "curve" / "table.md"
     filled = {
@@ -166,8 +168,8 @@ def main() -> None:
         "{adaptation}": adaptation(),
         "{curve}": curve.read_text().strip() if curve.exists() else "(not measured: run tools/steps_curve.py)",
     }
-    for slot, words in filled.items():
-        text = text.replace(slot, words)
+    for slot, filling in filled.items():
+        text = text.replace(slot, filling)
     if curve.exists():
         shutil.copyfile(curve.with_name("curve.png"), ASSETS / "curve.png")
     (ASSETS / "README.md").write_text(text)
