@@ -29,6 +29,7 @@ class WeightAverage(pl.Callback):
         self.decay = decay
         self.updates = 0
         self.average: dict[str, Tensor] = {}
+        self.weights: list[Tensor] = []  # what is averaged, in the order of the average, while it is trained
         self.raw: dict[str, Tensor] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -37,6 +38,7 @@ class WeightAverage(pl.Callback):
             self.average = {name: p.detach().float().clone() for name, p in _trained(pl_module).items()}
         trained = _trained(pl_module)
         self.average = {name: as_sharded(value, trained[name]) for name, value in self.average.items()}
+        self.weights = [trained[name] for name in self.average]
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
@@ -45,7 +47,7 @@ class WeightAverage(pl.Callback):
             return
         self.updates = trainer.global_step
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        weights = [p.detach().float() for p in _trained(pl_module).values()]
+        weights = [p.detach().float() for p in self.weights]
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

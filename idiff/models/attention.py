@@ -1,4 +1,4 @@
-"""Attention under autocast on the CPU: in float32, where torch's kernels are faster than in bfloat16."""
+"""Attention under autocast on the CPU, where torch's fused kernels are slow in bfloat16."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+MOST_SCORES = 2**24
+"""Scores (B, heads, N, M) of a call that are held in memory at once: 32 MiB in bfloat16."""
 
-class _InFloat(TorchFunctionMode):
-    """Computes `scaled_dot_product_attention` in float32 and gives its result in the type of the queries."""
+
+class _ForCPU(TorchFunctionMode):
+    """Computes `scaled_dot_product_attention` by two matrix products or, where their scores are many, in float32."""
 
     def __torch_function__(
         self,
@@ -24,13 +27,28 @@ class _InFloat(TorchFunctionMode):
     ) -> Any:
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        with torch.autocast("cpu", enabled=False):
-            query, key, value = (each.float() for each in args)
-            return func(query, key, value, **(kwargs or {})).to(args[0].dtype)
+        return attention(*args, **(kwargs or {}))
 
 
-def in_float_on_cpu(inputs: Tensor, *, recomputed: bool = False) -> AbstractContextManager[Any]:
-    """A context for a network's call: attention in float32 where CPU autocast holds; elsewhere it changes nothing.
+def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **options: Any) -> Tensor:
+    """`scaled_dot_product_attention` of the CPU under autocast, in the type of the queries; same arguments.
+
+    Queries are (B, heads, N, D), keys and values (B, heads, M, D). A plain call with at most `MOST_SCORES` scores is two matrix
+    products, any other one torch's own kernel in float32.
+    """
+    plain = attn_mask is None and all(not value for name, value in options.items() if name != "scale")
+    if plain and query.shape[:-1].numel() * key.shape[-2] <= MOST_SCORES:
+        scale = options.get("scale") or query.shape[-1] ** -0.5
+        weights = ((query * scale) @ key.transpose(-2, -1)).softmax(dim=-1)
+        return torch.matmul(weights, value)
+    with torch.autocast("cpu", enabled=False):
+        mask = attn_mask.float() if attn_mask is not None and attn_mask.is_floating_point() else attn_mask
+        found = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask, **options)
+    return found.to(query.dtype)
+
+
+def quick_on_cpu(inputs: Tensor, *, recomputed: bool = False) -> AbstractContextManager[Any]:
+    """A context for a network's call: `attention` where CPU autocast holds; elsewhere it changes nothing.
 
     Args:
         inputs: of the network.
@@ -38,4 +56,4 @@ def in_float_on_cpu(inputs: Tensor, *, recomputed: bool = False) -> AbstractCont
     """
     real = type(inputs) is Tensor  # what memory a dry run counts is that of a GPU
     mixed = real and inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not recomputed
-    return _InFloat() if mixed else nullcontext()
+    return _ForCPU() if mixed else nullcontext()

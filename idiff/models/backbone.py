@@ -23,7 +23,7 @@ from idiff.diffusion import (
     weighted_errors,
 )
 from idiff.errors import ConfigError
-from idiff.models.attention import in_float_on_cpu
+from idiff.models.attention import quick_on_cpu
 from idiff.models.autoencoder import Autoencoder, once_each
 from idiff.models.auxiliary_loss import AuxiliaryLoss
 from idiff.models.denoising import Denoiser, OnStep, Sampled, sample_rows
@@ -224,7 +224,7 @@ class LatentDiffusion(nn.Module):
         """One U-Net evaluation: (B, C, h, w) latents, (B,) timesteps, (B, 77, D) text states, (B, C, h, w) source latents."""
         given = in_type_of(self.unet, noisy if condition is None else torch.cat([noisy, condition], dim=1))
         told = in_type_of(self.unet, states)
-        with in_float_on_cpu(given, recomputed=self.unet.is_gradient_checkpointing):
+        with quick_on_cpu(given, recomputed=self.unet.is_gradient_checkpointing):
             output = in_float(self.unet, self.unet(given, t, encoder_hidden_states=told).sample)
         if condition is None or not self.objective.residual:
             return output

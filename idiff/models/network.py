@@ -44,12 +44,19 @@ def build_network(kind: Callable[..., Network], config: Mapping[str, Any], *, pa
 
 def in_type_of(net: Any, values: Tensor) -> Tensor:
     """Values in the type of a network's weights where these are of half precision; as they are for float32, under autocast too."""
-    return values if net.dtype == torch.float32 else values.to(net.dtype)
+    kind = _type(net)
+    return values if kind == torch.float32 else values.to(kind)
 
 
 def in_float(net: Any, values: Tensor) -> Tensor:
     """What a network gave, in float32 where its weights are of half precision; see `in_type_of`."""
-    return values.float() if net.dtype.itemsize < 4 else values
+    return values.float() if _type(net).itemsize < 4 else values
+
+
+def _type(net: Any) -> torch.dtype:
+    """The type of the first weight; diffusers' own `dtype` walks through the whole network each time it is asked."""
+    found: torch.dtype = next(each.dtype for each in net.parameters() if each.is_floating_point())
+    return found
 
 
 def check_arguments(kind: Callable[..., Any], config: Mapping[str, Any], *, part: str) -> None:

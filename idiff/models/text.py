@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from idiff.errors import CheckpointError
+from idiff.models.attention import quick_on_cpu
 from idiff.models.io.folders import folder_sha256, subfolder
 from idiff.models.network import build_network, in_float, load_network, quiet
 from idiff.utils.foreign import decoding
@@ -132,7 +133,9 @@ class TextEncoder(nn.Module):
     def forward(self, prompts: Sequence[str]) -> Tensor:
         """Hidden states (B, 77, C) of the prompts. Equal prompts are encoded once."""
         distinct = list(dict.fromkeys(prompts))
-        states = in_float(self.net, self.net(self.tokenize(distinct).to(self.net.device)).last_hidden_state)
+        tokens = self.tokenize(distinct).to(self.net.device)
+        with quick_on_cpu(tokens):
+            states = in_float(self.net, self.net(tokens).last_hidden_state)
         if len(distinct) == len(prompts):
             return states
         place = {prompt: row for row, prompt in enumerate(distinct)}

@@ -190,7 +190,6 @@ def settings_of(stage: Any, data: Any, trainer: Mapping[str, Any], *, average: b
     """What the memory of a step depends on, from a stage, its data module and the trainer's settings."""
     sizes = [int(task.settings["size"]) for task in data.tasks.values() if "size" in getattr(task, "settings", {})]
     precision = str(trainer.get("precision") or "32-true")
-    mixed = "mixed" in precision
     return StepSettings(
         batch=int(data.batch_size),
         accumulation=int(trainer.get("accumulate_grad_batches") or 1),
@@ -200,5 +199,5 @@ def settings_of(stage: Any, data: Any, trainer: Mapping[str, Any], *, average: b
         checkpointing=bool(stage.backbone.unet.is_gradient_checkpointing),
         optimizer=str(stage.optimizer),
         average=average,
-        fused=not (mixed and trainer.get("gradient_clip_val")),
+        fused=not (precision in ("16-mixed", "16") and trainer.get("gradient_clip_val")),
     )

@@ -183,9 +183,9 @@ class Stage(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer over what is trained; the rate is a function of the step alone."""
-        # Lightning does not clip the gradients of a fused optimizer under mixed precision
-        mixed = self._trainer is not None and "mixed" in str(self._trainer.precision)
-        fused = not (mixed and self.trainer.gradient_clip_val)
+        # Lightning does not clip the gradients of a fused optimizer where they are scaled
+        scaled = self._trainer is not None and str(self._trainer.precision) == "16-mixed"
+        fused = not (scaled and self.trainer.gradient_clip_val)
         settings: dict[str, Any] = {
             "lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay, "fused": fused,
         }  # fmt: skip
@@ -198,6 +198,8 @@ class Stage(pl.LightningModule):
             optimizer = Muon([{"params": hidden, "lr": self.muon_lr, "muon": True}, {"params": rest}], **settings)
         else:
             optimizer = torch.optim.AdamW([p for p in self.parameters() if p.requires_grad], **settings)
+        if not scaled:
+            optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # Lightning asks, in bfloat16 too
         if self.decay == "cosine":
             self.total_steps = self.trainer.estimated_stepping_batches
             if not math.isfinite(self.total_steps):

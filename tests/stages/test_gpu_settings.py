@@ -42,9 +42,9 @@ def test_an_8_bit_optimizer_gets_the_stages_settings(backbone, monkeypatch):
 
 @pytest.mark.parametrize(
     ("precision", "clip", "fused"),
-    [("32-true", 1.0, True), ("bf16-mixed", None, True), ("bf16-mixed", 1.0, False)],
+    [("32-true", 1.0, True), ("bf16-mixed", None, True), ("bf16-mixed", 1.0, True), ("16-mixed", 1.0, False)],
 )
-def test_adamw_is_fused_unless_mixed_gradients_are_clipped(backbone, monkeypatch, precision, clip, fused):
+def test_adamw_is_fused_unless_scaled_gradients_are_clipped(backbone, monkeypatch, precision, clip, fused):
     stage = TaskTraining(backbone=backbone)
     trainer = SimpleNamespace(precision=precision, gradient_clip_val=clip)
     monkeypatch.setattr(stage, "_trainer", trainer)
