@@ -96,7 +96,23 @@ def test_scores_of_the_seeds_that_ended_are_tabled(claims, tmp_path):
         card.write_text(json.dumps({"metrics": {"pck": value}}))
     results = claims.collected(tmp_path, claims.arms(SETS))
     assert results["baseline"]["lsp, unseen phrasings"] == {"metric": "pck", "values": [0.4, 0.6]}
-    assert "| baseline | lsp, unseen phrasings | pck | 0.500 | 0.141 | 2 |" in claims.table(results)
+    shown = claims.tables({"arms": results})
+    assert "| arm | seeds | lsp, unseen phrasings: PCK@0.1 |" in shown and "| baseline | 2 | 0.500 ± 0.141 |" in shown
+
+
+def test_few_images_are_tabled_and_drawn_beside_the_specialist(claims, tmp_path):
+    from claims_tables import BEGIN, END, main
+
+    few = {f"few lsp {images}": {"lsp": {"metric": "pck", "values": [images / 1000]}} for images in (50, 200)}
+    few["few lsp 50"]["specialist"] = {"metric": "pck", "values": [0.125]}
+    page, results = tmp_path / "study.md", tmp_path / "results.json"
+    page.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    results.write_text(json.dumps({"arms": few}))
+    main([str(results), "--write", str(page)])
+    written = page.read_text()
+    assert "| lsp | 50 | PCK@0.1 | 0.050 | 0.125 |" in written and "|  | 200 |  | 0.200 | - |" in written
+    assert written.startswith("before\n") and written.endswith("after\n")
+    assert (tmp_path / "few-images.png").stat().st_size > 1000
 
 
 def test_make_study_claims_says_what_it_needs():

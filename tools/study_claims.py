@@ -12,13 +12,13 @@ table.md are written after each. An arm that was cut goes on.
 import argparse
 import json
 import os
-import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from claims_tables import tables
 from study import fit_words, pace
 from study_sets import build, command, experiment, there, training_shards, write_tasks
 
@@ -177,20 +177,6 @@ def collected(out: Path, chosen: list[Arm]) -> dict:
     return found
 
 
-def table(results: dict) -> str:
-    """Mean and standard deviation over seeds, as Markdown."""
-    lines = ["| arm | judged on | metric | mean | ± | seeds |", "|---|---|---|---|---|---|"]
-    for arm, rows in results.items():
-        for place, (title, row) in enumerate(rows.items()):
-            values = row["values"]
-            spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "-"
-            first = arm if place == 0 else ""
-            lines.append(
-                f"| {first} | {title} | {row['metric']} | {statistics.mean(values):.3f} | {spread} | {len(values)} |"
-            )
-    return "\n".join(lines) + "\n"
-
-
 def hours(chosen: list[Arm], minutes: float) -> str:
     """Core-hours of training that the arms take, as Markdown."""
     lines = ["| arm | seeds | minutes of training each | core-hours |", "|---|---|---|---|"]
@@ -262,8 +248,8 @@ def main(words: list[str] | None = None) -> None:
             run(data, out, arm, seed, kept["steps"], options.core)
             results = {"minutes": kept["minutes"], "steps": kept["steps"], "arms": collected(out, every)}
             write_atomic(out / "claims" / "results.json", json.dumps(results, indent=2) + "\n")
-            write_atomic(out / "claims" / "table.md", table(results["arms"]))
-    print(table(collected(out, every)))
+            write_atomic(out / "claims" / "table.md", tables(results))
+    print(tables({"arms": collected(out, every)}))
 
 
 if __name__ == "__main__":
