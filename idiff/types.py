@@ -48,6 +48,11 @@ def void_of(labels: AnyLabels | Tensor) -> int:
     return WIDE_VOID if labels.dtype == wide else VOID
 
 
+def highest_label(labels: AnyLabels) -> int:
+    """The highest value of a label map that is not void; -1 where all are void."""
+    return int((labels + labels.dtype.type(1)).max(initial=0)) - 1  # void, the type's highest value, becomes 0
+
+
 def label_type(classes: int) -> type[np.uint8] | type[np.uint16]:
     """The type of label maps of so many classes: uint8 with 255 = void, or uint16 with 65535 = void."""
     return np.uint8 if classes <= VOID else np.uint16

@@ -161,7 +161,7 @@ def warp_map(values: NDArray[Number], matrix: Matrix, size: Size, *, outside: fl
     x, y = _origins(matrix, size)
     column = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
     row = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
-    drawn = values[row, column]
+    drawn = values[row[:, 0]][:, column[0]] if x.shape[0] == 1 else values[row, column]
     drawn[~(_within(x, width) & _within(y, height))] = outside
     return drawn
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from idiff.data.shards.annotation import LISTS, canonical_json, parse_json, validate
 from idiff.errors import BadSampleError, DataError
-from idiff.types import void_of
+from idiff.types import highest_label, void_of
 from idiff.utils.array_files import MAGIC, decode_array, encode_array
 from idiff.utils.foreign import decoding
 from idiff.utils.masks import mask_size
@@ -246,7 +246,6 @@ def _check_values(label: Labels | WideLabels | None, *, where: str, meta: Mappin
     classes = meta.get("classes")
     if label is None or not classes:
         return
-    void = void_of(label)
-    highest = int(label[label != void].max(initial=0))
-    if highest >= len(classes):
-        raise BadSampleError(where, "label", f"value {highest}, expected 0 to {len(classes) - 1} or {void} for void")
+    if (highest := highest_label(label)) >= len(classes):
+        reason = f"value {highest}, expected 0 to {len(classes) - 1} or {void_of(label)} for void"
+        raise BadSampleError(where, "label", reason)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from idiff.errors import BadSampleError
 from idiff.tasks.common.view import check_picture
-from idiff.types import MOST_CLASSES, AnyLabels, Sample, label_type, void_of
+from idiff.types import MOST_CLASSES, AnyLabels, Sample, highest_label, label_type, void_of
 from idiff.utils.seeds import hash64
 
 
@@ -35,16 +35,14 @@ def labels_and_classes(sample: Sample) -> tuple[AnyLabels, Sequence[str]]:
     if label.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)} or label.shape != expected:
         reason = f"got {label.dtype} {label.shape}, expected uint8 or uint16 {expected} as the image"
         raise BadSampleError(sample.key, "label", reason)
-    void = label == void_of(label)
-    values = label[~void]
-    if values.size and int(values.max()) >= len(classes):
-        reason = f"got the value {values.max()}, expected less than {len(classes)}, or {void_of(label)}"
+    if (highest := highest_label(label)) >= len(classes):
+        reason = f"got the value {highest}, expected less than {len(classes)}, or {void_of(label)}"
         raise BadSampleError(sample.key, "label", reason)
     wanted = label_type(len(classes))
     if label.dtype == wanted:
         return label, classes
     found: AnyLabels = label.astype(wanted)
-    found[void] = void_of(found)
+    found[label == void_of(label)] = void_of(found)
     return found, classes
 
 
