@@ -91,7 +91,11 @@ class Cache:
 
     def size(self) -> int:
         """Bytes that the files take now, with the room kept for those that are being fetched."""
-        return sum(size for _, size, _ in self._files())
+        sizes: dict[str, int] = {}
+        for _, size, file in self._files():  # a file that has just come still has its room beside it
+            name = file.stem.removeprefix(".")
+            sizes[name] = max(size, sizes.get(name, 0))
+        return sum(sizes.values())
 
     def _reserve(self, room: Path, most: int) -> None:
         """Keep room for a file, removing what was used longest ago; waits while others that are fetching take it."""
