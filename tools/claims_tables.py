@@ -92,7 +92,7 @@ def curves(results: dict) -> Figure | None:
         for title, style in ((name, {"color": "tab:blue", "label": "idiff"}), ("specialist", {"color": "tab:gray"})):
             values = [counts[count].get(title, float("nan")) for count in images]
             axes.plot(images, values, marker="o", **{"label": title, **style})
-        axes.set(xscale="log", xticks=images, xticklabels=images, ylim=(0, None), xlabel="training images")
+        axes.set(xscale="log", xticks=images, xticklabels=images, ylim=(0, 1), xlabel="training images")
         axes.minorticks_off()
         axes.set_title(f"{name}, {SHOWN[results['arms'][f'few {name} {images[0]}'][name]['metric']]}", fontsize=9)
     figure.axes[0].legend(fontsize=8)
