@@ -2,12 +2,14 @@
 
     python tools/make_base.py            train, go on where it was cut, then write the variants under runs/base
     python tools/make_base.py --ship     then put them under idiff/assets/models, and run tools/base_scores.py: figures, model card
+    python tools/make_base.py --gpu --minutes 9     on one GPU, in pieces: exit code 3 says that the same command goes on
 
 Every step runs a command that a user could run, each seeded and resumable. Nothing but drawn scenes is trained on.
 """
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -49,22 +51,54 @@ SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tok
 """Part -> where it lies once for all variants, seen from a variant's folder."""
 
 
+GPU = ("accelerator", "gpu"), ("devices", "1"), ("strategy", "auto"), ("precision", "bf16-mixed")
+GPU_WORKERS = "8"
+UNFINISHED = 3
+"""Exit code of a piece whose time is over."""
+
+
+class Piece:
+    """How long this run may take, and on what it trains."""
+
+    ends = math.inf
+    gpu = False
+
+
 def idiff(*words: str) -> None:
-    """Run one command of the package in a process of its own (training may start a second rank) and show it."""
+    """Run one command of the package in a process of its own (training may start a second rank) and show it.
+
+    When the time of the piece is over the command is asked to stop, which saves what it trains.
+    """
     print(f"\n$ idiff {' '.join(words)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "idiff", *words], check=False).returncode
+    running = subprocess.Popen([sys.executable, "-m", "idiff", *words])
+    left = Piece.ends - time.monotonic()
+    try:
+        code = running.wait(None if math.isinf(left) else max(left, 0))
+    except subprocess.TimeoutExpired:
+        running.terminate()
+        running.wait()
+        print("The time of this piece is over: the same command goes on.", flush=True)
+        sys.exit(UNFINISHED)
     if code:
         sys.exit(code)
+
+
+def on_gpu(name: str) -> list[str]:
+    """Words that train an experiment on one GPU, with the batches that it has on all its ranks together."""
+    settings = compose([str(EXPERIMENTS / f"{name}.yaml")])
+    data = settings["data"].get("init_args", settings["data"])
+    batch = int(settings["trainer"].get("devices", 1)) * int(data["batch_size"])
+    words = [word for key, value in GPU for word in (f"--trainer.{key}", value)]
+    return [*words, "--data.batch_size", str(batch), "--data.num_workers", GPU_WORKERS]
 
 
 def fit(name: str, done: Path) -> None:
     """Train one experiment, or go on with it, unless what it leaves behind is there."""
     if not done.exists():
         began = time.time()
-        precision = (
-            ["--trainer.precision", "bf16-mixed"] if name in {STAGE_2[-1], *EVERY_TASK} and fast_bfloat16() else []
-        )
-        idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *precision)
+        half = name in {STAGE_2[-1], *EVERY_TASK} and fast_bfloat16()
+        words = on_gpu(name) if Piece.gpu else ["--trainer.precision", "bf16-mixed"] if half else []
+        idiff("fit", "--config", str(EXPERIMENTS / f"{name}.yaml"), "--ckpt_path", "last", *words)
         print(f"{name}: {(time.time() - began) / 60:.1f} minutes in this run", flush=True)
 
 
@@ -163,7 +197,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--ship", action="store_true", help="write idiff/assets/models from what was trained, and score it"
     )
+    parser.add_argument("--minutes", type=float, metavar="N", help="stop after so long; what trains is saved first")
+    parser.add_argument("--gpu", action="store_true", help="train on one GPU, in bfloat16, instead of on CPU cores")
     options = parser.parse_args(words)
+    Piece.gpu = options.gpu
+    if options.minutes is not None:
+        Piece.ends = time.monotonic() + 60 * options.minutes
     build_data()
     fit("base_autoencoder", RUNS / "autoencoder" / "autoencoder")
     fit("base_decoder", RUNS / "decoder" / "autoencoder")
