@@ -141,6 +141,8 @@ def run(data: Path, out: Path, arm: Arm, seed: int, steps: int, core: int) -> No
     settings = experiment(source, list(arm.sets), steps)
     for name, entry in settings["data"]["init_args"]["tasks"].items():
         entry["weight"] = WEIGHTS[name] if len(arm.sets) > 1 else 10.0
+        if entry["task"]["init_args"].get("decoder") == "unet":  # it is judged beside the color decoder
+            entry["task"]["init_args"] |= {"decoder": "color", "decoder_args": {"smooth": None}}
     if arm.change is not None:
         arm.change(settings)
     settings["model"]["init_args"]["seed"] = settings["data"]["init_args"]["seed"] = seed
