@@ -102,4 +102,4 @@ def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+    return "-" if value is None else f"{value:.4g}"

@@ -153,7 +153,9 @@ def _flops(backbone: LatentDiffusion, batch: Batch) -> int:
 def profiled(size: int = SIZE) -> dict[str, Callable[[], object]]:
     """Name -> a call of either side, for the profiler."""
     backbone, batches = load("tiny").backbone, training_batches(size=size, count=2)
+    cached = [latents_of(backbone.eval(), batch) for batch in batches]
     return {
         "train_step_ours": lambda: fit(backbone, Turns(batches, {}, rounds=1, steps=4)),
         "train_step_peer": peer_turns(backbone, batches, steps=8, bfloat16=False),
+        "train_cached_ours": lambda: fit(backbone, Turns(cached, {}, rounds=1, steps=4), bfloat16=fast_bfloat16()),
     }
