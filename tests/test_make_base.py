@@ -21,6 +21,13 @@ def test_one_gpu_has_the_batch_of_all_ranks(base, name, batch):
     assert given["--trainer.accelerator"] == "gpu" and given["--trainer.devices"] == "1"
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_piece_takes_some_time(base, capsys, minutes):
+    with pytest.raises(SystemExit):
+        base.main(["--minutes", minutes])
+    assert "expected more than 0" in capsys.readouterr().err
+
+
 def test_a_piece_stops_when_its_time_is_over_and_goes_on(base, tmp_path, capfd):
     words = ["data", "build", "synthetic", "--task", "segmentation", "--split", "train", "--seed", "1", "--count"]
     out = tmp_path / "set"

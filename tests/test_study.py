@@ -135,7 +135,35 @@ def test_the_table_shows_every_set_beside_its_specialist(tools):
 def test_the_page_shows_the_results_that_lie_beside_it(tools):
     page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
     results = json.loads((ROOT / "docs" / "study-results.json").read_text(encoding="utf-8"))
-    assert tools("tools/study_tables.py").written(page, results) == page
+    study = tools("tools/study_tables.py")
+    assert study.written(page, "make study", study.tables(results)) == page
+    claims = tools("tools/claims_tables.py")
+    results = json.loads((ROOT / "docs" / "study-claims.json").read_text(encoding="utf-8"))
+    assert study.written(page, "make study-claims", claims.tables(results)) == page
+
+
+@pytest.mark.parametrize("tool", ["study_tables", "claims_tables"])
+@pytest.mark.parametrize(
+    ("content", "page", "said"),
+    [
+        (None, None, "cannot be read"),
+        ("{bad", None, "cannot be read"),
+        ("{}", None, "expected the results.json of `make study"),
+        ('{"sets": {}, "arms": {}}', "no marks", "no place for the table"),
+        ('{"sets": {}, "arms": {}}', None, "cannot be read"),
+    ],
+)
+def test_what_is_no_result_or_no_page_is_one_sentence(tools, tmp_path, capsys, tool, content, page, said):
+    results, written = tmp_path / "results.json", tmp_path / "page.md"
+    if content is not None:
+        results.write_text(content)
+    if page is not None:
+        written.write_text(page)
+    words = ["--write", str(written)] if content and "arms" in content else []
+    with pytest.raises(SystemExit) as stopped:
+        tools(f"tools/{tool}.py").main([str(results), *words])
+    assert stopped.value.code == 2 and said in capsys.readouterr().err
+    assert page is None or written.read_text() == page
 
 
 def test_make_study_says_what_it_needs():

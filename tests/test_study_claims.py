@@ -101,12 +101,12 @@ def test_scores_of_the_seeds_that_ended_are_tabled(claims, tmp_path):
 
 
 def test_few_images_are_tabled_and_drawn_beside_the_specialist(claims, tmp_path):
-    from claims_tables import BEGIN, END, main
+    from claims_tables import NAME, main
 
     few = {f"few lsp {images}": {"lsp": {"metric": "pck", "values": [images / 1000]}} for images in (50, 200)}
     few["few lsp 50"]["specialist"] = {"metric": "pck", "values": [0.125]}
     page, results = tmp_path / "study.md", tmp_path / "results.json"
-    page.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    page.write_text(f"before\n<!-- table of {NAME}: begin -->\n<!-- table of {NAME}: end -->\nafter\n")
     results.write_text(json.dumps({"arms": few}))
     main([str(results), "--write", str(page)])
     written = page.read_text()

@@ -6,18 +6,15 @@ python tools/claims_tables.py docs/study-claims.json --write docs/study.md
 `--write` also draws the curves of few images beside the page, as few-images.png.
 """
 
-import argparse
-import json
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure
-from study_tables import SHOWN
+from study_tables import SHOWN, show
 
 from idiff.evaluation.tuning_plots import save_png
 
-BEGIN, END = "<!-- table of make study-claims: begin -->", "<!-- table of make study-claims: end -->"
+NAME = "make study-claims"
 Arms = dict[str, dict[str, dict]]
 """Arm -> what it is judged on -> its metric, and the values of every seed."""
 
@@ -99,26 +96,10 @@ def curves(results: dict) -> Figure | None:
     return figure
 
 
-def written(page: str, results: dict) -> str:
-    """A page with the tables between its two marks."""
-    head, rest = page.split(BEGIN)
-    return f"{head}{BEGIN}\n\n{tables(results)}\n{END}{rest.split(END)[1]}"
-
-
 def main(words: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="OUT/claims/results.json")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into a page, between its marks")
-    options = parser.parse_args(words)
-    if not options.results.is_file():
-        parser.error(f"{options.results} is missing: expected the results.json of `make study-claims`")
-    results = json.loads(options.results.read_text(encoding="utf-8"))
-    if options.write is None:
-        print(tables(results))
-        return
-    options.write.write_text(written(options.write.read_text(encoding="utf-8"), results), encoding="utf-8")
-    if (figure := curves(results)) is not None:
-        save_png(figure, options.write.parent / "few-images.png")
+    results, page = show(words, about=__doc__, name=NAME, key="arms", tables=tables)
+    if page is not None and (figure := curves(results)) is not None:
+        save_png(figure, page.parent / "few-images.png")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,12 @@ import torch
 from idiff.config.compose import compose
 from idiff.config.resume import PARTS
 from idiff.data.shards.reader import ShardSet
+from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import Loaded, load
 from idiff.models.io.export import write_folder
 from idiff.models.ood import DAMAGED, OODScore
 from idiff.pipeline import RESTORATIONS
-from idiff.utils.hardware import fast_bfloat16
+from idiff.utils.hardware import fast_bfloat16, usable_device
 from idiff.utils.images import to_tensor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -200,6 +201,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, metavar="N", help="stop after so long; what trains is saved first")
     parser.add_argument("--gpu", action="store_true", help="train on one GPU, in bfloat16, instead of on CPU cores")
     options = parser.parse_args(words)
+    if options.minutes is not None and not 0 < options.minutes < math.inf:
+        parser.error(f"--minutes is {options.minutes:g}: expected more than 0")
+    if options.gpu:
+        try:
+            usable_device("cuda", setting="--gpu:")
+        except ConfigError as error:
+            parser.error(str(error))
     Piece.gpu = options.gpu
     if options.minutes is not None:
         Piece.ends = time.monotonic() + 60 * options.minutes

@@ -58,27 +58,57 @@ def between(value, interval):
     return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
-BEGIN, END = "<!-- table of make study: begin -->", "<!-- table of make study: end -->"
+NAME, KEY = "make study", "sets"
 
 
-def written(page, results):
-    """A page with the table between its two marks."""
-    head, rest = page.split(BEGIN)
-    return f"{head}{BEGIN}\n\n{tables(results)}\n{END}{rest.split(END)[1]}"
+def written(page, name, table):
+    """A page with a table between the two marks of what printed it.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    begin, end = (f"<!-- table of {name}: {side} -->" for side in ("begin", "end"))
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ValueError(f"no place for the table: expected the lines {begin} and {end}, once each")
+    return f"{page.split(begin)[0]}{begin}\n\n{table}\n{end}{page.split(end)[1]}"
+
+
+def show(words, *, about, name, key, tables):
+    """The command of such a tool: prints the tables of a results.json, or puts them into a page.
+
+    Args:
+        words: of the command line; None: its own.
+        about: the tool's docstring.
+        name: of the command whose results these are.
+        key: what its results.json holds.
+        tables: results to Markdown.
+
+    Returns:
+        the results, and the page; None where they were printed.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help=f"the results.json of `{name}`")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the tables into a page, between their marks")
+    options = parser.parse_args(words)
+    try:
+        results = json.loads(options.results.read_text(encoding="utf-8"))
+        page = options.write.read_text(encoding="utf-8") if options.write else None
+    except (OSError, ValueError) as error:
+        parser.error(f"{options.results} or the page cannot be read ({error}): expected the results.json of `{name}`")
+    if not isinstance(results, dict) or key not in results:
+        parser.error(f"{options.results} has no '{key}': expected the results.json of `{name}`")
+    if page is None:
+        print(tables(results))
+        return results, None
+    try:
+        options.write.write_text(written(page, name, tables(results)), encoding="utf-8")
+    except ValueError as error:
+        parser.error(f"{options.write} has {error}")
+    return results, options.write
 
 
 def main(words=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="OUT/results.json")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into a page, between its marks")
-    options = parser.parse_args(words)
-    if not options.results.is_file():
-        parser.error(f"{options.results} is missing: expected the results.json of a study")
-    results = json.loads(options.results.read_text(encoding="utf-8"))
-    if options.write:
-        options.write.write_text(written(options.write.read_text(encoding="utf-8"), results), encoding="utf-8")
-    else:
-        print(tables(results))
+    show(words, about=__doc__, name=NAME, key=KEY, tables=tables)
 
 
 if __name__ == "__main__":
