@@ -56,8 +56,8 @@ class LatentDiffusion(nn.Module):
         text: trained with the U-Net where it was built from a config, frozen where it has weights. None: that of `pretrained`.
         unet: arguments of `diffusers.UNet2DConditionModel`; channels and context width are filled in.
         unet_weights: folder of a U-Net to start from; null: a new one. A text-to-image U-Net is widened with zeros where the model
-            takes a source. With `unet` beside it, which then overrides the loaded config, attention blocks are added that start
-            silent.
+            takes a source. With `unet` beside it, which then overrides the loaded config, attention and residual blocks are
+            added that start silent.
         objective: what is trained, and how it is sampled.
         with_source: whether there is a source image.
         sample_seed: seed of every image that `edit` samples.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,14 +9,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from idiff.errors import CheckpointError, ConfigError
+from idiff.models.growing import SILENT, grow
 from idiff.models.io.folders import subfolder
 from idiff.models.io.provenance import Provenance
-from idiff.models.network import build_network, check_arguments, load_network
+from idiff.models.network import build_network, load_network
 
-ATTENTION = ".attentions."
-"""What marks the weights of attention blocks."""
-
-SILENT = "random, behind a projection of zeros: the block is silent at first"
 UNET = "unet."
 CONV_IN = "unet.conv_in.weight"
 
@@ -29,7 +25,7 @@ def build_unet(
 
     Args:
         config: arguments of `UNet2DConditionModel` but for channels and context width. Together with weights: what is to be
-            other than there. Only attention blocks can be added so; they are silent at first.
+            other than there. Only attention and residual blocks can be added so; they are silent at first.
         weights: folder in the hub's layout to start from.
         latent_channels: C of the autoencoder.
         context: width D of the text states.
@@ -83,7 +79,7 @@ def build_unet(
     if config is not None:
         net, new = grow(net, config)
         record.new = {UNET + key: SILENT for key in new}
-        record.said.append(f"U-Net: {len(new)} weights of attention blocks are new: these start silent")
+        record.said.append(f"U-Net: {len(new)} weights of blocks are new: these start silent")
     return net, record
 
 
@@ -94,43 +90,6 @@ def _keys(net: nn.Module) -> list[str]:
 def widened_words(channels: int, *, origin: str) -> str:
     """What a widened first convolution is, in words."""
     return f"from {origin}, widened {channels} -> {2 * channels} channels with zeros for the source"
-
-
-def grow(net: UNet2DConditionModel, config: dict[str, Any]) -> tuple[UNet2DConditionModel, list[str]]:
-    """Add attention blocks to a U-Net; what it computes stays the same until they are trained.
-
-    Args:
-        net: to start from; left as it is.
-        config: what is to be other than in its own config, such as `up_block_types`.
-
-    Returns:
-        the new U-Net, and the keys of its new weights.
-
-    Raises:
-        ConfigError: the config changes more than attention blocks.
-    """
-    check_arguments(UNet2DConditionModel, config, part="U-Net")
-    grown = build_network(UNet2DConditionModel.from_config, {"config": {**net.config, **config}}, part="U-Net")
-    own, given = grown.state_dict(), net.state_dict()
-    new = [key for key in own if key not in given]
-    wrong = [key for key in given if key not in own or own[key].shape != given[key].shape]
-    wrong += [key for key in new if ATTENTION not in key]
-    if wrong:
-        raise ConfigError(
-            f"unet changes {len(wrong)} weights ({', '.join(wrong[:3])}) of unet_weights: expected new attention blocks alone. "
-            "Leave out unet_weights to train new weights, or unet to take them as they are."
-        )
-    grown.load_state_dict(given, strict=False)
-    silence(grown, new)
-    return grown, new
-
-
-def silence(net: nn.Module, keys: Iterable[str]) -> None:
-    """Set the last projection of the attention blocks that keys belong to to zero, in place: they then add nothing."""
-    for name in {key[: key.index(ATTENTION)] + ATTENTION + key.split(ATTENTION)[1].split(".")[0] for key in keys}:
-        last = net.get_submodule(name).get_submodule("proj_out")
-        for parameter in last.parameters():
-            nn.init.zeros_(parameter)
 
 
 def widen(net: UNet2DConditionModel, extra: int) -> None:

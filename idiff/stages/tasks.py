@@ -28,8 +28,8 @@ class TaskTraining(Stage):
     Args:
         backbone: the model.
         init_from: a checkpoint, exported folder or pretrained model whose averaged weights training starts from, with a fresh
-            optimizer and step 0. A text-to-image model is widened for the source; attention blocks that it lacks start silent;
-            every other weight must be there.
+            optimizer and step 0. A text-to-image model is widened for the source; attention and residual blocks that it lacks start
+            silent; every other weight must be there.
         lora: train low-rank adapters of what was loaded, and what is new in full, instead of every weight. A checkpoint then
             holds these alone, and names what they were trained on by path and SHA-256.
         sampling: how images are sampled where a task does not say.

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from idiff.models.backbone import LatentDiffusion
+from idiff.models.growing import SILENT, added, moved, silence
 from idiff.models.io.checkpoint import assign, frozen_folders, frozen_prefixes
 from idiff.models.io.provenance import CONV_OUT, Provenance
 from idiff.models.outline import left_out
-from idiff.models.unet import ATTENTION, CONV_IN, SILENT, narrowed_words, silence, widened, widened_words
+from idiff.models.unet import CONV_IN, narrowed_words, widened, widened_words
 
 HEAD = "recognition."
 
@@ -18,8 +19,8 @@ def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, ori
     """Load what another model has of this one's trained weights, and say where every weight is from.
 
     A text-to-image model (C channels in) becomes an edit model (2C channels): the first convolution is widened with zeros
-    (InstructPix2Pix, section 3.2), and the last one of a residual model is set to zero, as for new weights. Attention blocks
-    that the other model lacks start silent. Frozen parts stay this model's own.
+    (InstructPix2Pix, section 3.2), and the last one of a residual model is set to zero, as for new weights. Attention
+    and residual blocks that the other model lacks start silent. Frozen parts stay this model's own.
 
     Args:
         backbone: takes the weights; `backbone.provenance` and `backbone.report` are set.
@@ -34,7 +35,7 @@ def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, ori
     """
     frozen = frozen_prefixes(backbone)
     own = {key: value for key, value in backbone.state_dict().items() if not key.startswith(frozen)}
-    given = {key: value for key, value in state.items() if not key.startswith(frozen)}
+    given = moved({key: value for key, value in state.items() if not key.startswith(frozen)}, own)
     record = Provenance()
     channels = backbone.autoencoder.channels
     if backbone.with_source and CONV_IN in given and given[CONV_IN].shape[1] == channels:
@@ -46,13 +47,14 @@ def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, ori
         if given[CONV_IN].shape[1] == 2 * channels:
             record.changed[CONV_IN] = narrowed_words(channels, origin=origin)
         given[CONV_IN] = given[CONV_IN][:, :channels]
-    new = [key for key in own if key not in given and (ATTENTION in key or key.startswith(HEAD))]
+    grown = added(own, given)
+    new = grown + [key for key in own if key not in given and key.startswith(HEAD)]
     out = [key for key in given if key not in own and key.startswith(HEAD)]
     kept = {key: value for key, value in given.items() if key not in out}
     assign(backbone, kept | {key: own[key] for key in new}, origin=origin)
-    silence(backbone, [key for key in new if ATTENTION in key])
+    silence(backbone, grown)
     record.loaded = {key: origin for key in kept if key not in record.changed}
-    record.new = {key: SILENT if ATTENTION in key else "random" for key in new}
+    record.new = {key: SILENT if key in grown else "random" for key in new}
     record.left_out = dict.fromkeys(out, f"in {origin}: a head for training alone")
     if CONV_IN in record.changed and not backbone.with_source:
         record.said.append(f"U-Net: {channels} input channels of zeros left out")

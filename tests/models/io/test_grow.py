@@ -1,4 +1,4 @@
-"""Weights that go over into a model with more attention blocks, or with another training head."""
+"""Weights that go over into a model with more attention or residual blocks, or with another training head."""
 
 import pytest
 import torch
@@ -34,16 +34,49 @@ def folder(backbone, tmp_path):
 
 def test_new_attention_blocks_are_silent_at_first_and_learn(backbone, autoencoder_folder, folder, batch):
     grown = model(autoencoder_folder, unet=MORE, unet_weights=folder)
-    assert "attention blocks are new" in " ".join(grown.report)
+    assert "weights of blocks are new" in " ".join(grown.report)
     assert torch.allclose(painted(grown), painted(backbone), atol=1e-6)
     grown.loss(batch, seed=0).backward()
     last = grown.unet.up_blocks[1].attentions[0].proj_out.weight
     assert float(last.detach().abs().max()) == 0 and float(last.grad.abs().max()) > 0
 
 
-@pytest.mark.parametrize("change", [{"block_out_channels": [16, 32]}, {"layers_per_block": 2}])
+DEEPER = {"layers_per_block": 3}
+
+
+def randomised(net):
+    """Nothing is zero, so that what a skip connection carries to the wrong place would show."""
+    rng = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in net.unet.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng))
+    return net
+
+
+@pytest.mark.parametrize("more", [DEEPER, {**DEEPER, **MORE}])
+def test_a_deeper_model_paints_the_same_and_its_new_layers_learn(backbone, autoencoder_folder, tmp_path, batch, more):
+    randomised(backbone).unet.save_pretrained(tmp_path / "unet")
+    grown = model(autoencoder_folder, unet=more, unet_weights=str(tmp_path))
+    assert len(grown.unet.down_blocks[0].resnets) == 3 and len(grown.unet.up_blocks[1].resnets) == 4
+    assert torch.allclose(painted(grown), painted(backbone), atol=1e-4)
+    grown.loss(batch, seed=0).backward()
+    for block, number in [(grown.unet.down_blocks[1], 2), (grown.unet.up_blocks[0], 1), (grown.unet.up_blocks[1], 2)]:
+        last = block.resnets[number].conv2.weight
+        assert float(last.detach().abs().max()) == 0 and float(last.grad.abs().max()) > 0
+
+
+def test_a_deeper_model_grows_once_more(backbone, autoencoder_folder, tmp_path):
+    randomised(backbone).unet.save_pretrained(tmp_path / "unet")
+    two = randomised(model(autoencoder_folder, unet={"layers_per_block": 2}, unet_weights=str(tmp_path)))
+    three = model(autoencoder_folder, unet={**UNET, **DEEPER})
+    record = transfer_weights(three, two.state_dict(), origin="there")
+    assert torch.allclose(painted(three), painted(two), atol=1e-4)
+    assert {key.split(".")[4] for key in record.new if ".up_blocks.0.resnets." in key} == {"1"}
+
+
+@pytest.mark.parametrize("change", [{"block_out_channels": [16, 32]}, {"mid_block_type": "UNetMidBlock2D"}])
 def test_a_config_that_changes_more_is_refused(autoencoder_folder, folder, change):
-    with pytest.raises(ConfigError, match="expected new attention blocks alone"):
+    with pytest.raises(ConfigError, match="expected new attention or residual blocks alone"):
         model(autoencoder_folder, unet=change, unet_weights=folder)
 
 
