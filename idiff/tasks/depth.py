@@ -17,7 +17,7 @@ from idiff.errors import BadSampleError
 from idiff.predictions import DepthPrediction, DepthTruth
 from idiff.tasks.common.dense import DenseTask, room_with_a_box
 from idiff.tasks.common.view import View, needed_map
-from idiff.transforms.geometry import unwarp, warp_map
+from idiff.transforms.geometry import warp_map
 from idiff.types import Picture, Prediction, Sample, Truth
 from idiff.utils import cube_path
 from idiff.utils.depth_crops import Crop, scored_pixels
@@ -104,13 +104,16 @@ class DepthEstimation(DenseTask):
         place, away = cube_path.project(colors)
         return DepthPrediction(query=query, score=float(1 - away.mean().clamp(0, 1)), values=self._meters(place))
 
-    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one prediction, on the original image; between pixels the place on the path is blended. See `Task.combine`."""
-        (one,), query = predictions, queries[0]
-        assert isinstance(one, DepthPrediction)
-        place = one.values if one.relative else 1 - (1 + one.values / 10) ** -2
-        place = unwarp(place[None], query["warp"], query["size"])[0]
-        return replace(one, query=query, values=place if one.relative else self._meters(place))
+    def planes(self, prediction: Prediction, query: dict[str, Any]) -> Tensor:
+        """The place on the path, or relative depth. See `DenseTask.planes`."""
+        assert isinstance(prediction, DepthPrediction)
+        values = prediction.values if prediction.relative else 1 - (1 + prediction.values / 10) ** -2
+        return values[None]
+
+    def merged(self, prediction: Prediction, planes: Tensor) -> Prediction:
+        """Meters again. See `DenseTask.merged`."""
+        assert isinstance(prediction, DepthPrediction)
+        return replace(prediction, values=planes[0] if prediction.relative else self._meters(planes[0]))
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """Meters of the original image. See `Task.truth`."""

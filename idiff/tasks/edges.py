@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
@@ -17,7 +16,7 @@ from idiff.errors import BadSampleError
 from idiff.predictions import EdgesTruth, MapPrediction
 from idiff.tasks.common.dense import DenseTask
 from idiff.tasks.common.view import View
-from idiff.transforms.geometry import unwarp, warp_map
+from idiff.transforms.geometry import warp_map
 from idiff.types import Picture, Prediction, Sample, Truth
 from idiff.utils.settings import READING
 
@@ -90,12 +89,6 @@ class EdgeDetection(DenseTask):
         """Strengths in the model's pixels, surer the grayer the colors are. See `DenseTask.read`."""
         gray = 1 - (colors.amax(dim=0) - colors.amin(dim=0)).mean().clamp(0, 1)
         return MapPrediction(query=query, score=float(gray), values=colors.mean(dim=0))
-
-    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one prediction, on the original image. See `Task.combine`."""
-        (one,), query = predictions, queries[0]
-        assert isinstance(one, MapPrediction)
-        return replace(one, query=query, values=unwarp(one.values[None], query["warp"], query["size"])[0])
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """The edges of each annotator. See `Task.truth`."""

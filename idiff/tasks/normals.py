@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from idiff.errors import BadSampleError
 from idiff.predictions import MapPrediction, NormalsTruth
 from idiff.tasks.common.dense import DenseTask, room_with_a_box
 from idiff.tasks.common.view import View, needed_map
-from idiff.transforms.geometry import unwarp, warp_map
+from idiff.transforms.geometry import mirrors, warp_map
 from idiff.types import Picture, Prediction, Sample, Truth
 
 if TYPE_CHECKING:
@@ -65,12 +65,17 @@ class SurfaceNormals(DenseTask):
         score = 1 - (vectors.norm(dim=-1) - 1).abs().mean().clamp(0, 1)
         return MapPrediction(query=query, score=float(score), values=_unit(vectors))
 
-    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
-        """The one prediction, on the original image. See `Task.combine`."""
-        (one,), query = predictions, queries[0]
-        assert isinstance(one, MapPrediction)
-        values = unwarp(one.values.movedim(-1, 0), query["warp"], query["size"]).movedim(0, -1)
-        return replace(one, query=query, values=_unit(values))
+    def planes(self, prediction: Prediction, query: dict[str, Any]) -> Tensor:
+        """x, y and z; where the image was mirrored, x is turned back. See `DenseTask.planes`."""
+        assert isinstance(prediction, MapPrediction)
+        vectors = prediction.values.movedim(-1, 0)
+        mirrored = mirrors(np.asarray(query["warp"], dtype=np.float64))
+        return vectors * vectors.new_tensor([-1.0 if mirrored else 1.0, 1.0, 1.0])[:, None, None]
+
+    def merged(self, prediction: Prediction, planes: Tensor) -> Prediction:
+        """Of length 1 again. See `DenseTask.merged`."""
+        assert isinstance(prediction, MapPrediction)
+        return replace(prediction, values=_unit(planes.movedim(0, -1)))
 
     def truth(self, annotation: dict[str, Any]) -> Truth:
         """Unit vectors of the original image. See `Task.truth`."""

@@ -13,11 +13,12 @@ from idiff.checks import check_number
 from idiff.predictions import ChangedImageTruth, ImagePrediction
 from idiff.tasks.base import Task
 from idiff.tasks.common.examples import shapes
+from idiff.tasks.common.flip_test import merge_maps
 from idiff.tasks.common.image_targets import given_target, needed_picture, painted_pictures
 from idiff.tasks.common.view import ASKED, check_share, check_size, matrix_list, query_of, warp_sample
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.cover import cover, stitch
-from idiff.transforms.geometry import Matrix
+from idiff.transforms.geometry import Matrix, mirrored
 from idiff.transforms.windows import frame_window, window_slices
 from idiff.types import Picture, Prediction, Sample, Triplet, Truth
 from idiff.utils.images import to_picture, to_tensor
@@ -44,6 +45,7 @@ class Restoration(Task):
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
         whole: evaluation asks for the whole image, as benchmarks score it, not for its middle alone.
         overlap: what neighbouring squares of a whole image share, as a share of their side, in [0, 0.5].
+        flip_test: evaluation asks about the mirrored image, too, and takes the mean, see `idiff.tasks.common.flip_test`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -61,10 +63,11 @@ class Restoration(Task):
         phrasings: Annotated[Phrasings, READING] = "seen",
         whole: Annotated[bool, READING] = False,
         overlap: Annotated[float, READING] = 0.125,
+        flip_test: Annotated[bool, READING] = False,
     ) -> None:
         self.size = check_size(size)
         check_number("overlap", overlap, least=0, most=0.5)
-        self.whole, self.overlap = whole, round(overlap * size)
+        self.whole, self.overlap, self.flip_test = whole, round(overlap * size), flip_test
         self.flip = check_share("flip", flip)
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
 
@@ -77,12 +80,13 @@ class Restoration(Task):
         return self._pair(sample, item, [matrix], template=self.bank.draw(rng))[0]
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One: the middle of the image; or one for each square of the whole image. See `Task.queries`."""
+        """One: the middle of the image; or one for each square of the whole image; mirrored, too. See `Task.queries`."""
         given_target(sample)
         original = (sample.image.shape[0], sample.image.shape[1])
         windows = (
             cover(original, self.size, overlap=self.overlap) if self.whole else [frame_window(original, self.size)]
         )
+        windows += [mirrored(matrix, self.size) for matrix in windows] if self.flip_test else []
         return self._pair(sample, item, windows, template=self.bank.asking(f"{sample.key}/{item}"))
 
     def asked(self, picture: Picture, text: str) -> Sample:
@@ -96,7 +100,10 @@ class Restoration(Task):
     def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
         """The part of the original that was seen, without padding; squares are put together. See `Task.combine`."""
         query, original = queries[0], (int(queries[0]["size"][0]), int(queries[0]["size"][1]))
-        picture = stitch([needed_picture(one) for one in predictions], [one["warp"] for one in queries], original)
+        pictures = [needed_picture(one) for one in predictions]
+        if self.flip_test:
+            pictures, queries = merge_maps(pictures), queries[: len(queries) // 2]
+        picture = stitch(pictures, [one["warp"] for one in queries], original)
         rows, columns = _seen(queries, original, self.size)
         return ImagePrediction(query=query, score=predictions[0].score, picture=picture[:, rows, columns])
 

@@ -69,6 +69,11 @@ def chain(first: Matrix, second: Matrix) -> Matrix:
     return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
+def mirrored(matrix: Matrix, size: int) -> Matrix:
+    """The matrix of the same view with left and right swapped in the model's square of `size` pixels."""
+    return chain(matrix, np.array([[-1.0, 0.0, size - 1.0], [0.0, 1.0, 0.0]]))
+
+
 def mirrors(matrix: Matrix) -> bool:
     """Whether left and right change places."""
     return bool(np.linalg.det(matrix[:, :2]) < 0)

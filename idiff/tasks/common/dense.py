@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from idiff.tasks.common.view import (
 )
 from idiff.tasks.instructions import InstructionBank, Phrasings, Template
 from idiff.transforms.frames import frame_whole
+from idiff.transforms.geometry import unwarp
 from idiff.types import Picture, Prediction, Sample, Triplet
 from idiff.utils.settings import READING
 
@@ -41,6 +43,7 @@ class DenseTask(Task):
         augment: albumentations that change colors alone or move pixels; None: light color changes; []: none.
         instructions: file of sentences; None: the built-in ones.
         phrasings: `seen` or `unseen`: which sentences evaluation asks with, see `InstructionBank`.
+        flip_test: evaluation asks about the mirrored image, too, and takes the mean, see `idiff.tasks.common.flip_test`.
 
     Raises:
         ConfigError: an argument that cannot be used.
@@ -58,9 +61,10 @@ class DenseTask(Task):
         augment: Sequence[Mapping[str, Any]] | None = None,
         instructions: str | None = None,
         phrasings: Annotated[Phrasings, READING] = "seen",
+        flip_test: Annotated[bool, READING] = False,
     ) -> None:
         self.size, self.flip = check_size(size), check_share("flip", flip)
-        self.augment = build_augment(augment)
+        self.augment, self.flip_test = build_augment(augment), flip_test
         self.bank = InstructionBank(self.kind, instructions, phrasings=phrasings)
 
     @abstractmethod
@@ -85,8 +89,9 @@ class DenseTask(Task):
         return self._paint(sample, item, template, mirror=mirror, rng=rng if train else None)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
-        """One: the whole image. See `Task.queries`."""
-        return [self._paint(sample, item, self.bank.asking(f"{sample.key}/{item}"), mirror=False, rng=None)]
+        """One: the whole image; mirrored, too. See `Task.queries`."""
+        template, mirrors = self.bank.asking(f"{sample.key}/{item}"), (False, True)[: 1 + self.flip_test]
+        return [self._paint(sample, item, template, mirror=mirror, rng=None) for mirror in mirrors]
 
     def asked(self, picture: Picture, text: str) -> Sample:
         """Ask as the task's own sentence does: words are not needed. See `Task.asked`."""
@@ -98,6 +103,24 @@ class DenseTask(Task):
         colors = torch.nan_to_num(edited.float(), nan=0.0).clamp(-1, 1) / 2 + 0.5
         return [self.read(one, query) for one, query in zip(colors, queries, strict=True)]
 
+    def combine(self, predictions: Sequence[Prediction], queries: Sequence[dict[str, Any]]) -> Prediction:
+        """What was read, on the original image; between pixels, and of two answers, the mean is taken. See `Task.combine`."""
+        maps = [
+            unwarp(self.planes(one, query), query["warp"], query["size"])
+            for one, query in zip(predictions, queries, strict=True)
+        ]
+        return self.merged(replace(predictions[0], query=queries[0]), torch.stack(maps).mean(dim=0))
+
+    def planes(self, prediction: Prediction, query: dict[str, Any]) -> Tensor:
+        """A prediction in the model's pixels as numbers (C, h, w) whose mean has a meaning, as if nothing were mirrored."""
+        assert isinstance(prediction, MapPrediction)
+        return prediction.values[None]
+
+    def merged(self, prediction: Prediction, planes: Tensor) -> Prediction:
+        """A prediction with the values that the mean (C, H, W) of `planes` says."""
+        assert isinstance(prediction, MapPrediction)
+        return replace(prediction, values=planes[0])
+
     def _paint(
         self, sample: Sample, item: int, template: Template, *, mirror: bool, rng: np.random.Generator | None
     ) -> Triplet:
@@ -107,7 +130,7 @@ class DenseTask(Task):
         view = warp_sample(sample.image, frame, self.size, augment=self.augment if rng else None, rng=rng)
         colors, painted = self.paint(values, view)
         return Triplet(
-            key=f"{group}/0",
+            key=f"{group}/mirrored" if mirror and not rng else f"{group}/0",
             source=view.source,
             instruction=template.fill([{}]),
             target=torch.where(painted, (2 * colors.float() - 1).clamp(-1, 1), view.source),
