@@ -15,7 +15,7 @@ from idiff.models.network import build_network, check_arguments
 
 SILENT = "random, behind a projection of zeros: the block is silent at first"
 
-BLOCK = re.compile(r"(.*\b(?:down|up)_blocks\.\d+)\.(attentions|resnets)\.(\d+)\.")
+BLOCK = re.compile(r"(?P<where>(?:.*\.)?(?P<way>down|up)_blocks\.\d+)\.(?P<kind>attentions|resnets)\.(?P<number>\d+)\.")
 """What the weights of a block begin with: where it stands, its kind, and its number there."""
 
 _LAST = {"attentions": "proj_out", "resnets": "conv2"}
@@ -73,25 +73,23 @@ def moved(given: dict[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
         given: weights of the smaller U-Net, with any prefix.
         own: keys of the larger one.
     """
-    had, has = _layers(given), _layers(own)
+    had, has = layers(given), layers(own)
     names = {}
     for key in given:
         found = BLOCK.match(key)
-        number = int(found[3]) if found else 0
-        if found and number and ".up_blocks." in f".{found[1]}":
-            where = f"{found[1]}.resnets"
-            number += has.get(where, had[where]) - had[where]
-            names[key] = f"{found[1]}.{found[2]}.{number}.{key[found.end() :]}"
+        if found and found["way"] == "up" and int(found["number"]):
+            more = has.get(found["where"], 0) - had[found["where"]]
+            number = int(found["number"]) + max(more, 0)
+            names[key] = f"{found['where']}.{found['kind']}.{number}.{key[found.end() :]}"
     return {names.get(key, key): value for key, value in given.items()}
 
 
-def _layers(keys: Iterable[str]) -> dict[str, int]:
-    """Down or up block -> how many residual blocks it has."""
+def layers(keys: Iterable[str]) -> dict[str, int]:
+    """Down or up block -> how many residual blocks it has, by the keys of a U-Net with any prefix."""
     count: dict[str, int] = {}
     for found in map(BLOCK.match, keys):
-        if found and found[2] == "resnets":
-            where = f"{found[1]}.resnets"
-            count[where] = max(count.get(where, 0), int(found[3]) + 1)
+        if found and found["kind"] == "resnets":
+            count[found["where"]] = max(count.get(found["where"], 0), int(found["number"]) + 1)
     return count
 
 
@@ -101,7 +99,7 @@ def silence(net: nn.Module, keys: Iterable[str]) -> None:
     A residual block of an up block also gets a skip connection, which a 1 x 1 convolution merges: of it nothing passes.
     As in Net2DeeperNet (Chen et al., ICLR 2016, section 2.3), the function stays the same.
     """
-    blocks = {found[0].rstrip("."): found[2] for found in map(BLOCK.match, keys) if found}
+    blocks = {found[0].rstrip("."): found["kind"] for found in map(BLOCK.match, keys) if found}
     for name, kind in blocks.items():
         block = net.get_submodule(name)
         for parameter in block.get_submodule(_LAST[kind]).parameters():

@@ -79,7 +79,7 @@ def build_unet(
     if config is not None:
         net, new = grow(net, config)
         record.new = {UNET + key: SILENT for key in new}
-        record.said.append(f"U-Net: {len(new)} weights of blocks are new: these start silent")
+        record.said += [f"U-Net: {len(new)} weights of blocks are new: these start silent"] if new else []
     return net, record
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from idiff.errors import CheckpointError
 from idiff.models.backbone import LatentDiffusion
-from idiff.models.growing import SILENT, added, moved, silence
+from idiff.models.growing import SILENT, added, layers, moved, silence
 from idiff.models.io.checkpoint import assign, frozen_folders, frozen_prefixes
 from idiff.models.io.provenance import CONV_OUT, Provenance
 from idiff.models.outline import left_out
@@ -31,10 +32,12 @@ def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, ori
         what was loaded, changed, made new, kept and left out.
 
     Raises:
-        CheckpointError: anything but these and the training head `AuxiliaryLoss` differs; nothing is loaded then.
+        CheckpointError: the other model's U-Net has more layers, or anything but these and the training head `AuxiliaryLoss`
+            differs; nothing is loaded then.
     """
     frozen = frozen_prefixes(backbone)
     own = {key: value for key, value in backbone.state_dict().items() if not key.startswith(frozen)}
+    _refuse_deeper(state, list(own), origin=origin)
     given = moved({key: value for key, value in state.items() if not key.startswith(frozen)}, own)
     record = Provenance()
     channels = backbone.autoencoder.channels
@@ -69,6 +72,17 @@ def transfer_weights(backbone: LatentDiffusion, state: dict[str, Tensor], *, ori
     _keep_frozen(backbone, state, record=record, origin=origin)
     backbone.provenance, backbone.report = record, record.said
     return record
+
+
+def _refuse_deeper(state: dict[str, Tensor], own: list[str], *, origin: str) -> None:
+    """Layers are added to a U-Net, never taken away."""
+    has = layers(own)
+    for where, count in layers(state).items():
+        if ".down_blocks." in where and count > has.get(where, count):
+            raise CheckpointError(
+                f"{origin} has {count} layers in {where}, and this model {has[where]}: set model.backbone.unet.layers_per_block "
+                f"to {count} or more."
+            )
 
 
 def _keep_frozen(backbone: LatentDiffusion, state: dict[str, Tensor], *, record: Provenance, origin: str) -> None:

@@ -102,3 +102,19 @@ def test_what_does_not_fit_is_refused_and_nothing_is_loaded(backbone, autoencode
     with pytest.raises(CheckpointError, match="does not fit"):
         transfer_weights(backbone, other.state_dict(), origin="there")
     assert torch.equal(painted(backbone), before)
+
+
+def test_a_deeper_model_is_not_made_shallower(backbone, autoencoder_folder, tmp_path):
+    backbone.unet.save_pretrained(tmp_path / "unet")
+    deeper = model(autoencoder_folder, unet=DEEPER, unet_weights=str(tmp_path))
+    before = painted(backbone)
+    with pytest.raises(
+        CheckpointError, match=r"there has 3 layers in unet.down_blocks.0, and this model 1: set .* to 3"
+    ):
+        transfer_weights(backbone, deeper.state_dict(), origin="there")
+    assert torch.equal(painted(backbone), before)
+    deeper.unet.save_pretrained(tmp_path / "unet")
+    with pytest.raises(ConfigError, match="expected new attention or residual blocks alone"):
+        model(autoencoder_folder, unet={"layers_per_block": 1}, unet_weights=str(tmp_path))
+    same = model(autoencoder_folder, unet=DEEPER, unet_weights=str(tmp_path))
+    assert not [line for line in same.report if "are new" in line]
