@@ -8,6 +8,7 @@ import pytest
 import torch
 from fit_runs import CONFIGS, experiment, state
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from small_models import ROOT
 
 from idiff.config.run_folder import RunFolder
@@ -92,6 +93,7 @@ def test_what_cannot_be_sharded_is_a_sentence():
 def test_ranks_of_a_cluster_are_those_of_the_data(monkeypatch, tmp_path, environment):
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
+    monkeypatch.setattr(rank_zero_only, "rank", rank_zero_only.rank)  # the trainer sets it for the whole process
     data = MixtureDataModule({"a": TaskEntry(SemanticSegmentation(), train="train")}, batch_size=3)
     data.trainer = Trainer(
         accelerator="cpu", devices=2, num_nodes=4, strategy="ddp", logger=False, enable_checkpointing=False

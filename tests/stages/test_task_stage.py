@@ -163,7 +163,9 @@ def test_init_from_starts_at_step_0_from_the_averaged_weights(backbone, autoenco
     assert trainer.global_step == 1
     assert {int(state["step"]) for state in trainer.optimizers[0].state.values()} == {1}
     with pytest.raises(CheckpointError, match="does not fit this model"):
-        TaskTraining(backbone=small(autoencoder_folder, unet={"layers_per_block": 2}), init_from=str(path))
+        TaskTraining(backbone=small(autoencoder_folder, unet={"block_out_channels": [16, 32]}), init_from=str(path))
+    deeper = TaskTraining(backbone=small(autoencoder_folder, unet={"layers_per_block": 2}), init_from=str(path))
+    assert any("weights are new" in line for line in deeper.backbone.report)
 
 
 def test_an_optimizer_that_a_checkpoint_brought_follows_the_configuration(autoencoder_folder, tmp_path):
