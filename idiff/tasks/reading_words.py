@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from idiff.errors import ConfigError, suggest
 from idiff.tasks.base import Task
 from idiff.utils.plain_yaml import parse_yaml
-from idiff.utils.settings import READING, marks_of, parameters
+from idiff.utils.settings import READING, alternatives, marks_of, parameters
 
 
 def readings(words: Iterable[str]) -> dict[str, Any]:
@@ -34,17 +34,19 @@ def readings(words: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def check_readings(task: Task, names: Iterable[str]) -> None:
+def check_readings(task: Task, given: Mapping[str, Any]) -> None:
     """Refuse settings that a training depends on, which cannot be changed afterwards.
 
     Raises:
-        ConfigError: one of them; names those that can be set.
+        ConfigError: one of them, and names those that can be set; or a switch that is neither on nor off.
     """
     known = parameters(type(task))
     free = [name for name, each in known.items() if READING in marks_of(each.annotation)]
-    for name in names:
+    for name, value in given.items():
         if name not in free:
             raise ConfigError(
                 f"--set {name}: the model was trained with it, so it cannot be changed{suggest(name, free) or '.'} "
                 f"Can be set: {', '.join(free)}."
             )
+        if list(alternatives(known[name].annotation)) == [bool] and not isinstance(value, bool):
+            raise ConfigError(f"--set {name}: got {value!r}, expected true or false.")

@@ -94,6 +94,7 @@ def test_a_card_of_edits_without_clip_says_why(here):
         ("denoise", ["--set", "size=32"], "was trained with it, so it cannot be changed. Can be set: phrasings"),
         ("denoise", ["--set", "whle=true"], "takes no 'whle'; did you mean 'whole'"),
         ("denoise", ["--set", "whole"], "expected NAME=VALUE"),
+        ("denoise", ["--set", "flip_test=maybe"], "--set flip_test: got 'maybe', expected true or false"),
         ("denoise", ["--set", "whole=true", "--set", "whole=false"], "whole is set twice"),
         ("denoise", ["--clip", "x"], "the task 'denoise' is not scored by CLIP"),
     ],
