@@ -45,7 +45,7 @@ SOLIDS = {
 }  # fmt: skip
 """Folder -> the task it is drawn for, and training scenes, of solids."""
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
-EVERY_TASK = ("base_tasks_all", "base_tasks_long", "base_tasks_deep")
+EVERY_TASK = ("base_tasks_all", "base_tasks_long", "base_tasks_deep", "base_tasks_deep_more")
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
