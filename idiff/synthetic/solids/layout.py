@@ -18,6 +18,9 @@ MIN_VISIBLE = 0.5
 
 TEXTURES = ("plain", "stripes", "checks", "specks")
 
+EYE_HEIGHT = (1.4, 1.8)
+"""Metres of the camera over the floor: as a person holds it. An image tells no lengths, so this is what ties it to metres."""
+
 _GRID = 48
 _LEAST = 14
 """Pixels of the trial grid that each object shows: 0.6 % of the image."""
@@ -25,7 +28,7 @@ _LEAST = 14
 
 def draw_solids_scene(rng: np.random.Generator) -> SolidScene:
     """Stand 2 to 8 objects on a plane or in a room; they may hide half of each other."""
-    camera = Camera(float(rng.uniform(0.9, 2.4)), float(rng.uniform(4, 28)), float(rng.uniform(42, 70)))
+    camera = Camera(float(rng.uniform(*EYE_HEIGHT)), float(rng.uniform(4, 28)), float(rng.uniform(42, 70)))
     room = (
         (float(rng.uniform(2, 6)), float(rng.uniform(2.6, 4)), float(rng.uniform(5, 16)))
         if rng.random() < 0.5

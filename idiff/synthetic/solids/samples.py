@@ -16,7 +16,7 @@ from idiff.synthetic.solids.render import SeenSolids, see
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 
-VERSION = 1
+VERSION = 2
 """Of the generator. Any change of what is drawn for a seed raises it."""
 
 CLASSES = ("background", *KINDS)
