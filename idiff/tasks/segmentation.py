@@ -83,8 +83,9 @@ class SemanticSegmentation(ClassRegionTask):
         labels, classes = labels_and_classes(sample)
         view = self._look(sample, rng, train=train, labels=labels)
         assert view.labels is not None
+        present = labels_in(labels)
         chosen = draw_classes(
-            askable(classes), labels, view.labels, rng,
+            askable(classes), present, view.labels, rng,
             most=self.most, negatives=self.negatives, min_pixels=self.min_pixels,
         )  # fmt: skip
         colors = [self._color(rng)]
@@ -92,7 +93,7 @@ class SemanticSegmentation(ClassRegionTask):
         if len(chosen) > 1:
             colors += rng.permutation([color for color in self.colors if color not in colors]).tolist()
             chosen = fitting(chosen, _writer(classes, colors, wording), key=sample.key, field="meta.classes")
-        truth = {"key": sample.key, "labels": labels, "absent": absent_class(sample.key, labels, classes)}
+        truth = {"key": sample.key, "labels": labels, "absent": absent_class(sample.key, present, classes)}
         return self._paint(sample, f"{sample.key}/{item}", view, chosen, colors=colors, wording=wording, truth=truth)
 
     def queries(self, sample: Sample, item: int) -> list[Triplet]:
@@ -103,9 +104,10 @@ class SemanticSegmentation(ClassRegionTask):
             for mirror in (False, True)[: 1 + self.flip_test]
         ]
         view, asked = views[0], askable(classes)
-        ask, absent = self._asks(len(asked)), absent_class(sample.key, labels, classes)
+        present = labels_in(labels)
+        ask, absent = self._asks(len(asked)), absent_class(sample.key, present, classes)
         if ask == "present":
-            wanted = {*labels_in(labels), absent}
+            wanted = {*present, absent}
             asked = [index for index in asked if index in wanted]
         colors = contrasting_colors(view.source[:, view.seen], self.colors, self.most)
         truth, group = {"key": sample.key, "labels": labels, "absent": absent}, f"{sample.key}/{item}"

@@ -60,8 +60,9 @@ def similarity(
 
 def invert(matrix: Matrix) -> Matrix:
     """The matrix of the way back."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    (a, b, x), (c, d, y) = matrix.tolist()
+    back: Matrix = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / (a * d - b * c)
+    return back
 
 
 def chain(first: Matrix, second: Matrix) -> Matrix:

@@ -29,6 +29,7 @@ MAX_PIXELS = 64_000_000
 
 _FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 PNG = b"\x89PNG\r\n\x1a\n"
+_END_OF_JPEG = b"\xff\xd9"
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -87,7 +88,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels: int = MAX_PIXELS) -> Picture:
+def decode_picture(
+    data: bytes, *, where: str, field: str = "source", max_pixels: int = MAX_PIXELS, intact: bool = False
+) -> Picture:
     """Decode an image file.
 
     Args:
@@ -95,6 +98,8 @@ def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels
         where: names the file in errors: `shard:key` or a path.
         field: names the member in errors.
         max_pixels: more are refused by the header.
+        intact: a checksum says that the file is what it was. A JPEG is then read by OpenCV: the same values in two thirds of the
+            time, but of a damaged file it would fill in what is missing.
 
     Returns:
         uint8 (H, W, 3) RGB, upright.
@@ -103,7 +108,23 @@ def decode_picture(data: bytes, *, where: str, field: str = "source", max_pixels
         BadSampleError: not an image, damaged, cut short or too large.
     """
     with _opened(data, where=where, field=field, max_pixels=max_pixels) as image:
+        if intact and image.format == "JPEG" and image.mode == "RGB" and _orientation(image) == 1:
+            picture = _whole_jpeg(data)
+            if picture is not None:
+                return picture
         return upright_rgb(image)
+
+
+def _whole_jpeg(data: bytes) -> Picture | None:
+    """Decode a JPEG of three channels that ends as it should; None where it does not, or OpenCV refuses it."""
+    if not data.endswith(_END_OF_JPEG):
+        return None
+    import cv2
+
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
 
 
 def upright_rgb(image: Image.Image) -> Picture:

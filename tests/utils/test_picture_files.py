@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from idiff.errors import ConfigError
+from idiff.errors import BadSampleError, ConfigError
 from idiff.utils.images import grid, to_picture, to_tensor, write_png
+from idiff.utils.picture_files import decode_picture
 
 
 def test_every_value_survives_the_round_trip():
@@ -87,3 +89,31 @@ def test_grid_refuses_more_pictures_than_headers(headers):
         grid([[picture, picture]], headers)
     with pytest.raises(ConfigError, match="captions"):
         grid([[picture]], ["a"], [])
+
+
+def jpeg(mode: str = "RGB", *, turned: int = 1, **options) -> bytes:
+    """A JPEG of 45 x 37 pixels of smooth noise."""
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    stream = io.BytesIO()
+    Image.fromarray(coarse).resize((37, 45)).convert(mode).save(stream, "JPEG", exif=exif, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [jpeg(), jpeg(subsampling=0, quality=30), jpeg(subsampling=1), jpeg(progressive=True), jpeg(restart_marker_rows=1),
+     jpeg("L"), jpeg("CMYK"), jpeg(turned=6), jpeg(turned=2), jpeg() + bytes(9)],
+    ids=["plain", "4:4:4", "4:2:2", "progressive", "restarts", "gray", "CMYK", "turned", "mirrored", "trailing"],
+)  # fmt: skip
+def test_an_intact_jpeg_has_the_values_of_any_other(data):
+    usual = decode_picture(data, where="here")
+    assert usual.std() > 20 and np.array_equal(decode_picture(data, where="here", intact=True), usual)
+
+
+@pytest.mark.parametrize("left", [0.5, 0.9, 0.999])
+def test_a_jpeg_that_breaks_off_is_refused_though_called_intact(left):
+    data = jpeg()
+    with pytest.raises(BadSampleError, match="here: source: cannot be decoded"):
+        decode_picture(data[: int(left * len(data))], where="here", intact=True)

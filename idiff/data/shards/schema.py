@@ -119,7 +119,9 @@ def parse_name(name: str, *, where: str) -> tuple[str, str, str]:
     return check_key(key, where=where), role, form
 
 
-def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[str, Any]) -> Sample:
+def decode(
+    members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[str, Any], intact: bool = False
+) -> Sample:
     """Build a `Sample` from its members.
 
     Args:
@@ -127,6 +129,7 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
         key: the sample's key.
         where: `shard:key`, for errors.
         meta: the set's facts.
+        intact: the members' checksums are right, see `decode_picture`.
 
     Raises:
         BadSampleError: a member is missing, damaged, of another type, or of another size than the image.
@@ -137,10 +140,10 @@ def decode(members: Mapping[str, bytes], *, key: str, where: str, meta: Mapping[
     for role in REQUIRED:
         if role not in parts:
             raise BadSampleError(where, role, f"missing, expected a member {key}.{role}.{'|'.join(FORMATS[role])}")
-    image = decode_picture(parts["source"], where=where)
+    image = decode_picture(parts["source"], where=where, intact=intact)
     label = decode_map(parts["label"], where=where, field="label") if "label" in parts else None
     target, rejected = (
-        decode_picture(parts[role], where=where, field=role) if role in parts else None
+        decode_picture(parts[role], where=where, field=role, intact=intact) if role in parts else None
         for role in ("target", "rejected")
     )
     maps = {name: decode_named(parts[name], where=where, field=name) for name in map_names(parts)}

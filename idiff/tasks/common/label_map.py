@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import cv2
 import numpy as np
@@ -69,18 +69,17 @@ def askable(classes: Sequence[str]) -> list[int]:
     return [index for index, name in enumerate(classes) if name.strip() and index != ground]
 
 
-def absent_class(key: str, labels: AnyLabels, classes: Sequence[str]) -> int | None:
+def absent_class(key: str, present: Container[int], classes: Sequence[str]) -> int | None:
     """The one class that is asked though it is nowhere in the image, chosen by the sample's key.
 
     Args:
         key: of the sample.
-        labels: uint8 or uint16 (H, W), the whole image.
+        present: the values of the whole label map, see `labels_in`.
         classes: names by value.
 
     Returns:
         its index; None where every class is present.
     """
-    present = labels_in(labels)
     absent = [index for index in askable(classes) if index not in present]
     return absent[hash64("absent", key) % len(absent)] if absent else None
 

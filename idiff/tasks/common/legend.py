@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from idiff.predictions import ClassMasksPrediction, MaskPrediction
-from idiff.tasks.common.label_map import label_counts, labels_in
+from idiff.tasks.common.label_map import label_counts
 from idiff.tasks.common.region_masks import mask_prediction
 from idiff.tasks.instructions import InstructionBank, Template
 from idiff.types import AnyLabels
@@ -50,7 +50,7 @@ class Wordings:
 
 def draw_classes(
     asked: Sequence[int],
-    labels: AnyLabels,
+    anywhere: Container[int],
     seen: AnyLabels,
     rng: np.random.Generator,
     *,
@@ -62,15 +62,14 @@ def draw_classes(
 
     Args:
         asked: indices to choose from.
-        labels: uint8 or uint16 (H, W), the whole image.
-        seen: the same type (H, W), the model's view of it.
+        anywhere: the values of the whole label map, see `labels_in`.
+        seen: uint8 or uint16 (H, W), the model's view of it.
         rng: the only source of randomness.
         most: from 1 to as many are drawn, as long as there are any.
         negatives: share of absent classes.
         min_pixels: what a class must cover of the view to be seen.
     """
-    pixels, anywhere = label_counts(seen), labels_in(labels)
-    left, chosen = list(asked), list[int]()
+    pixels, left, chosen = label_counts(seen), list(asked), list[int]()
     count = int(rng.integers(1, most + 1)) if most > 1 else 1
     while left and len(chosen) < count:
         present = [index for index in left if pixels[index] >= min_pixels]
