@@ -169,7 +169,8 @@ class Batch(BatchBase):
     Attributes:
         source: float32 (B, 3, H, W) in [-1, 1], or None for text-to-image.
         target: float32 (B, 3, H, W) in [-1, 1].
-        query, annotation: one entry an example.
+        query: one entry an example.
+        annotation: one entry an example, empty in training.
         answer: float32 (B, C, H, W) in [0, 1], padded with empty maps to the most C, where every example has one.
         parts: one entry an example: what its source shows, or None.
         rejected: float32 (B, 3, H, W) in [-1, 1], where every example has one: an answer that people found worse than the target.

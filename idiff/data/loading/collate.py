@@ -18,17 +18,19 @@ def collate_examples(examples: Sequence[Example[Triplet]]) -> Batch:
     """Stack training examples, of one task or of several.
 
     Returns:
-        a batch with `source` None where no example has a source, and `answer` where every example has one.
+        a batch with `source` None where no example has a source, and `answer` where every example has one. Its annotations are
+        empty: training does not score, and workers need not pass on what is only scored against.
 
     Raises:
         LoadingError: images of different sizes, or only some examples have a source.
     """
-    return _stack(
+    batch = _stack(
         [example.triplet for example in examples],
         position=[example.position for example in examples],
         task=[example.task for example in examples],
         bad=[name for example in examples for name in example.bad],
     )
+    return replace(batch, annotation=[{} for _ in examples])
 
 
 def collate_groups(groups: Sequence[Group], *, task: str, sampling: Sampling) -> Batch:
