@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SITE   := $(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
-.PHONY: setup demo base bench bench-score study study-claims ablation docs coverage test test-slow test-faults soak fuzz lint format clean
+.PHONY: setup demo base bench bench-score photographs study study-claims ablation docs coverage test test-slow test-faults soak fuzz lint format clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,11 @@ demo: setup
 
 base: setup
 	$(BIN)/python tools/make_base.py
+
+photographs:
+	@test -n "$(DATA)" || { echo "make photographs DATA=DIR [OUT=runs/photographs]: DIR holds faces, clothing and so on"; exit 2; }
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python tools/photographs.py --data "$(DATA)" --out "$(or $(OUT),runs/photographs)"
 
 study:
 	@test -n "$(DATA)" || { echo "make study DATA=DIR [OUT=runs/study] [MINUTES=60]: DIR holds faces, clothing and so on"; exit 2; }

@@ -132,6 +132,23 @@ def test_the_table_shows_every_set_beside_its_specialist(tools):
     assert "|  |  | PCK@0.1 | 0.900 | - | - | - | - |" in table
 
 
+def test_the_table_of_photographs_has_no_column_of_specialists(tools):
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    results = json.loads((ROOT / "docs" / "photographs.json").read_text(encoding="utf-8"))
+    study = tools("tools/study_tables.py")
+    table = study.tables(results)
+    assert "specialist" not in table and "| faces | 300 | AP |" in table
+    assert study.written(page, results["command"], table) == page
+
+
+def test_the_experiment_of_photographs_takes_the_sets_that_are_there(tools, tmp_path):
+    sets, photographs = tools("tools/study_sets.py"), tools("tools/photographs.py")
+    settings = sets.experiment(tmp_path, ["lsp", "people"], 12, file=photographs.EXPERIMENT)
+    tasks = settings["data"]["init_args"]["tasks"]
+    assert list(tasks) == ["lsp", "people"] and tasks["people"]["val"] == str(tmp_path / "data" / "people" / "val")
+    assert settings["trainer"]["max_steps"] == 12 and "root" not in tasks["lsp"]
+
+
 def test_the_page_shows_the_results_that_lie_beside_it(tools):
     page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
     results = json.loads((ROOT / "docs" / "study-results.json").read_text(encoding="utf-8"))
@@ -166,8 +183,9 @@ def test_what_is_no_result_or_no_page_is_one_sentence(tools, tmp_path, capsys, t
     assert page is None or written.read_text() == page
 
 
-def test_make_study_says_what_it_needs():
-    ran = subprocess.run(["make", "study"], cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("target", ["study", "photographs"])
+def test_make_says_what_it_needs(target):
+    ran = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 2 and "DATA=DIR" in ran.stdout and "pip" not in ran.stdout
 
 

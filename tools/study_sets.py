@@ -61,17 +61,17 @@ def command(*words, done, log=None, core=1):
         done.touch()
 
 
-def there(data):
-    """Names of the sets that lie in the folder.
+def there(data, wanted=tuple(SETS)):
+    """Names of the wanted sets that lie in the folder.
 
     Exits with 1 where there is none.
     """
-    found = [name for name in SETS if (data / name).is_dir()]
+    found = [name for name in wanted if (data / name).is_dir()]
     if not found:
-        sys.exit(f"study: {data} has none of the folders {', '.join(SETS)}. DATA=DIR is the folder that holds them.")
-    absent = [name for name in SETS if name not in found]
+        sys.exit(f"{data} has none of the folders {', '.join(wanted)}. DATA=DIR is the folder that holds them.")
+    absent = [name for name in wanted if name not in found]
     if absent:
-        print(f"{data} has no {', '.join(absent)}: the study goes without.")
+        print(f"{data} has no {', '.join(absent)}: the training goes without.")
     return found
 
 
@@ -99,9 +99,9 @@ def training_shards(raw, folder, *words, val):
             done=folder / "train.built")  # fmt: skip
 
 
-def experiment(out, names, steps):
-    """The training as plain settings: the sets that are there, in OUT, for so many steps."""
-    settings = compose([str(EXPERIMENT)])
+def experiment(out, names, steps, *, file=EXPERIMENT):
+    """The training of a file as plain settings: the sets that are there, in OUT, for so many steps."""
+    settings = compose([str(file)])
     tasks = settings["data"]["init_args"]["tasks"]
     settings["data"]["init_args"]["tasks"] = {
         name: tasks[name] | {split: str(out / "data" / name / split) for split in ("train", "val")} for name in names

@@ -2,6 +2,7 @@
 
 python tools/study_tables.py runs/study/results.json
 python tools/study_tables.py docs/study-results.json --write docs/study.md
+python tools/study_tables.py docs/photographs.json --write docs/results.md
 """
 
 import argparse
@@ -16,14 +17,12 @@ SHOWN = {
 def tables(results):
     """Markdown: each metric of each set, for the generalist, its specialist, the blind baseline and the ceiling.
 
-    A generalist that trained longer, under `longer`, has a column of its own.
+    A generalist that trained longer, under `longer`, has a column of its own. Without specialists there are no columns of theirs.
     """
-    longer = results.get("longer")
-    more = f" {longer['minutes']:.0f} minutes |" if longer else ""
-    lines = [
-        f"| set | images | metric | generalist |{more} specialist | ratio | blind baseline | ceiling |",
-        f"|---|---|---|---|---|---|---|---|{'---|' if longer else ''}",
-    ]
+    longer, compared = results.get("longer"), any(found["specialist"] for found in results["sets"].values())
+    titles = ["set", "images", "metric", "generalist", *([f"{longer['minutes']:.0f} minutes"] if longer else [])]
+    titles += [*(["specialist", "ratio"] if compared else []), "blind baseline", "ceiling"]
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for name, found in results["sets"].items():
         first = True
         for key, title in SHOWN.items():
@@ -43,8 +42,11 @@ def tables(results):
                     if longer
                     else []
                 ),
-                "-" if other is None else f"{other:.3f}",
-                "-" if not other else f"{own / other:.2f}",
+                *(
+                    ["-" if other is None else f"{other:.3f}", f"{own / other:.2f}" if other else "-"]
+                    if compared
+                    else []
+                ),
                 "-" if low is None else f"{low:.3f}",
                 "-" if found["ceiling"].get(key) is None else f"{found['ceiling'][key]:.3f}",
             ]
@@ -79,7 +81,7 @@ def show(words, *, about, name, key, tables):
     Args:
         words: of the command line; None: its own.
         about: the tool's docstring.
-        name: of the command whose results these are.
+        name: of the command whose results these are, unless they name another.
         key: what its results.json holds.
         tables: results to Markdown.
 
@@ -101,7 +103,7 @@ def show(words, *, about, name, key, tables):
         print(tables(results))
         return results, None
     try:
-        options.write.write_text(written(page, name, tables(results)), encoding="utf-8")
+        options.write.write_text(written(page, results.get("command", name), tables(results)), encoding="utf-8")
     except ValueError as error:
         parser.error(f"{options.write} has {error}")
     return results, options.write
