@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import sys
 from pathlib import Path
 
 from study import collected, generalist, scored
@@ -31,12 +32,18 @@ def main(words=None):
     data, out = options.data.resolve(), options.out.resolve()
     os.environ["OMP_NUM_THREADS"] = "1"
     settings = compose([str(EXPERIMENT)])
-    names = there(data, settings["data"]["init_args"]["tasks"])
+    names, steps = there(data, settings["data"]["init_args"]["tasks"]), settings["trainer"]["max_steps"]
+    plan, plan_file = {"steps": steps, "sets": names}, out / "plan.json"
+    if not plan_file.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomic(plan_file, json.dumps(plan))
+    found = json.loads(plan_file.read_text())
+    if found != plan:
+        sys.exit(f"{out} holds a run of {found['steps']:,} steps on {', '.join(found['sets'])}. Give another OUT.")
     build(data, out, names)
-    steps = settings["trainer"]["max_steps"]
     minutes = generalist(out, experiment(out, names, steps, file=EXPERIMENT), math.inf)
     scored(out, names)
-    results = collected(out, names, {"steps": steps}, minutes) | {"command": "make photographs"}
+    results = collected(out, names, plan, minutes) | {"command": "make photographs"}
     write_atomic(out / "results.json", json.dumps(results, indent=2) + "\n")
     print(tables(results))
 

@@ -56,7 +56,10 @@ def command(*words, done, log=None, core=1):
     with (log or done.with_suffix(".log")).open("a") as stream:
         code = subprocess.run(on_core(core, words), stdout=stream, stderr=stream, check=False).returncode
     if code:
-        sys.exit(f"{' '.join(map(str, words[:4]))} ended with {code}: see {stream.name}")
+        said = Path(stream.name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        sys.exit(
+            f"{' '.join(map(str, words[:4]))} ended with {code}: {said[-1] if said else 'nothing said'} (see {stream.name})"
+        )
     if not done.exists():
         done.touch()
 

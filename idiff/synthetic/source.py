@@ -11,6 +11,7 @@ from idiff.errors import ConfigError, unknown
 from idiff.synthetic.drawing.render import render
 from idiff.synthetic.scenes.samples import SCENE_TASKS, VERSION, draw_scene
 from idiff.synthetic.solids.samples import CLASSES, MAPS, SERVED, solids_sample
+from idiff.synthetic.solids.samples import VERSION as SOLIDS_VERSION
 from idiff.types import Sample
 from idiff.utils.seeds import numpy_rng
 
@@ -70,6 +71,10 @@ class SyntheticSource(Source):
         if self.family == "solids":
             return {"classes": list(CLASSES), "categories": list(CLASSES[1:])}
         return dict(SCENE_TASKS[self._scenes].meta)
+
+    def set_inputs(self) -> list[str]:
+        """The version of the generator: shards of another one are drawn again. See `Source.set_inputs`."""
+        return [f"scenes of version {SOLIDS_VERSION if self.family == 'solids' else VERSION}"]
 
     def __len__(self) -> int:
         return self.count

@@ -59,10 +59,12 @@ def similarity(
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """The matrix of the way back."""
+    """The matrix of the way back. A matrix that squeezes the image into a line or a point has none: ZeroDivisionError."""
     (a, b, x), (c, d, y) = matrix.tolist()
-    back: Matrix = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / (a * d - b * c)
-    return back
+    if b == c == 0:
+        return np.array([[1 / a, 0.0, -(1 / a) * x], [0.0, 1 / d, -(1 / d) * y]])
+    area = a * d - b * c
+    return np.array([[d / area, -b / area, (b * y - d * x) / area], [-c / area, a / area, (c * x - a * y) / area]])
 
 
 def chain(first: Matrix, second: Matrix) -> Matrix:

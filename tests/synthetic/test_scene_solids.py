@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from idiff.cli import main
+from idiff.data.build.builder import build
 from idiff.errors import ConfigError
 from idiff.synthetic.scenes import difficulty
 from idiff.synthetic.solids.description import KINDS
@@ -145,3 +146,14 @@ def test_the_command_builds_them(tmp_path, capsys):
     assert main([*words, "--family", "solids", "--task", "detection"]) == 0
     assert main([*words, "--family", "solids", "--task", "keypoints"]) == 2
     assert "Leave --family out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("family", "name"), [("solids", "SOLIDS_VERSION"), ("flat", "VERSION")])
+def test_shards_of_another_version_of_the_scenes_are_drawn_again(tmp_path, monkeypatch, family, name):
+    def written():
+        source = SyntheticSource("segmentation", split="val", count=2, family=family)
+        return build(source, tmp_path, name="synthetic", split="val").written
+
+    assert (written(), written()) == (1, 0)
+    monkeypatch.setattr(f"idiff.synthetic.source.{name}", 99)
+    assert (written(), written()) == (1, 0)

@@ -52,6 +52,18 @@ def test_similarity_by_hand():
     assert mirrors(mirrored) and not mirrors(matrix)
 
 
+@pytest.mark.parametrize("turned", [0.0, 30.0])
+def test_the_way_back_is_the_inverse(turned):
+    for side in (3, 225, 768, 1001):
+        matrix = similarity((0.7 * side, 0.2 * side), side, 256, degrees=turned, mirror=side > 500)
+        linear = np.linalg.inv(matrix[:, :2])
+        expected = np.column_stack([linear, -linear @ matrix[:, 2]])
+        assert np.allclose(invert(matrix), expected, rtol=1e-12, atol=1e-10)
+        assert turned or np.array_equal(invert(matrix), expected)  # a pixel on the border of two labels keeps its label
+    with pytest.raises(ZeroDivisionError):
+        invert(np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]]))
+
+
 def test_points_keep_their_other_columns():
     moved = move_points(np.array([[1.0, 2.0, 2.0], [np.nan, 0.0, 1.0]]), similarity((0, 0), 32, 64))
     assert moved[:, 2].tolist() == [2.0, 1.0] and np.isnan(moved[1, 0])

@@ -40,12 +40,16 @@ class Shard:
     index_sha256: str
 
 
+FOREIGN = "foreign"
+"""The source of a set that was not built but indexed as it was."""
+
+
 @dataclass(slots=True)
 class Manifest:
     """The contents of `manifest.json`.
 
     Attributes:
-        source: name of the source that was built, or of the foreign origin.
+        source: name of the source that was built, or `FOREIGN`.
         split: `train`, `val`, ...
         tasks: kinds of the tasks served; the first is the default.
         unit: the default task's item.

@@ -200,7 +200,8 @@ class ShardSet:
         shard, row = self._row(sample)
         key = index.key_of(row)
         where = f"{shard.name}:{key}"
-        result = schema.decode(self.read_members(sample), key=key, where=where, meta=self.meta, intact=True)
+        intact = self.manifest.source != manifests.FOREIGN  # sets of `data build` were decoded when they were written
+        result = schema.decode(self.read_members(sample), key=key, where=where, meta=self.meta, intact=intact)
         if counts(result.annotation) != {name: int(row[name]) for name in LISTS}:
             raise BadSampleError(where, "annotation", "has another number of items than the index says")
         return result

@@ -11,6 +11,7 @@ import pytest
 import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from shard_making import SKELETONS, ToySource, instance, members, picture, write_tar
 
 from idiff.data.build.builder import build
@@ -335,3 +336,18 @@ def test_canonical_json_depends_on_the_value_alone():
     assert canonical_json({"b": 1, "a": "ü"}) == canonical_json({"a": "ü", "b": 1}) == '{"a":"ü","b":1}'.encode()
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))
+
+
+@pytest.mark.parametrize("marker", [0xC4, 0xDA, 0xD8])
+def test_a_broken_jpeg_of_a_set_that_was_only_indexed_is_refused(tmp_path, marker):
+    stream = io.BytesIO()
+    Image.fromarray(picture(0)).resize((37, 45)).save(stream, "JPEG")
+    data, middle = stream.getvalue(), len(stream.getvalue()) - len(stream.getvalue()) // 4
+    broken = data[:middle] + bytes([0xFF, marker]) + data[middle + 2 :]
+    facts = [(f"{key}.annotation.json", b"{}") for key in "ab"]
+    write_tar(tmp_path / "x.tar", [facts[0], ("a.source.jpg", broken), facts[1], ("b.source.jpg", data)])
+    index_folder(tmp_path, meta={}, tasks=["denoise"])
+    shards = ShardSet.open(tmp_path)
+    with pytest.raises(BadSampleError, match=r"x\.tar:a: source: cannot be decoded"):
+        shards.read(0)
+    assert shards.read(1).image.shape == (45, 37, 3)
