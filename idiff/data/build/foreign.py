@@ -60,7 +60,14 @@ def index_folder(
     lists = [name for name in LISTS if name in units]
     first = "instances" if tasks[0] == "keypoints" else next((name for name in lists if name == "phrases"), "picture")
     return builder.finish(
-        folder, shards, source=manifest.FOREIGN, split=split, tasks=tasks, unit=unit or first, meta=dict(meta), funnel={}
+        folder,
+        shards,
+        source=manifest.FOREIGN,
+        split=split,
+        tasks=tasks,
+        unit=unit or first,
+        meta=dict(meta),
+        funnel={},
     )
 
 
