@@ -10,6 +10,7 @@ from idiff.data.build import builder, slices
 from idiff.data.shards import index, manifest
 from idiff.data.shards.annotation import LISTS, UNITS, parse_json
 from idiff.data.shards.index import Rows
+from idiff.data.shards.manifest import FOREIGN
 from idiff.errors import ConfigError, DataError, suggest
 from idiff.utils.foreign import MAX_TEXT, decoding, read_regular
 
@@ -60,14 +61,7 @@ def index_folder(
     lists = [name for name in LISTS if name in units]
     first = "instances" if tasks[0] == "keypoints" else next((name for name in lists if name == "phrases"), "picture")
     return builder.finish(
-        folder,
-        shards,
-        source=manifest.FOREIGN,
-        split=split,
-        tasks=tasks,
-        unit=unit or first,
-        meta=dict(meta),
-        funnel={},
+        folder, shards, source=FOREIGN, split=split, tasks=tasks, unit=unit or first, meta=dict(meta), funnel={}
     )
 
 
