@@ -57,10 +57,19 @@ def test_arms_of_other_minutes_or_models_are_not_mixed(claims, tmp_path, monkeyp
     kept.parent.mkdir(parents=True)
     words = ["--data", str(data_of(tmp_path / "raw", "lsp")), "--out", str(tmp_path / "out"), "--minutes"]
     kept.write_text('{"minutes": 5, "steps": 9, "start": "0"}')
-    with pytest.raises(SystemExit, match="holds arms of 5 minutes"):
+    with pytest.raises(SystemExit, match=r"was begun with minutes 5, asked for is 6.0"):
         claims.main([*words, "6"])
-    with pytest.raises(SystemExit, match="start from another tiny-all"):
+    with pytest.raises(SystemExit, match="was begun with start 0, asked for is"):
         claims.main([*words, "5"])
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"minutes": 5}', '{"minutes": 5, "start": "0", "steps": "many"}'])
+def test_a_damaged_plan_is_one_sentence(claims, tmp_path, content):
+    from study_sets import planned
+
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(SystemExit, match=r"plan.json is no plan .*Give another OUT"):
+        planned(tmp_path / "plan.json", {"minutes": 5, "start": "0"}, lambda: 1)
 
 
 def test_a_folder_without_its_sets_is_named(claims, tmp_path):

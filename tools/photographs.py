@@ -11,11 +11,10 @@ import argparse
 import json
 import math
 import os
-import sys
 from pathlib import Path
 
 from study import collected, generalist, scored
-from study_sets import ROOT, build, experiment, there
+from study_sets import ROOT, build, experiment, planned, there
 from study_tables import tables
 
 from idiff.config.compose import compose
@@ -33,13 +32,7 @@ def main(words=None):
     os.environ["OMP_NUM_THREADS"] = "1"
     settings = compose([str(EXPERIMENT)])
     names, steps = there(data, settings["data"]["init_args"]["tasks"]), settings["trainer"]["max_steps"]
-    plan, plan_file = {"steps": steps, "sets": names}, out / "plan.json"
-    if not plan_file.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomic(plan_file, json.dumps(plan))
-    found = json.loads(plan_file.read_text())
-    if found != plan:
-        sys.exit(f"{out} holds a run of {found['steps']:,} steps on {', '.join(found['sets'])}. Give another OUT.")
+    plan = planned(out / "plan.json", {"steps": steps, "sets": names}, lambda: steps)
     build(data, out, names)
     minutes = generalist(out, experiment(out, names, steps, file=EXPERIMENT), math.inf)
     scored(out, names)

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
-from study_sets import build, command, experiment, on_core, shares, there, write_tasks
+from study_sets import build, command, experiment, on_core, planned, shares, there, write_tasks
 from study_tables import tables
 
 from idiff.utils.files import write_atomic
@@ -121,13 +121,11 @@ def main(words=None):
     os.environ["OMP_NUM_THREADS"] = "1"
     names = there(data)
     build(data, out, names)
-    plan_file = out / "plan.json"
-    if not plan_file.exists():
-        steps = max(round(options.minutes * 60 / pace(out, names)), 1)
-        write_atomic(plan_file, json.dumps({"minutes": options.minutes, "steps": steps, "sets": names}))
-    plan = json.loads(plan_file.read_text())
-    if (plan["minutes"], plan["sets"]) != (options.minutes, names):
-        sys.exit(f"study: {out} holds a study of {plan['minutes']:g} minutes on {plan['sets']}. Give another OUT.")
+    plan = planned(
+        out / "plan.json",
+        {"minutes": options.minutes, "sets": names},
+        lambda: max(round(options.minutes * 60 / pace(out, names)), 1),
+    )
     settings = experiment(out, names, plan["steps"])
     write_tasks(out, settings)
     print(f"{plan['steps']} steps in {options.minutes:g} minutes of one core; log: {out}/generalist.log", flush=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from claims_tables import tables
 from study import fit_words, pace
-from study_sets import build, command, experiment, there, training_shards, write_tasks
+from study_sets import build, command, experiment, planned, there, training_shards, write_tasks
 
 from idiff.models.io.checkpoint import load
 from idiff.utils.files import write_atomic
@@ -190,25 +190,6 @@ def hours(chosen: list[Arm], minutes: float) -> str:
     return "\n".join([*lines, f"| all | | | {total:.2f} |"]) + "\n"
 
 
-def planned(out: Path, names: list[str], minutes: float) -> dict:
-    """The plan of OUT: minutes and steps of an arm, and the model that arms start from.
-
-    Exits with 1 where OUT holds arms of other minutes or of another model.
-    """
-    file, start = out / "claims" / "plan.json", load(START).sha256
-    if not file.exists():
-        file.parent.mkdir(exist_ok=True)
-        plan = {"minutes": minutes, "steps": round(minutes * 60 / pace(out, names)), "start": start}
-        write_atomic(file, json.dumps(plan))
-    plan = json.loads(file.read_text())
-    held = f"{plan['minutes']:g}"
-    if plan["minutes"] != minutes:
-        sys.exit(f"study_claims: {out}/claims holds arms of {held} minutes. Give another OUT, or --minutes {held}.")
-    if plan["start"] != start:
-        sys.exit(f"study_claims: the arms in {out}/claims start from another {START}. Give another OUT.")
-    return plan
-
-
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -244,7 +225,11 @@ def main(words: list[str] | None = None) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     out.mkdir(parents=True, exist_ok=True)
     build(data, out, names)
-    kept = planned(out, names, options.minutes)
+    kept = planned(
+        out / "claims" / "plan.json",
+        {"minutes": options.minutes, "start": load(START).sha256},
+        lambda: round(options.minutes * 60 / pace(out, names)),
+    )
     for arm in chosen:
         for seed in range(arm.seeds):
             run(data, out, arm, seed, kept["steps"], options.core)

@@ -1,5 +1,6 @@
 """The sets of `make study`: how each folder is built into shards, and the training that has those that are there."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -76,6 +77,28 @@ def there(data, wanted=tuple(SETS)):
     if absent:
         print(f"{data} has no {', '.join(absent)}: the training goes without.")
     return found
+
+
+def planned(file, asked, steps):
+    """The plan of a folder that a run goes on in: what was asked for, and the training steps that `steps()` counts the first time.
+
+    Exits with 1 where the folder is of other things, or its plan cannot be read.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, json.dumps({**asked, "steps": steps()}))
+    try:
+        plan = json.loads(file.read_text())
+        held = {key: plan[key] for key in asked}
+        int(plan["steps"])
+    except (ValueError, TypeError, KeyError) as error:
+        sys.exit(f"{file} is no plan ({type(error).__name__}: {error}). Give another OUT, or remove the folder.")
+    for key, value in asked.items():
+        if held[key] != value:
+            sys.exit(
+                f"{file.parent} was begun with {key} {held[key]}, asked for is {value}. Give another OUT, or the same {key}."
+            )
+    return plan
 
 
 def build(data, out, names):
