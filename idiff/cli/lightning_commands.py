@@ -29,6 +29,8 @@ METHODS = LightningCLI.subcommands()
 FRESH = "--fresh"
 """The option of `fit` that renames a run which is in the way."""
 
+EXAMPLE = "configs/experiment/first_run.yaml"
+
 
 def run(words: list[str]) -> int:
     """Run `fit`, `validate`, `test` or `predict`.
@@ -43,19 +45,17 @@ def run(words: list[str]) -> int:
     asked = {word.partition("=")[0].split(".")[0] for word in rest}
     if not files and not asked & {"-h", "--help", "--print_config"} and not {"--model", "--data"} <= asked:
         beside = next((word for word in rest if word.endswith((".yaml", ".yml"))), "")
-        raise ConfigError(
-            f"idiff {method} needs a configuration: idiff {method} --config {beside or 'configs/experiment/demo.yaml'}."
-        )
+        raise ConfigError(f"idiff {method} needs a configuration: idiff {method} --config {beside or EXAMPLE}.")
     staged: list[str] = []
     with tempfile.TemporaryDirectory(prefix="idiff-") as folder:
         if files:
             path, settings = Path(folder) / "config.yaml", compose(files)
             lacking = [f"`{name}:`" for name in ("model", "data") if name not in settings and f"--{name}" not in asked]
             if len(lacking) == 2 and not asked & {"-h", "--help"}:
-                raise ConfigError(
-                    f"{', '.join(files)}: {' and '.join(lacking)} are missing. Add them, or include files that have them, as "
-                    "configs/experiment/demo.yaml does."
-                )
+                said = f"{' and '.join(lacking)} are missing. Add them, or include files that have them, as {EXAMPLE} does."
+                if "stages" in settings:
+                    said = f"a chain of stages, not one training: `idiff run {' '.join(files)}` runs it."
+                raise ConfigError(f"{', '.join(files)}: {said}")
             path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
         made: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
@@ -106,9 +106,7 @@ def _take_configs(words: list[str]) -> tuple[list[str], list[str]]:
         if word in {"--config", "-c"}:
             file = next(iterator, "")
             if not file or file.startswith("-"):
-                raise ConfigError(
-                    f"{word} is followed by no file: expected a YAML, such as configs/experiment/demo.yaml."
-                )
+                raise ConfigError(f"{word} is followed by no file: expected a YAML, such as {EXAMPLE}.")
             files.append(file)
         elif word.startswith("--config="):
             files.append(word.partition("=")[2])

@@ -17,7 +17,7 @@ usage: idiff {command} --config YAML [--config YAML ...] [--ckpt_path {path}] [-
 Later files go over earlier ones, and options over files: --model.lr 1e-3 is model: {{lr: 1.0e-3}} in a YAML.
 
 options:
-  --config YAML               such as configs/experiment/demo.yaml
+  --config YAML               such as configs/experiment/first_run.yaml
   --ckpt_path {path:<16}{checkpoint}
 {options}  --print_config              the whole configuration, in its long form, and stop
   --seed_everything N         seed of the process (0)

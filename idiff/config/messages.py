@@ -56,8 +56,10 @@ def short(message: str, *, where: str, files: Sequence[str] = ()) -> str:
         key = KEY.match(text)
         if key:
             path.append((indent, key.group(1)))
-        elif text and not text.startswith(NOISE) and indent > found[0]:
-            found = (indent, text, [name for _, name in path])
+        elif text and not text.startswith(NOISE):
+            names_it = indent == found[0] and WRONG_NAME.match(text) and not WRONG_NAME.match(found[1])
+            if indent > found[0] or names_it:  # of several alternatives, the one that lists its choices
+                found = (indent, text, [name for _, name in path])
     _, text, names = found
     where = _place(text, names, files) or where
     text = WRONG_TYPE.sub(r"expected \1, got '\2'", text)

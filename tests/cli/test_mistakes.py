@@ -138,10 +138,12 @@ MISTAKES = {
     "no sampler file": (FIT, setting(f"{TASK}.sampling.sampler", "gone_file.fast"), "no module 'gone_file'", "Put its file there"),
     "no configuration": (
         ["fit", "--trainer.max_steps", "3"], None,
-        "needs a configuration", "--config configs/experiment/demo.yaml",
+        "needs a configuration", "--config configs/experiment/first_run.yaml",
     ),
     "configuration without --config": (["fit", "tiny.yaml"], None, "needs a configuration", "--config tiny.yaml"),
-    "empty configuration": (FIT, file("tiny.yaml", ""), "`model:` and `data:` are missing", "as configs/experiment/demo.yaml does"),
+    "empty configuration": (FIT, file("tiny.yaml", ""), "`model:` and `data:` are missing", "experiment/first_run.yaml does"),
+    "chain as a training": (FIT, file("tiny.yaml", "stages: []"), "a chain of stages, not one training", "`idiff run tiny.yaml`"),
+    "unknown precision": ([*FIT, "--trainer.precision", "fp16"], None, "unknown trainer.precision 'fp16'", "16-mixed, 16-true"),
     "folder as configuration": (["fit", "--config", "."], None, "it is a folder", "expected a YAML file"),
     "shards of another task": (
         FIT, text("segmentation/train", "keypoints/train"), "was built for keypoints, and task 'segmentation'", "Give it shards",
