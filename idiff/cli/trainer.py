@@ -22,6 +22,8 @@ UNHELPFUL = (
     ".*does not have many workers.*",
     ".*your dataloader is not resumable.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*is not supported by the model summary.*",
+    r"The number of training batches \(\d+\) is smaller than the logging interval.*",  # lines are counted over epochs
     ".*It is recommended to use .self.log.*sync_dist.*",  # these figures are of all ranks already
 )
 """Warnings that a user can do nothing about."""

@@ -250,6 +250,12 @@ def test_more_steps_are_always_allowed_and_none_left_is_no_error(trained, capsys
     assert state("run")["global_step"] == 7
 
 
+def test_a_short_run_shows_no_warning_that_nothing_can_be_done_about(config, recwarn):
+    words = ["--trainer.max_steps", "2", "--trainer.log_every_n_steps", "50", "--trainer.precision", "bf16-mixed"]
+    assert main(["fit", "--config", config, *words]) == 0
+    assert not [said for said in recwarn if "lightning" in str(said.filename)]
+
+
 @pytest.mark.parametrize("command", ["validate", "predict"])
 def test_weights_must_be_named_and_be_there(config, capsys, command):
     assert main([command, "--config", config]) == 2
