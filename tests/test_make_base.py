@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import torch
 from scripts import load_script
 from small_models import ROOT
 
@@ -19,6 +20,15 @@ def test_one_gpu_has_the_batch_of_all_ranks(base, name, batch):
     given = dict(zip(words[::2], words[1::2], strict=True))
     assert given["--data.batch_size"] == batch
     assert given["--trainer.accelerator"] == "gpu" and given["--trainer.devices"] == "1"
+
+
+def test_the_mean_of_two_models_lies_between_them(base, tmp_path):
+    last, before = (base.load(name).backbone.unet.state_dict() for name in ("tiny-aligned", "tiny-tasks"))
+    folder = base.mean_of(tmp_path / "mean", "tiny-aligned", "tiny-tasks", 0.75)
+    mean = base.load(folder).backbone.unet.state_dict()
+    assert any(not torch.equal(last[name], before[name]) for name in last)
+    for name, weights in mean.items():
+        torch.testing.assert_close(weights, 0.75 * last[name] + 0.25 * before[name])
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])

@@ -49,7 +49,7 @@ LOWER = {"mse_ratio", "absrel", "mean_angle"}
 RECIPE = (
     "base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_adapted", "base_tasks", "base_tasks_more",
     "base_tasks_names", "base_tasks_muon", "base_tasks_all", "base_tasks_long", "base_tasks_deep",
-    "base_tasks_deep_more",
+    "base_tasks_deep_more", "base_tasks_deep_last", "base_tasks_deep_end",
 )  # fmt: skip
 
 

@@ -45,7 +45,10 @@ SOLIDS = {
 }  # fmt: skip
 """Folder -> the task it is drawn for, and training scenes, of solids."""
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
-EVERY_TASK = ("base_tasks_all", "base_tasks_long", "base_tasks_deep", "base_tasks_deep_more")
+EVERY_TASK = ("base_tasks_all", "base_tasks_long", "base_tasks_deep", "base_tasks_deep_more",
+              "base_tasks_deep_last", "base_tasks_deep_end")  # fmt: skip
+BEFORE, END_SHARE = "base_tasks_deep_more", 0.6
+"""`tiny-all` is the mean of the weights of this part and of the last one, by this share. Chosen on the validation scenes."""
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
@@ -176,6 +179,26 @@ def export(experiment: str, name: str) -> Path:
     return folder
 
 
+def mean_of(folder: Path, last: Path, before: Path, share: float) -> Path:
+    """Write the weighted mean of two variants, which keeps what training on has unlearned (WiSE-FT, Wortsman et al., arXiv 2109.01903).
+
+    Args:
+        folder: of the new variant; kept where it is there.
+        last: its settings are taken, and this `share` of its weights.
+        before: what `last` was trained from.
+        share: from 0 to 1.
+    """
+    if not folder.exists():
+        loaded, other = load(last), load(before).backbone.state_dict()
+        for name, weights in loaded.backbone.state_dict().items():
+            if weights.is_floating_point():
+                weights.lerp_(other[name].to(weights), 1 - share)
+        write_folder(
+            loaded.backbone, folder, config=loaded.config, step=loaded.step, ood_score=loaded.ood_score, half=False
+        )
+    return folder
+
+
 def ship(variants: dict[str, Path], best: str) -> None:
     """Put variants under the package's assets: what they share once, half precision, and score the best one."""
     shutil.rmtree(ASSETS, ignore_errors=True)
@@ -229,7 +252,8 @@ def main(words: list[str] | None = None) -> None:
     for name in EVERY_TASK:
         if not trained(name):
             fit(name, RUNS / "tiny-all")
-    every = export(EVERY_TASK[-1], "tiny-all")
+    last, before = export(EVERY_TASK[-1], "tiny-all-last"), export(BEFORE, "tiny-all-before")
+    every = mean_of(RUNS / "tiny-all", last, before, END_SHARE)
     idiff("run", str(EXPERIMENTS / "base_aligned.yaml"))
     aligned = export("base_alignment", "tiny-aligned")
     if options.ship:
