@@ -180,7 +180,9 @@ def export(experiment: str, name: str) -> Path:
 
 
 def mean_of(folder: Path, last: Path, before: Path, share: float) -> Path:
-    """Write the weighted mean of two variants, which keeps what training on has unlearned (WiSE-FT, Wortsman et al., arXiv 2109.01903).
+    """Write the weighted mean of two variants, which keeps what training on has unlearned.
+
+    Source: WiSE-FT, Wortsman et al., arXiv 2109.01903.
 
     Args:
         folder: of the new variant; kept where it is there.

@@ -52,10 +52,10 @@ def run(words: list[str]) -> int:
             path, settings = Path(folder) / "config.yaml", compose(files)
             lacking = [f"`{name}:`" for name in ("model", "data") if name not in settings and f"--{name}" not in asked]
             if len(lacking) == 2 and not asked & {"-h", "--help"}:
-                said = f"{' and '.join(lacking)} are missing. Add them, or include files that have them, as {EXAMPLE} does."
+                wrong = f"{' and '.join(lacking)} are missing. Add them, or include files that have them, as {EXAMPLE} does."
                 if "stages" in settings:
-                    said = f"a chain of stages, not one training: `idiff run {' '.join(files)}` runs it."
-                raise ConfigError(f"{', '.join(files)}: {said}")
+                    wrong = f"a chain of stages, not one training: `idiff run {' '.join(files)}` runs it."
+                raise ConfigError(f"{', '.join(files)}: {wrong}")
             path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
         made: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
