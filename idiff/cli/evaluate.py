@@ -25,13 +25,19 @@ def run(words: list[str]) -> int:
     if not writable(out):
         raise ConfigError(f"--out {out} cannot be written: expected a file in a folder that exists and can be written")
 
+    from idiff.evaluation.card import card_of, loses_nothing, write_card
+
+    if not loses_nothing(out):
+        raise ConfigError(
+            f"--out {out} is a file of another kind: expected a new name, or that of a metric card. Give another --out."
+        )
+
     from rich.console import Console
 
     from idiff.callbacks.benchmark import Benchmark
     from idiff.callbacks.prediction_files import PredictionFiles
     from idiff.callbacks.records import render_table
     from idiff.cli.trainer import quiet, scoring_trainer
-    from idiff.evaluation.card import card_of, write_card
     from idiff.evaluation.clip_metrics import clip_metrics
     from idiff.evaluation.measure import Painting, measure
     from idiff.evaluation.second_look import rereading

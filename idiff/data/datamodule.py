@@ -114,7 +114,7 @@ class StreamDataModule(LightningDataModule):
         split: Literal["val", "test"] = "test" if stage == TrainerFn.TESTING else "val"
         if not self._evaluation or split != self._split:
             self._split, self._evaluation = split, open_evaluation(self.entries, split)
-            self._refuse_idle_ranks()
+        self._refuse_idle_ranks()  # the sets may have been opened before there were ranks
         if stage == TrainerFn.FITTING:
             self._training = open_training(
                 self.entries, seed=self.seed, epoch_samples=self.epoch_samples, cache=self.cache

@@ -18,6 +18,7 @@ from idiff.metrics.bootstrap import LEVEL
 from idiff.models.io.checkpoint import Loaded
 from idiff.tasks.saved import TaskChoice
 from idiff.utils.files import write_atomic
+from idiff.utils.foreign import read_json
 
 PACKAGES = ("torch", "lightning", "diffusers", "transformers", "torchmetrics", "numpy")
 
@@ -86,6 +87,16 @@ def card_of(
 def write_card(card: Mapping[str, Any], out: Path) -> None:
     """Write a card, whole or not at all."""
     write_atomic(out, json.dumps(card, indent=2) + "\n")
+
+
+def loses_nothing(out: Path) -> bool:
+    """Whether a card may be written there: no file has that name, or an empty one, or a card."""
+    if not out.is_file() or not out.stat().st_size:
+        return True
+    try:
+        return "metrics" in read_json(out)
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def without_nan(values: Mapping[str, float]) -> dict[str, float | None]:

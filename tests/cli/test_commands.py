@@ -186,6 +186,7 @@ REFUSED = [
     ({"--decoder": "colour"}, "did you mean 'color'"),
     ({"--out": "gone/card.json"}, "--out gone/card.json cannot be written"),
     ({"--out": "empty"}, "--out empty cannot be written"),
+    ({"--out": "words.ckpt"}, "--out words.ckpt is a file of another kind"),
     ({"--predictions": "a_file"}, "a_file"),
     ({"--limit": "0"}, "got 0, expected 1 or more"),
     ({"--steps": "0"}, "got 0, expected 1 or more"),

@@ -10,6 +10,7 @@ from stream_fakes import SETS, CountingTask, Recorder, module, trainer
 from idiff.data.build.builder import build
 from idiff.data.datamodule import MixtureDataModule, SegmentationDataModule, StreamDataModule, TaskDataModule
 from idiff.data.loading import training
+from idiff.data.loading.mixture import Layout
 from idiff.data.loading.training import TaskEntry
 from idiff.errors import ConfigError, DataError
 from idiff.synthetic.source import SyntheticSource
@@ -34,6 +35,14 @@ def test_validating_a_checkpoint_does_not_ask_for_its_training_data(tmp_path):
         recorder, module(train=None, seed=9), ckpt_path=tmp_path / "cut.ckpt", weights_only=True
     )
     assert sorted(key for _, keys in recorder.validated for key in keys) == [f"val-{i:05d}/0" for i in range(9)]
+
+
+def test_sets_opened_before_there_were_ranks_are_counted_again(monkeypatch):
+    data = module()
+    data.setup("fit")  # as a command does, to refuse bad input early
+    monkeypatch.setattr(StreamDataModule, "layout", Layout(micro=1, world=10))
+    with pytest.raises(ConfigError, match="validates on 9 items, fewer than the 10 ranks"):
+        data.setup("fit")
 
 
 def test_a_mixture_has_a_loader_for_each_validation_set(tmp_path):

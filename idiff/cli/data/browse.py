@@ -30,7 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.count < 1:
         raise ConfigError(f"--count {arguments.count}: expected 1 or more.")
-    shards, out = ShardSet.open(arguments.folder), Path(arguments.out)
+    out = Path(arguments.out)
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"--out {out}: expected a file named *.png.")
+    shards = ShardSet.open(arguments.folder)
     task = _task(arguments.task) if arguments.task else None
     keys = browse(shards, out, count=arguments.count, seed=arguments.seed, task=task)
     say(f"{arguments.out}: {len(keys)} samples, {keys[0]} to {keys[-1]}")

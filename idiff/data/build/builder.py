@@ -181,6 +181,11 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
             raise ConfigError(f"{folder} holds shards that this command did not build. Give another --out.")
         else:
             before = None
+            others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+            if others:
+                raise ConfigError(
+                    f"{folder} has other files ({', '.join(others[:3])}): shards lie in a folder of their own. Give another --out."
+                )
         if before != settings:
             write_atomic(file, canonical_json(settings) + b"\n")
         for left in folder.glob(".*.tmp"):

@@ -62,6 +62,7 @@ def test_build_says_what_it_did(tmp_path, capsys):
         (["data", "check", "nowhere"], "expected a folder of shards"),
         (["data", "stats", "nowhere"], "expected a folder of shards"),
         (["data", "browse", "nowhere", "--out", "x.png"], "expected a folder of shards"),
+        (["data", "browse", "nowhere", "--out", "joints.json"], "--out joints.json: expected a file named *.png"),
         (["data", "index", "nowhere"], "expected a folder of"),
         ([*BUILD, "--task", "segmentation", "--out", "x", "--workers", "0"], "expected 1 or more"),
     ],

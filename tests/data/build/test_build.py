@@ -106,6 +106,13 @@ def test_a_folder_with_other_shards_is_refused(tmp_path):
         build_toy(tmp_path)
 
 
+def test_a_folder_with_files_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(ConfigError, match=r"has other files \(images\).*Give another --out"):
+        build_toy(tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["images"]
+
+
 def test_two_builds_in_one_folder_are_refused(tmp_path):
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
