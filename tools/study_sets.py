@@ -92,7 +92,7 @@ def planned(file, asked, steps):
         held = {key: plan[key] for key in asked}
         int(plan["steps"])
     except (ValueError, TypeError, KeyError) as error:
-        sys.exit(f"{file} is no plan ({type(error).__name__}: {error}). Give another OUT, or remove the folder.")
+        sys.exit(f"{file} is no plan ({type(error).__name__}: {error}). Give another OUT.")
     for key, value in asked.items():
         if held[key] != value:
             sys.exit(

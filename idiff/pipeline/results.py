@@ -188,7 +188,7 @@ def notice_of(ood_score: float | None) -> str | None:
 def _new_joints(triplets: Sequence[Triplet], joints: Sequence[str]) -> str | None:
     """The warning that comes with joints that the model was not trained on."""
     known = {joint_words(name) for name in joints}
-    new = [name for one in triplets for name in one.query.get("joints", ()) if name not in known]
+    new = dict.fromkeys(name for one in triplets for name in one.query.get("joints", ()) if name not in known)
     if not known or not new:
         return None
     return f"The model was not trained on {', '.join(new)}: do not trust these joints. It knows {', '.join(sorted(known))}."
