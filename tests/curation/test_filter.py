@@ -97,6 +97,21 @@ def test_low_targets_and_unequal_pairs_go(world, tmp_path, capsys):
         assert plot.size == (1200, 300)
 
 
+def test_thresholds_may_change_after_nothing_stayed(world, tmp_path, capsys):
+    assert main(["data", "filter", "pairs", "--out", "good", *world, "--min-aesthetic", "9"]) == 2
+    assert "none of the 7 samples stays" in capsys.readouterr().err
+    assert main(["data", "filter", "pairs", "--out", "good", *world]) == 0
+    assert len(ShardSet.open("good")) == 3
+
+
+def test_a_folder_of_other_files_is_refused_before_scoring(world, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/mine.png").write_bytes(b"")
+    assert main(["data", "filter", "pairs", "--out", "photos", *world]) == 2
+    assert "photos has other files (mine.png)" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["mine.png"]
+
+
 def test_what_stays_is_a_set_with_the_same_files(world, tmp_path):
     assert main(["data", "filter", "pairs", "--out", "good", *world, "--shard-size", "2"]) == 0
     assert main(["data", "check", "good"]) == 0

@@ -41,14 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
         IdiffError: bad input.
     """
     from idiff.curation.quality.choose import choose
-    from idiff.curation.quality.filtered import DROPPED, PLOT, REPORT, write_filtered
+    from idiff.curation.quality.filtered import DROPPED, OWN, PLOT, REPORT, SCORES, write_filtered
     from idiff.curation.quality.scores import score
     from idiff.curation.quality.scoring_choice import scorer_of
-    from idiff.data.build.builder import funnel_text
+    from idiff.data.build.builder import funnel_text, refuse_foreign
     from idiff.data.shards.reader import ShardSet
 
     _check(arguments)
     shards, out = ShardSet.open(arguments.folder), Path(arguments.out)
+    refuse_foreign(out, OWN)
     thresholds = _thresholds(arguments)
     without = {name: ShardSet.open(name) for name in arguments.without}
     rows, settings = None, {}
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = scorer.settings or {}
         part = _part(arguments.part)
         with progress() as bar:
-            rows = score(shards, Path(arguments.scores or out / "scores"), scorer, part=part, progress=bar)
+            rows = score(shards, Path(arguments.scores or out / SCORES), scorer, part=part, progress=bar)
         if arguments.part:
             say(f"part {arguments.part} is scored" + ("" if rows is None else "; so are all others"))
             return 0

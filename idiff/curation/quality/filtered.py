@@ -27,6 +27,9 @@ from idiff.errors import BadSampleError, ConfigError, DataError
 from idiff.utils.files import write_atomic
 
 KEPT, DROPPED, REPORT, PLOT = "kept.txt", "dropped.jsonl", "report.json", "histograms.png"
+SCORES = "scores"
+OWN = (KEPT, DROPPED, REPORT, PLOT, SCORES)
+"""What the filter writes beside the shards."""
 
 
 class Chosen(Source):
@@ -104,7 +107,7 @@ def write_filtered(
         result = build(
             Chosen(shards, choice.kept, steps=choice.steps), out, name=shards.manifest.source,
             split=shards.manifest.split, options=options, shard_size=shard_size, workers=workers, executor=executor,
-            progress=progress,
+            beside=OWN, progress=progress,
         )  # fmt: skip
     elif (out / CONFIGURATION).exists():
         raise ConfigError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Report:
 def build(
     source: Source, out: Path | str, *, name: str, split: str, options: Mapping[str, Any] | None = None,
     limit: int | None = None, shard_size: int = 1000, workers: int = 1, executor: str = "local", verify: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    beside: Collection[str] = (), progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:  # fmt: skip
     """Write the shards, indices and manifest of a source; finish what an earlier call with the same arguments began.
 
@@ -78,6 +78,7 @@ def build(
         workers: processes.
         executor: `local` for processes here, `ray` for a Ray cluster; the bytes do not depend on it.
         verify: compare the samples' files by their bytes, too.
+        beside: names of the caller's own files, which may lie in the folder already.
         progress: called with (samples done, samples in all).
 
     Raises:
@@ -97,7 +98,7 @@ def build(
         "source": name, "split": split, "options": dict(options or {}), "shard_size": shard_size, "samples": total,
         "limit": limit,
     }  # fmt: skip
-    with _claimed(folder, settings):
+    with _claimed(folder, settings, beside):
         shared = shared_digest(source, meta)
         jobs = [
             Job(
@@ -169,7 +170,7 @@ def finish(
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
+def _claimed(folder: Path, settings: dict[str, Any], beside: Collection[str]) -> Iterator[None]:
     """Make the folder, lock it, and refuse it when it holds anything but the same build."""
     with own_folder(folder):
         file = folder / CONFIGURATION
@@ -181,16 +182,31 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
             raise ConfigError(f"{folder} holds shards that this command did not build. Give another --out.")
         else:
             before = None
-            others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-            if others:
-                raise ConfigError(
-                    f"{folder} has other files ({', '.join(others[:3])}): shards lie in a folder of their own. Give another --out."
-                )
+            refuse_foreign(folder, beside)
         if before != settings:
             write_atomic(file, canonical_json(settings) + b"\n")
         for left in folder.glob(".*.tmp"):
             left.unlink()
         yield
+
+
+def refuse_foreign(folder: Path, beside: Collection[str] = ()) -> None:
+    """Refuse a folder, if it is there, that has files of other origin and no shards.
+
+    Args:
+        folder: where shards are to be.
+        beside: names of the caller's own files.
+
+    Raises:
+        ConfigError: naming the first of these files.
+    """
+    if (folder / CONFIGURATION).exists() or not folder.is_dir():
+        return
+    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.name not in beside)
+    if others:
+        raise ConfigError(
+            f"{folder} has other files ({', '.join(others[:3])}): shards lie in a folder of their own. Give another --out."
+        )
 
 
 def _check_same(folder: Path, before: Any, now: dict[str, Any]) -> None:
