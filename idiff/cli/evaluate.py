@@ -39,6 +39,7 @@ def run(words: list[str]) -> int:
     from idiff.callbacks.records import render_table
     from idiff.cli.trainer import quiet, scoring_trainer
     from idiff.evaluation.clip_metrics import clip_metrics
+    from idiff.evaluation.held_out import trained_on
     from idiff.evaluation.measure import Painting, measure
     from idiff.evaluation.second_look import rereading
     from idiff.models.io.checkpoint import load
@@ -76,6 +77,8 @@ def run(words: list[str]) -> int:
     )  # fmt: skip
     write_card(card, out)
     Console().print(render_table({choice.name: score}, step=loaded.step))
+    if learned := trained_on(loaded.config, options.data):
+        Console(stderr=True).print(f"idiff: {learned}", soft_wrap=True)
     if (headline := choice.task.headline) in card["null"]:
         Console(stderr=True).print(f"idiff: {headline} was not measured: {card['null'][headline]}.", soft_wrap=True)
     return 0

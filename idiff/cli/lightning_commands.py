@@ -17,6 +17,7 @@ from idiff.cli.foreign import in_words
 from idiff.cli.save_config import SaveConfig
 from idiff.cli.stage_cli import StageCLI
 from idiff.cli.trainer import quiet
+from idiff.config.command_words import long_words
 from idiff.config.compose import compose, notice
 from idiff.config.messages import said_by_us, short
 from idiff.errors import ConfigError, IdiffError
@@ -58,6 +59,7 @@ def run(words: list[str]) -> int:
                 raise ConfigError(f"{', '.join(files)}: {wrong}")
             path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
             staged = ["--config", str(path)]
+        rest = long_words(rest, settings if files else {})
         made: dict[str, Any] = {"subcommands": staticmethod(lambda: {method: METHODS[method]}), **checked}
         made |= {"fresh": FRESH in rest, "command": shlex.join(["idiff", *words])}
         only: Any = type("StageCLI", (CheckCLI if checked else StageCLI,), made)

@@ -13,11 +13,11 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from idiff.callbacks import AtomicCheckpointIO
 from idiff.cli.run_logging import logged
-from idiff.cli.trainer import say_aside, slow_bfloat16
+from idiff.cli.trainer import check_settings, say_aside, slow_bfloat16
 from idiff.cli.watched import refuse_unlogged
 from idiff.config.opened_data import opened_data
 from idiff.config.resume import PARTS, refuse_changes, refuse_unsharded
-from idiff.config.run_folder import RunFolder, redrawn_from, start_of
+from idiff.config.run_folder import RunFolder, progress_of, redrawn_from, start_of
 from idiff.config.sections import RESUME_ALLOW, callbacks
 from idiff.errors import ConfigError
 from idiff.models.io.checkpoint import read
@@ -68,6 +68,7 @@ class StageCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer, with TensorBoard straight in the run folder and atomic checkpoints."""
         settings = self._get(self.config_init, "trainer")
+        check_settings(settings)
         fit, wanted, root = self.subcommand == "fit", self._get(self.config_init, "ckpt_path"), self.made.prepare()
         self._start = start_of(wanted, root / "checkpoints", fit=fit, said=say_aside, own=self.model.bases)
         self._resumed = read(self._start) if fit and self._start is not None else {}
@@ -89,8 +90,7 @@ class StageCLI(LightningCLI):
             refuse_changes(self._resumed["config"], self.model.run_config, allow=allow, origin=str(self._start))
         if self._resumed:
             refuse_unsharded(self._resumed, strategy=type(self.trainer.strategy).__name__, origin=str(self._start))
-            of = f" of {self.trainer.max_steps:,}" if self.trainer.max_steps > 0 else ""
-            say_aside(f"resuming from {self._start}, step {self._resumed['global_step']:,}{of}")
+            say_aside(progress_of(str(self._start), self._resumed, self._get(self.config_init, "trainer")))
         self._resumed = {}
         if slow_bfloat16(self.trainer):
             say_aside(

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -72,6 +73,21 @@ def _placed(device: str | None, ranks: int | None) -> dict[str, Any]:
     if place.type == "cpu" or (ranks is not None and ranks > 1):
         return {"accelerator": accelerator, "devices": ranks or 1}
     return {"accelerator": accelerator, "devices": [place.index or 0]}
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of the trainer that Lightning refuses late, or in words of its own.
+
+    Raises:
+        ConfigError: names the setting and what it may be.
+    """
+    if settings.get("val_check_interval") == 0:
+        raise ConfigError(
+            "trainer.val_check_interval is 0: expected steps between validations, 1 or more, a share of an epoch such as 0.5, "
+            "or null."
+        )
+    if settings.get("devices") in (0, "0"):
+        raise ConfigError("trainer.devices is 0: expected 1 or more, or auto.")
 
 
 def slow_bfloat16(trainer: Trainer) -> bool:

@@ -33,6 +33,7 @@ NO_ATTRIBUTE = re.compile(r"module '([\w.]+)' has no attribute '(\w+)'")
 NO_PATH = re.compile(r"Expected a dot import path string: (\S+)")
 NO_CLASS = re.compile(r"^a class path \(str\)$")
 GOT = re.compile(r"Got value: (.*)")
+NO_VALUE = re.compile(r"^Expected an? <class '(\w+)'>$")
 WRONG_TYPE = re.compile(r"Expected an? <class '(\w+)'>\. Got value: (.*)")
 
 
@@ -63,6 +64,7 @@ def short(message: str, *, where: str, files: Sequence[str] = ()) -> str:
     _, text, names = found
     where = _place(text, names, files) or where
     text = WRONG_TYPE.sub(r"expected \1, got '\2'", text)
+    text = NO_VALUE.sub(r"expected \1", text) if names != ["seed_everything"] else "expected a whole number"
     text = NO_SETTING.sub(r"there is no setting '\1'", text)
     text = NO_MODULE.sub(r"there is no module \1 in the working folder or installed: put its file there", text)
     text = NO_ATTRIBUTE.sub(_no_class, text)

@@ -143,3 +143,19 @@ def redrawn_from(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     most_steps, most_epochs = settings.get("max_steps") or -1, settings.get("max_epochs") or -1
     finished = 0 <= most_steps <= step or 0 <= most_epochs <= epochs
     return None if finished else step
+
+
+def progress_of(origin: str, checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What is to be said of a run that goes on: from where, or that there is nothing left to train.
+
+    Args:
+        origin: the checkpoint's file.
+        checkpoint: what it holds.
+        settings: the trainer's, with `max_steps` and `max_epochs`.
+    """
+    step, most = checkpoint["global_step"], settings.get("max_steps") or -1
+    of = f" of {most:,}" if most > 0 else ""
+    if redrawn_from(checkpoint, settings) is None:
+        name = "max_steps" if 0 <= most <= step else "max_epochs"
+        return f"{origin} is at step {step:,}{of}: nothing is left to train. Raise trainer.{name} to train on"
+    return f"resuming from {origin}, step {step:,}{of}"

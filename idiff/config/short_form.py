@@ -183,10 +183,21 @@ def _rooted(entry: Any) -> Any:
     if not isinstance(entry, dict) or ROOT not in entry:
         return entry
     entry = dict(entry)
-    root = str(entry.pop(ROOT)).rstrip("/")
+    return sets_under(entry.pop(ROOT)) | entry
+
+
+def sets_under(root: Any) -> dict[str, str]:
+    """The folder of each split under a root.
+
+    Raises:
+        ConfigError: it is not one folder.
+    """
+    if not isinstance(root, str | Path):
+        raise ConfigError(f"root is {root!r:.80}: expected one folder, which holds train/ and val/.")
+    root = str(root).rstrip("/")
     known = parameters(_entry())
     there = [name for name in SETS if name in known and (name != "test" or Path(root, SETS[name]).is_dir())]
-    return {name: f"{root}/{SETS[name]}" for name in there} | entry
+    return {name: f"{root}/{SETS[name]}" for name in there}
 
 
 def _hints(kinds: Iterable[type]) -> dict[str, Any]:

@@ -84,10 +84,9 @@ class StreamDataModule(LightningDataModule):
         self.epoch_samples = epoch_samples if mode == "sequential" else None
         self.rebase, self.overlap, self.cache = rebase, overlap, cache
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may have no validation item
-        self._offset = 0
+        self._offset, self._split = 0, ""
         self._training: TrainingSet | None = None
         self._evaluation: list[Part] = []
-        self._split = ""
         check_choice("data.mode", mode, Mode)
         check_choice("data.overlap", overlap, Overlap)
         check_number("data.batch_size", batch_size, least=1, whole=True)
@@ -108,9 +107,7 @@ class StreamDataModule(LightningDataModule):
         """
         connector = getattr(self.trainer, "_accelerator_connector", None)
         if self.layout.world > 1 and getattr(connector, "use_distributed_sampler", False):
-            raise ConfigError(
-                "data: ranks take their examples by position. Set trainer.use_distributed_sampler: false."
-            )
+            raise ConfigError("data: ranks take examples by position. Set trainer.use_distributed_sampler: false.")
         split: Literal["val", "test"] = "test" if stage == TrainerFn.TESTING else "val"
         if not self._evaluation or split != self._split:
             self._split, self._evaluation = split, open_evaluation(self.entries, split)
@@ -121,6 +118,8 @@ class StreamDataModule(LightningDataModule):
             )
             scored = [*self._evaluation, *open_evaluation(self.entries, "test")]
             refuse_overlap(self._training.indexed, scored, warn=self.overlap == "warn")
+            if self.trainer is not None:
+                self.progress_at(0)  # refuses a batch that is larger than an epoch before anything is validated
             rank_zero_info(self._training.summary)
         elif not self._evaluation:
             raise ConfigError(f"data: no task ({', '.join(self.entries)}) has a {NAMES[split]} set. Set its `{split}`.")

@@ -47,6 +47,8 @@ def atomic(
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as failure:
+        if not path.parent.is_dir():
+            raise error(f"{path} cannot be written: there is no folder {path.parent}. Make it first.") from failure
         raise error(f"{path} cannot be written: {failure.strerror or failure}. {remedy}") from failure
     finally:
         with contextlib.suppress(OSError):

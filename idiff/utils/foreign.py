@@ -8,12 +8,16 @@ import json
 import os
 import re
 import stat
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from idiff.errors import IdiffError
+
+MOST = 200
+"""Characters of a reason in a message."""
 
 MAX_FILE = 2 << 30
 """Bytes of the largest file that is read whole; what is known to be smaller has a bound of its own."""
@@ -49,7 +53,7 @@ def decoding(refusal: Callable[[str], IdiffError]) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """What an exception says, in one line of at most 200 characters."""
+    """What an exception says, in one line of at most 200 characters: whole sentences of a longer text, where one fits."""
     if isinstance(error, KeyError):
         return f"no {' '.join(str(error).split())[:190]}"
     if isinstance(error, OSError) and error.strerror:
@@ -58,7 +62,11 @@ def reason_of(error: Exception) -> str:
         return "nested too deeply"
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
+    if len(said) <= MOST:
+        return said
+    whole = said[:MOST].rpartition(". ")[0]
+    return whole or textwrap.shorten(said, MOST, placeholder=" ...")
 
 
 def open_regular(path: Path | str, *, inside: Path | None = None) -> io.BufferedReader:

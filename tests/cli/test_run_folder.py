@@ -37,11 +37,13 @@ def drawn(run):
     return {tag: [step for step, _ in values] for tag, values in events(run)[0].items() if not tag.startswith("system")}
 
 
-def test_a_rerun_of_a_finished_run_removes_nothing_that_was_drawn(config, uncut):
+def test_a_rerun_of_a_finished_run_says_so_and_removes_nothing_that_was_drawn(config, uncut, capsys):
     shutil.copytree(uncut, "run")
     before = drawn("run")
     assert before["train/loss"] == list(range(6)) and before["val/score"] == [0, 3, 6]
+    capsys.readouterr()
     assert main(["fit", "--config", config, "--ckpt_path", "last"]) == 0
+    assert "is at step 6 of 6: nothing is left to train. Raise trainer.max_steps to train on" in capsys.readouterr().err
     assert drawn("run") == before
 
 

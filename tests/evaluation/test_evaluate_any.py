@@ -177,6 +177,13 @@ def test_every_checkpoint_gives_a_card_or_one_sentence(stage, name, here, shards
         assert card["samples"] == 1 and card["steps"] == (2 if "own" in name else 4 if name == "keypoints" else 1)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_score_on_the_training_set_says_so(split, here, start, shards, capsys):
+    words = ["evaluate", "--checkpoint", start, "--data", f"{shards}/segmentation/{split}", "--out", "card.json"]
+    assert main([*words, "--limit", "1", "--bootstrap", "0"]) == 0
+    assert ("the model was trained on" in capsys.readouterr().err) is (split == "train")
+
+
 @pytest.fixture
 def own(here, shards, autoencoder_folder):
     """A checkpoint of a data module whose configuration names no task."""

@@ -131,7 +131,7 @@ def build(
         )
     resized = sum(results[job].resized for job in jobs)
     seen = [results[job].classes for job in jobs]
-    notes = class_notes(meta.get("classes", ()), {one for some in seen for one in some or ()}) if any(seen) else []
+    notes = class_notes(meta.get("classes", ()), {one for some in seen for one in some or ()})
     if total < len(source) or None in seen:  # of a part, nothing is known of the rest
         notes = []
     return Report(manifest, len(todo), len(rejected), resized, commonest(rejected), notes, again)

@@ -28,7 +28,7 @@ def commonest(rejected: Iterable[Mapping[str, Any]]) -> str:
 
 
 def classes_in(sample: Sample | RawSample) -> set[int]:
-    """The classes of a sample's label map, without void; none where it has no map.
+    """The classes of a sample's label map, without void; none where it has no map or is void everywhere.
 
     Raises:
         BadSampleError: the map is damaged.
@@ -48,6 +48,10 @@ def class_notes(classes: Sequence[str], seen: Iterable[int]) -> list[str]:
         seen: label values of the whole set, without void.
     """
     values = set(seen)
+    if classes and not values:
+        return [
+            "all pixels of all label maps are void: nothing can be learned or measured. Check the values of the label maps"
+        ]
     absent = [name for value, name in enumerate(classes) if value not in values]
     if not classes or not absent:
         return []

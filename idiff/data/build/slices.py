@@ -61,7 +61,7 @@ class Done:
         shard: what was written; None where no sample was usable.
         rejected: what was left out.
         resized: targets that had another size than their source and were resized to it.
-        classes: label values of its label maps, without void; None: an older build did not note them.
+        classes: label values of its label maps, without void; None: it has no such maps, or an older build did not note them.
         inputs: what it was built from; None: an older build did not note it.
     """
 
@@ -95,15 +95,16 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
     inputs = fingerprint(source, job.shared, job.start, job.stop, content=job.content)  # before the files are read
     rejected: list[dict[str, Any]] = []
     resized = 0
-    classes: set[int] = set()
+    classes: set[int] | None = None
 
     def usable() -> Iterator[dict[str, Any]]:
-        nonlocal resized
+        nonlocal resized, classes
         for place in range(job.start, job.stop):
             try:
                 sample = source.sample(place)
                 members = schema.encode(sample, where=sample.key, meta=meta)
-                classes.update(classes_in(sample))
+                if sample.label is not None:
+                    classes = (classes or set()) | classes_in(sample)
                 yield {"__key__": sample.key, **members}
                 resized += "target_resized_from" in sample.annotation
             except BadSampleError as error:
@@ -131,9 +132,10 @@ def build_slice(source: Source, meta: Mapping[str, Any], job: Job) -> Done:
         "resized": resized,
         "inputs": inputs._asdict(),
     }
-    value |= {"classes": sorted(classes)} if classes else {}
+    listed = None if classes is None else sorted(classes)
+    value |= {} if listed is None else {"classes": listed}
     write_atomic(job.path.with_suffix(".done"), canonical_json(value) + b"\n")
-    return Done(shard, rejected, resized, sorted(classes), inputs)
+    return Done(shard, rejected, resized, listed, inputs)
 
 
 def remove_slice(path: Path) -> None:

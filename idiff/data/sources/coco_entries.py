@@ -34,6 +34,7 @@ class Entries:
         left_out: how many instances are not used, by reason.
         faults: a sentence for each entry that is of a wrong form.
         boxes_of_joints: instances whose box had no area and was made of their joints.
+        ids_twice: instances that have the id of another one.
     """
 
     pictures: dict[Any, dict[str, Any]] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class Entries:
     left_out: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     boxes_of_joints: int = 0
+    ids_twice: int = 0
 
 
 def read_entries(value: Mapping[str, Any]) -> tuple[dict[str, Any], Entries]:
@@ -57,7 +59,7 @@ def read_entries(value: Mapping[str, Any]) -> tuple[dict[str, Any], Entries]:
             raise TypeError(f"'{name}' is of type {type(value[name]).__name__}, expected a list")
     skeletons, names = _skeletons(value["categories"])
     entries = Entries()
-    ids = _pictures(value["images"], entries)
+    ids, known = _pictures(value["images"], entries), {}
     for place, entry in enumerate(value["annotations"]):
         try:
             identity, instance = _instance(entry, place, names, skeletons)
@@ -66,6 +68,11 @@ def read_entries(value: Mapping[str, Any]) -> tuple[dict[str, Any], Entries]:
                     "of an image that is not listed",
                     f"{_called(entry, place)} names the image {identity}, which is not in 'images'",
                 )
+            own = same_id(entry.get("id"))
+            if own is not None and known.setdefault(own, (identity, instance)) != (identity, instance):
+                entries.ids_twice += 1
+            elif own is not None and known[own][1] is not instance:
+                raise EntryError("listed twice", f"{_called(entry, place)} is listed twice, the same in every value")
         except EntryError as error:
             entries.left_out[error.reason] += 1
             if str(error):

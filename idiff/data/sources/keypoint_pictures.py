@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from idiff.utils.sigmas import has_sides, one_sided
 
 SAME_ASPECT = 0.02
 """Sizes whose aspect ratios differ by less than this share are scaled copies of each other."""
+
+LOOKED_AT = 200
+"""So many images are looked at to see whether they have the stated size."""
 
 
 class KeypointPictures(Source):
@@ -54,9 +58,11 @@ class KeypointPictures(Source):
         with decoding(lambda reason: DataError(f"{file} is no {what} file: {reason}.")):
             self.skeletons, entries = read_entries(value)
         self._pictures, self._instances, self.left_out = entries.pictures, entries.instances, entries.left_out
-        self._faults, self._boxes_of_joints = first_faults([*faults, *entries.faults]), entries.boxes_of_joints
+        self._faults, self._entries = first_faults([*faults, *entries.faults]), entries
         if not self._instances:
-            reason = self._faults or f"is '{split}' a split without labels? {self._left_out()}"
+            reason = (
+                self._faults or f"is '{split}' a split without labels? {self._left_out() or 'it lists no instance'}"
+            )
             raise DataError(f"{file} labels no joint that can be used: {reason}.")
         self._ids = sorted(self._instances, key=lambda identity: (isinstance(identity, str), identity))
         self._keys = dict(zip(self._ids, _keys(self._ids), strict=True))
@@ -86,8 +92,12 @@ class KeypointPictures(Source):
     def notes(self) -> list[str]:
         """Entries that were left out or mended, files that are not read, and categories whose joints have no left and right."""
         told = [f"left out, because of a wrong form: {self._faults}"] if self._faults else []
-        if self._boxes_of_joints:
-            told.append(f"{self._boxes_of_joints:,} boxes without an area were made of the joints: see box_from_joints")
+        boxes, twice = self._entries.boxes_of_joints, self._entries.ids_twice
+        if boxes:
+            told.append(f"{boxes:,} boxes without an area were made of the joints: see box_from_joints")
+        if twice:
+            told.append(f"{twice:,} instances have the id of another one, with other values: both are kept")
+        told += self._notes_of_sizes()
         told += notes_of_places(self._pictures, self._instances)
         told += notes_of_files((Path(name) for name in self.names()), [str(self.folder)])
         return told + [
@@ -123,11 +133,30 @@ class KeypointPictures(Source):
         """Instances as the lists have them, in the pixels of an image of (height, width)."""
         return instances
 
+    def _notes_of_sizes(self) -> list[str]:
+        """How many images are not as large as the lists state, of `LOOKED_AT` that lie evenly in the set."""
+        looked, other = 0, []
+        for place in range(0, len(self._ids), max(1, len(self._ids) // LOOKED_AT)):
+            picture = self._pictures[self._ids[place]]
+            stated = number(picture.get("width")), number(picture.get("height"))
+            with suppress(BadSampleError, OSError):
+                height, width = picture_size(locate(self.folder, picture["file_name"]).read_bytes(), where="")
+                looked += 1
+                if None not in stated and stated not in {(width, height), (0.0, 0.0)}:
+                    other.append(
+                        f"{picture['file_name']} with {width}x{height}, stated {stated[0]:.0f}x{stated[1]:.0f}"
+                    )
+        if not other:
+            return []
+        return [
+            f"{len(other):,} of {looked:,} images that were looked at have another size than the list states, such as {other[0]}: "
+            "joints are taken as pixels of the file. If the images were resized, the joints have to be as well"
+        ]
+
     def _left_out(self) -> str:
-        """The instances that are not used, by reason."""
-        return "instances left out: " + ", ".join(
-            f"{count} {reason}" for reason, count in sorted(self.left_out.items())
-        )
+        """The instances that are not used, by reason; empty where there are none."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out.items()))
+        return f"instances left out: {reasons}" if reasons else ""
 
 
 def _unpaired(skeleton: Mapping[str, Any]) -> str:

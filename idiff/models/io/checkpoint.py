@@ -74,7 +74,7 @@ def read(path: str | Path) -> dict[str, Any]:
         )
     with decoding(
         lambda reason: CheckpointError(
-            f"{path} cannot be read as a checkpoint ({reason[:160]}): it is cut short, or not tensors and plain values alone. "
+            f"{path} cannot be read as a checkpoint ({reason}): it is cut short, or not tensors and plain values alone. "
             "Use another checkpoint of the run."
         )
     ):

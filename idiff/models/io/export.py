@@ -191,8 +191,10 @@ def read_description(folder: Path) -> dict[str, Any]:
         CheckpointError: it is missing or not what `write_folder` writes.
     """
     file = folder / DESCRIPTION
+    of_run = [path for name in ("best", "last") if (path := folder / "checkpoints" / f"{name}.ckpt").is_file()]
+    meant = f". It is the folder of a training: give {of_run[0]}" if of_run else ""
     refusal = CheckpointError(
-        f"{folder} is not an exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it"
+        f"{folder} is not an exported model: expected a folder with a readable {DESCRIPTION}, as `idiff export` writes it{meant}"
     )
     with decoding(lambda reason: refusal):
         description: dict[str, Any] = read_json(file)

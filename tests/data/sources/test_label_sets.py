@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from set_making import build, save_picture, trains_and_keeps_promises
 
+from idiff.data.build import builder
 from idiff.data.sources import create
 from idiff.data.sources.ade20k import read_names
 from idiff.data.sources.voc import CLASSES
@@ -54,6 +55,13 @@ def stuff(root, values=(0, 92, 181, 255), *, images="images/val2017", labels="an
         save_label(root / labels / f"{number:012d}.png", blocks(*values))
     (root / "labels.txt").write_text(names or official_names())
     return root
+
+
+def test_label_maps_that_are_void_everywhere_are_said_each_time(tmp_path):
+    source = create("coco-stuff", {"root": str(stuff(tmp_path, (255, 255, 255, 255))), "split": "val"})
+    for _ in range(2):
+        (note,) = builder.build(source, tmp_path / "out", name="coco-stuff", split="val").notes
+        assert note.startswith("all pixels of all label maps are void")
 
 
 def test_official_coco_stuff_has_171_classes_and_its_values_are_the_id_less_one(tmp_path):
