@@ -90,9 +90,11 @@ class RunReport(pl.Callback):
             self._write(trainer, "training")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how it ended."""
+        """Say how it ended, and where it is told."""
         why = early_end(trainer)
         self._write(trainer, "finished" if why is None else f"ended early: {why}")
+        if self._writes(trainer) and not self._said:
+            print(f"see {Path(trainer.default_root_dir) / 'report.html'}")  # noqa: T201
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Say that it was stopped."""

@@ -16,8 +16,15 @@ def listed(words: Iterable[str]) -> list[str]:
     """Images by file or `example:NAME`; a folder stands for the images in it, in the order of their names.
 
     Raises:
-        DataError: a folder has none.
+        DataError: a folder has none, or words of a text stand where images are expected.
     """
+    words = list(words)
+    lost = [word for word in words if not (word.startswith(EXAMPLE) or Path(word).suffix or Path(word).exists())]
+    if lost and len(words) > 1:
+        raise DataError(
+            f"there is no image {' or '.join(map(repr, lost))}. A text of several words stands in quotes, such as "
+            '"the red star".'
+        )
     found: list[str] = []
     for word in words:
         folder = Path(word)

@@ -85,7 +85,8 @@ class Answer:
         elif self.instances is not None:
             found = f"{len(self.instances)} found"
         elif self.values is not None:
-            span = f", {self.values.min():.2f} to {self.values.max():.2f}" if self.values.ndim == 2 else ""
+            unit = " m" if self.task == "depth" else ""
+            span = f", {self.values.min():.2f} to {self.values.max():.2f}{unit}" if self.values.ndim == 2 else ""
             found = f"a map of {width} x {height} pixels{span}"
         score = "" if self.score is None else f", score {self.score:.2f}"
         asked = f" '{normalise_prompt(self.text)}'" if self.text not in {"", self.task} else ""

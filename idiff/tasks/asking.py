@@ -16,7 +16,8 @@ STORED, TRAINING = "stored", "training"
 NAMES = (*PRESETS, STORED, TRAINING)
 """What a preset may be called: published settings, those that `idiff tune --store` found, or those of the training."""
 
-LEAST_SIZE = 8
+LEAST_SIZE, MOST_SIZE = 8, 4096
+"""Sides in pixels that can be asked for; a larger square takes tens of gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Asking:
 
     def __post_init__(self) -> None:
         check_number("steps", self.steps, least=1, whole=True, optional=True)
-        check_number("size", self.size, least=LEAST_SIZE, whole=True, optional=True)
+        check_number("size", self.size, least=LEAST_SIZE, most=MOST_SIZE, whole=True, optional=True)
         for name in ("guidance_text", "guidance_image"):
             check_number(name, getattr(self, name), optional=True)
         if self.sampler is not None:

@@ -135,6 +135,13 @@ MISTAKES = {
     "unknown task": ([*FIT, "--data.tasks.segmentatio.root", "x"], None, "task 'segmentatio'", "did you mean 'segmentation'"),
     "no such root": ([*FIT, "--data.tasks.segmentation.root", "x"], None, "x/val: expected a folder", "idiff data build"),
     "two roots": (FIT, setting(f"{TASK}.root", ["a", "b"]), "root is ['a', 'b']", "expected one folder"),
+    "forgotten quotes": (["segment", "example:objects", "the", "red", "star"], None, "no image 'the' or 'red'", "in quotes"),
+    "folder of sets": (["data", "check", "sets"], file("sets/val/manifest.json"), "sets holds sets", "give one of sets/val"),
+    "endless size": (["segment", "example:objects", "star", "--size", "100000"], None, "size is 100000", "at most 4096"),
+    "folder of a run": (
+        ["segment", "example:objects", "star", "--checkpoint", "run"], trained, "folder of a training",
+        "give run/checkpoints/best.ckpt",
+    ),
     "key twice": (FIT, text("ema:", "ema: {decay: 0.5}\nema:"), "the key 'ema' stands in line", "leave one of them out"),
     "negative rate": ([*FIT, "--model.lr", "-1"], None, "lr is -1.0", "expected 0 or more"),
     "unknown class": ([*FIT, "--model.class_path", "TaskTrainin"], None, "no class 'TaskTrainin'", "did you mean 'TaskTraining'"),

@@ -24,7 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
         if faults <= MAX_LINES:
             say(line)
     if faults:
-        say(f"{arguments.folder}: {faults:,} faults" + (f", {MAX_LINES} shown" if faults > MAX_LINES else ""))
+        shown = f", {MAX_LINES} shown" if faults > MAX_LINES else ""
+        say(
+            f"{arguments.folder}: {faults:,} faults{shown}. The `idiff data build` that made it builds what is damaged again."
+        )
         return 1
     contents = folder_at(arguments.folder).manifest()
     say(f"{arguments.folder}: sound; {len(contents.shards)} shards, {contents.samples:,} samples")

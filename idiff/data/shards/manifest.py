@@ -134,6 +134,9 @@ def check_folder(folder: Path) -> Path:
         what = "a folder of shards, not a file" if folder.exists() else "a folder of shards"
         raise DataError(f"{folder}: expected {what}. `idiff data build` makes one.")
     if not (folder / NAME).is_file():
+        within = sorted(path.parent for path in folder.glob(f"*/{NAME}"))
+        if within:
+            raise DataError(f"{folder} holds sets and is none: give one of {', '.join(map(str, within[:5]))}.")
         remedy = "Finish the build with the same command again, or run `idiff data index` on shards from elsewhere."
         raise missing(folder / NAME, what="the manifest of a finished build", remedy=remedy)
     return folder / NAME

@@ -59,7 +59,8 @@ def read_entries(value: Mapping[str, Any]) -> tuple[dict[str, Any], Entries]:
             raise TypeError(f"'{name}' is of type {type(value[name]).__name__}, expected a list")
     skeletons, names = _skeletons(value["categories"])
     entries = Entries()
-    ids, known = _pictures(value["images"], entries), {}
+    ids = _pictures(value["images"], entries)
+    known: dict[str, tuple[Any, dict[str, Any]]] = {}
     for place, entry in enumerate(value["annotations"]):
         try:
             identity, instance = _instance(entry, place, names, skeletons)
