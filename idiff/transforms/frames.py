@@ -124,7 +124,8 @@ def frame_crop(
 
     def centre(length: int) -> float:
         room = max(0.0, length - side)
-        return (length - 1) / 2 + (place - 0.5) * room
+        begin = place * room
+        return (begin if zoom else round(begin)) + (side - 1) / 2 if room else (length - 1) / 2
 
     return similarity((centre(width), centre(height)), side, size, mirror=mirror)
 

@@ -133,15 +133,21 @@ def warp_picture(picture: Picture, matrix: Matrix, size: Size) -> Picture:
         shrink = _FINEST
     fine = min(_FINEST, max(1, math.ceil(shrink - 1e-6)))
     # Supersample by a whole factor: (u, v) -> fine * (u + 0.5) - 0.5, then take the mean of fine x fine blocks.
-    drawn = cv2.warpAffine(
-        region,
-        fine * local + np.array([[0, 0, (fine - 1) / 2]] * 2),
-        (width * fine, height * fine),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    block, larger = _block(local, size, region.shape), (width * fine, height * fine)
+    if block is None:
+        drawn = cv2.warpAffine(
+            region,
+            fine * local + np.array([[0, 0, (fine - 1) / 2]] * 2),
+            larger,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    else:
+        drawn = cv2.resize(region[block], larger, interpolation=cv2.INTER_LINEAR)
     if fine > 1:
         drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    if block is not None and mirrors(local):
+        drawn = cv2.flip(drawn, 1)
     result = np.asarray(drawn, dtype=np.uint8)
     if not seen.all():
         result[~seen] = GREY
@@ -219,6 +225,18 @@ def _origins(matrix: Matrix, size: Size) -> tuple[NDArray[np.float64], NDArray[n
 def _within(coordinate: NDArray[np.float64], length: int) -> NDArray[np.bool_]:
     """Whether a coordinate falls on a pixel; a pixel reaches half a pixel around its centre."""
     return (coordinate >= -0.5 - 1e-9) & (coordinate < length - 0.5 + 1e-9)
+
+
+def _block(matrix: Matrix, size: Size, original: tuple[int, int]) -> tuple[slice, slice] | None:
+    """Rows and columns that the view shows where these are whole pixels of the original, and at least as many as it has itself."""
+    if matrix[0, 1] or matrix[1, 0] or matrix[1, 1] <= 0:
+        return None
+    height, width = extent(size)
+    ends = np.sort(move_points(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]), invert(matrix)) + 0.5, axis=0)
+    whole = np.rint(ends)
+    (left, top), (right, bottom) = whole.astype(int).tolist()
+    fits = 0 <= left <= right - width and right <= original[1] and 0 <= top <= bottom - height and bottom <= original[0]
+    return (slice(top, bottom), slice(left, right)) if fits and np.abs(ends - whole).max() < 1e-6 else None
 
 
 def _cut(picture: Picture, matrix: Matrix, size: Size) -> tuple[Picture, Matrix]:

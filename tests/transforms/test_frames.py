@@ -163,3 +163,15 @@ def test_each_figure_changes_what_it_names():
 def test_wrong_figures_are_refused(wrong):
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))}=.* must lie in"):
         PersonDraw(**wrong)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("original", [(48, 65), (65, 48), (50, 50)])
+def test_a_crop_without_zoom_begins_and_ends_between_pixels(original, mirror):
+    short = min(original)
+    for seed in range(20):
+        matrix = frame_crop(original, 64, numpy_rng(seed, "crop"), mirror=mirror, zoom=False)
+        edges = seen(matrix) + 0.5
+        assert np.allclose(edges, np.rint(edges))
+        low, high = edges.min(axis=0), edges.max(axis=0)
+        assert np.allclose(high - low, short) and (low > -0.01).all() and (high < np.array(original[::-1]) + 0.01).all()

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from idiff.transforms import geometry
 from idiff.transforms.frames import frame_whole
 from idiff.transforms.geometry import (
     GREY,
@@ -164,3 +165,22 @@ def test_unwarp_undoes_the_frame(original):
 def test_unwarp_takes_a_query_matrix():
     maps = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(unwarp(maps, frame_whole((16, 16), 16).tolist(), (16, 16)), maps, atol=1e-6)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize(
+    ("original", "side", "size"), [((48, 64), 48, 32), ((48, 64), 48, 21), ((60, 60), 60, 13), ((9, 9), 4, 4)]
+)
+def test_whole_pixels_are_drawn_as_any_view_is(original, side, size, mirror, monkeypatch):
+    """The faster way of views that are not turned and begin and end between pixels."""
+    x, y = np.meshgrid(np.arange(original[1]), np.arange(original[0]))
+    picture = np.stack([3 * x, 4 * y, x + 2 * y], axis=-1).astype(np.uint8)
+    matrix = (
+        similarity((2 + (side - 1) / 2, (side - 1) / 2), side, size, mirror=mirror)
+        if side < 60
+        else frame_whole(original, size, mirror=mirror)
+    )
+    fast = warp_picture(picture, matrix, size)
+    monkeypatch.setattr(geometry, "_block", lambda *_: None)
+    assert np.abs(fast.astype(int) - warp_picture(picture, matrix, size)).max() <= 2
+    assert np.ptp(fast[..., 0].astype(int)) > 3 and bool(fast[0, 0, 0] > fast[0, -1, 0]) == mirror
