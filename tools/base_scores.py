@@ -50,6 +50,7 @@ RECIPE = (
     "base_autoencoder", "base_decoder", "base_text", "base_pictures", "base_adapted", "base_tasks", "base_tasks_more",
     "base_tasks_names", "base_tasks_muon", "base_tasks_all", "base_tasks_long", "base_tasks_deep",
     "base_tasks_deep_more", "base_tasks_deep_last", "base_tasks_deep_end",
+    "base_tasks_deep_fine",
 )  # fmt: skip
 
 

@@ -46,10 +46,11 @@ SOLIDS = {
 """Folder -> the task it is drawn for, and training scenes, of solids."""
 STAGE_2 = ("base_tasks", "base_tasks_more", "base_tasks_names", "base_tasks_muon")
 EVERY_TASK = ("base_tasks_all", "base_tasks_long", "base_tasks_deep", "base_tasks_deep_more",
-              "base_tasks_deep_last", "base_tasks_deep_end")  # fmt: skip
-BEFORE, END_SHARE = "base_tasks_deep_more", 0.6
-"""`tiny-all` is the mean of the weights of this part and of the last one, by this share. It lies between 0.5 and 0.7,
-which were compared on validation scenes."""
+              "base_tasks_deep_last", "base_tasks_deep_end", "base_tasks_deep_fine")  # fmt: skip
+BEFORE = "base_tasks_deep_more"
+MEANS = {"base_tasks_deep_end": ("tiny-all-mean", 0.6), "base_tasks_deep_fine": ("tiny-all", 0.6)}
+"""After these parts the weights are averaged with those before, first with `BEFORE`: what the mean is called, and the share of
+the part's own weights, which was chosen on validation scenes."""
 SEED = {"train": 1, "val": 2, "test": 1_000_000_007}
 COUNT = {"val": 200, "test": 500}
 SHARED = {"vae": "../shared/vae", "text_encoder": "../shared/text_encoder", "tokenizer": "../../tokenizer"}
@@ -202,6 +203,20 @@ def mean_of(folder: Path, last: Path, before: Path, share: float) -> Path:
     return folder
 
 
+def every_task() -> Path:
+    """Train the parts that follow `tiny-tasks`, and average their weights."""
+    mean = RUNS / "tiny-all-before"
+    for name in EVERY_TASK:
+        if not trained(name):
+            fit(name, RUNS / "tiny-all")
+        if name == BEFORE:
+            mean = export(name, mean.name)
+        elif name in MEANS:
+            folder, share = MEANS[name]
+            mean = mean_of(RUNS / folder, export(name, f"{folder}-last"), mean, share)
+    return mean
+
+
 def ship(variants: dict[str, Path], best: str) -> None:
     """Put variants under the package's assets: what they share once, half precision, and score the best one."""
     shutil.rmtree(ASSETS, ignore_errors=True)
@@ -252,11 +267,7 @@ def main(words: list[str] | None = None) -> None:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
     tasks = export(STAGE_2[-1], "tiny-tasks")
-    for name in EVERY_TASK:
-        if not trained(name):
-            fit(name, RUNS / "tiny-all")
-    last, before = export(EVERY_TASK[-1], "tiny-all-last"), export(BEFORE, "tiny-all-before")
-    every = mean_of(RUNS / "tiny-all", last, before, END_SHARE)
+    every = every_task()
     idiff("run", str(EXPERIMENTS / "base_aligned.yaml"))
     aligned = export("base_alignment", "tiny-aligned")
     if options.ship:
