@@ -159,6 +159,12 @@ def answer_of(
         masks, scores = prediction.masks.cpu().numpy(), prediction.sure.tolist()
         instances = [(mask, score * sure) for mask, score in zip(masks, scores, strict=True)]
         colors = {f"{normalise_prompt(text)} {place + 1}": class_color(place) for place in range(len(masks))}
+    notices = [
+        notice_of(ood_score),
+        _new_joints(triplets, joints),
+        _all_colors(prediction),
+        _one_phrase(prediction, text),
+    ]
     return Answer(
         task=task.kind,
         prompts=[triplet.instruction for triplet in triplets],
@@ -166,8 +172,7 @@ def answer_of(
         overlay=task.render(prediction, pixels),
         score=None if isinstance(prediction, ImagePrediction) else prediction.score * sure,
         ood_score=ood_score,
-        notice=" ".join(filter(None, [notice_of(ood_score), _new_joints(triplets, joints), _all_colors(prediction)]))
-        or None,
+        notice=" ".join(filter(None, notices)) or None,
         mask=mask,
         keypoints=points,
         instances=instances,
@@ -200,6 +205,13 @@ def _all_colors(prediction: Prediction) -> str | None:
     if not isinstance(prediction, InstancesPrediction) or len(prediction.masks) < len(prediction.query["rgbs"]):
         return None
     return f"All {len(prediction.query['rgbs'])} colors are in use: there may be more objects than were painted."
+
+
+def _one_phrase(prediction: Prediction, text: str) -> str | None:
+    """The warning that comes with what may be several names: they are asked for as one."""
+    if "," not in text or not isinstance(prediction, MaskPrediction | ClassMasksPrediction | InstancesPrediction):
+        return None
+    return f"'{normalise_prompt(text)}' was asked for as one phrase: ask for several things one by one."
 
 
 def to_coco(answer: Answer, *, image_id: int) -> list[dict[str, Any]]:

@@ -176,6 +176,12 @@ def test_an_unfamiliar_picture_comes_with_a_notice(critic):
     assert 0 <= strange.score <= strange.ood_score
 
 
+@pytest.mark.parametrize(("text", "told"), [("the star", False), ("star, heart", True)])
+def test_several_names_in_one_phrase_are_told(model, text, told):
+    notice = Pipeline(model).segment(noise(), text).notice
+    assert ("'star, heart' was asked for as one phrase" in (notice or "")) == told
+
+
 def test_a_damaged_picture_is_judged_more_widely_where_the_model_has_seen_no_damage(critic):
     pipe = Pipeline(critic, steps=1)
     noisy = drawn("val", 0).astype(int) + np.random.default_rng(0).normal(0, 10, (64, 64, 3))
