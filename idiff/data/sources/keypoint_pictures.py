@@ -13,8 +13,8 @@ from idiff.data.sources.converting import read_picture
 from idiff.data.sources.entries import first_faults, number
 from idiff.data.sources.pictures import notes_of_files
 from idiff.data.sources.placed import notes_of_places
-from idiff.errors import BadSampleError, DataError
-from idiff.utils.foreign import decoding
+from idiff.errors import BadSampleError, DataError, IdiffError
+from idiff.utils.foreign import decoding, read_regular
 from idiff.utils.picture_files import picture_size
 from idiff.utils.sigmas import has_sides, one_sided
 
@@ -139,8 +139,8 @@ class KeypointPictures(Source):
         for place in range(0, len(self._ids), max(1, len(self._ids) // LOOKED_AT)):
             picture = self._pictures[self._ids[place]]
             stated = number(picture.get("width")), number(picture.get("height"))
-            with suppress(BadSampleError, OSError):
-                height, width = picture_size(locate(self.folder, picture["file_name"]).read_bytes(), where="")
+            with suppress(IdiffError, OSError):
+                height, width = picture_size(read_regular(locate(self.folder, picture["file_name"])), where="")
                 looked += 1
                 if None not in stated and stated not in {(width, height), (0.0, 0.0)}:
                     other.append(
