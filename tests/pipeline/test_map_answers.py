@@ -12,8 +12,10 @@ from small_models import ROOT
 from idiff import Pipeline
 from idiff.cli import main
 from idiff.errors import ConfigError, UntrustedError
+from idiff.pipeline import UNFAMILIAR
 from idiff.pipeline.files import write_answer
 from idiff.sampling import Sampling
+from idiff.synthetic.source import SyntheticSource
 from idiff.tasks.asking import Asking
 from idiff.tasks.depth import DepthEstimation
 from idiff.tasks.instances import InstanceSegmentation
@@ -141,3 +143,11 @@ def test_a_task_the_model_never_saw_is_asked_by_its_yaml(pipe):
     asked = pipe.with_settings(Asking(steps=1, size=32))
     answer = asked.ask(str(ROOT / "configs/task/normals.yaml"), picture)
     assert answer.task == "normals" and answer.values.shape == (40, 72, 3)
+
+
+@pytest.mark.parametrize(("task", "family"), [("depth", "solids"), ("segmentation", "flat")])
+def test_the_shipped_model_knows_scenes_like_those_it_was_trained_on(task, family):
+    pipe = Pipeline("tiny-all")
+    scenes = SyntheticSource(task, split="test", count=20, seed=1_000_000_007, family=family)
+    scores = [pipe.edges(scenes.sample(number).image).ood_score for number in range(20)]
+    assert sum(score < UNFAMILIAR for score in scores) <= 3
