@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from idiff.config.short_form import ROOT, TASK, sets_under
-from idiff.errors import unknown
+from idiff.errors import ConfigError, unknown
 
 OPTION = re.compile(r"(--data(?:\.init_args)?(?:\.tasks\.([^.=]+))?)\.(\w+).*")
 """`--data.tasks.NAME.SETTING` of a mixture, `--data.SETTING` of one task."""
@@ -21,7 +21,7 @@ def long_words(words: Iterable[str], settings: Mapping[str, Any]) -> list[str]:
         settings: of these, merged and in the long form; empty where there is none.
 
     Raises:
-        ConfigError: a word sets something of a task that the configuration does not have.
+        ConfigError: a word sets something of a task that the configuration does not have, or a root has no folder.
     """
     return list(_long(iter(words), settings))
 
@@ -42,7 +42,10 @@ def _long(words: Iterator[str], settings: Mapping[str, Any]) -> Iterator[str]:
         if name != ROOT:
             yield word
             continue
-        for split, folder in sets_under(value if equals else next(words, "")).items():
+        root = value if equals else next(words, "")
+        if not root or root.startswith("--"):
+            raise ConfigError(f"{option} is followed by no folder: expected one that holds train/ and val/.")
+        for split, folder in sets_under(root).items():
             yield from (f"{section}.{split}", folder)
 
 

@@ -134,6 +134,7 @@ MISTAKES = {
     ),
     "unknown task": ([*FIT, "--data.tasks.segmentatio.root", "x"], None, "task 'segmentatio'", "did you mean 'segmentation'"),
     "no such root": ([*FIT, "--data.tasks.segmentation.root", "x"], None, "x/val: expected a folder", "idiff data build"),
+    "no root": ([*FIT, "--data.tasks.segmentation.root"], None, "is followed by no folder", "expected one that holds train/"),
     "two roots": (FIT, setting(f"{TASK}.root", ["a", "b"]), "root is ['a', 'b']", "expected one folder"),
     "forgotten quotes": (["segment", "example:objects", "the", "red", "star"], None, "no image 'the' or 'red'", "in quotes"),
     "folder of sets": (["data", "check", "sets"], file("sets/val/manifest.json"), "sets holds sets", "give one of sets/val"),
