@@ -202,7 +202,7 @@ def mean_of(folder: Path, last: Path, before: Path, share: float) -> Path:
     return folder
 
 
-def every_task() -> Path:
+def train_every_task() -> Path:
     """Train the parts that follow `tiny-tasks`; the last one starts from a mean of two."""
     for name in EVERY_TASK:
         if not trained(name):
@@ -262,7 +262,7 @@ def main(words: list[str] | None = None) -> None:
         if not trained(name):
             fit(name, RUNS / "tiny-tasks")
     tasks = export(STAGE_2[-1], "tiny-tasks")
-    every = every_task()
+    every = train_every_task()
     idiff("run", str(EXPERIMENTS / "base_aligned.yaml"))
     aligned = export("base_alignment", "tiny-aligned")
     if options.ship:

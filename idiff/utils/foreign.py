@@ -16,8 +16,8 @@ from typing import Any
 
 from idiff.errors import IdiffError
 
-MOST = 200
-"""Characters of a reason in a message."""
+REASON_LENGTH = 200
+"""Most characters of a reason in a message."""
 
 MAX_FILE = 2 << 30
 """Bytes of the largest file that is read whole; what is known to be smaller has a bound of its own."""
@@ -63,10 +63,10 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
     said = " ".join(str(error).split()) or type(error).__name__
-    if len(said) <= MOST:
+    if len(said) <= REASON_LENGTH:
         return said
-    whole = said[:MOST].rpartition(". ")[0]
-    return whole or textwrap.shorten(said, MOST, placeholder=" ...")
+    whole = said[:REASON_LENGTH].rpartition(". ")[0]
+    return whole or textwrap.shorten(said, REASON_LENGTH, placeholder=" ...")
 
 
 def open_regular(path: Path | str, *, inside: Path | None = None) -> io.BufferedReader:

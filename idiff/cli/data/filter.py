@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     from idiff.curation.quality.filtered import DROPPED, OWN, PLOT, REPORT, SCORES, write_filtered
     from idiff.curation.quality.scores import score
     from idiff.curation.quality.scoring_choice import scorer_of
-    from idiff.data.build.builder import funnel_text, refuse_foreign
+    from idiff.data.build.builder import funnel_text, refuse_other_files
     from idiff.data.shards.reader import ShardSet
 
     _check(arguments)
     shards, out = ShardSet.open(arguments.folder), Path(arguments.out)
-    refuse_foreign(out, OWN)
+    refuse_other_files(out, OWN)
     thresholds = _thresholds(arguments)
     without = {name: ShardSet.open(name) for name in arguments.without}
     rows, settings = None, {}

@@ -182,7 +182,7 @@ def _claimed(folder: Path, settings: dict[str, Any], beside: Collection[str]) ->
             raise ConfigError(f"{folder} holds shards that this command did not build. Give another --out.")
         else:
             before = None
-            refuse_foreign(folder, beside)
+            refuse_other_files(folder, beside)
         if before != settings:
             write_atomic(file, canonical_json(settings) + b"\n")
         for left in folder.glob(".*.tmp"):
@@ -190,7 +190,7 @@ def _claimed(folder: Path, settings: dict[str, Any], beside: Collection[str]) ->
         yield
 
 
-def refuse_foreign(folder: Path, beside: Collection[str] = ()) -> None:
+def refuse_other_files(folder: Path, beside: Collection[str] = ()) -> None:
     """Refuse a folder, if it is there, that has files of other origin and no shards.
 
     Args:

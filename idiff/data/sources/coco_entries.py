@@ -70,10 +70,13 @@ def read_entries(value: Mapping[str, Any]) -> tuple[dict[str, Any], Entries]:
                     f"{_called(entry, place)} names the image {identity}, which is not in 'images'",
                 )
             own = same_id(entry.get("id"))
-            if own is not None and known.setdefault(own, (identity, instance)) != (identity, instance):
-                entries.ids_twice += 1
-            elif own is not None and known[own][1] is not instance:
-                raise EntryError("listed twice", f"{_called(entry, place)} is listed twice, the same in every value")
+            if own is not None:
+                if known.get(own) == (identity, instance):
+                    raise EntryError(
+                        "listed twice", f"{_called(entry, place)} is listed twice, the same in every value"
+                    )
+                entries.ids_twice += own in known
+                known.setdefault(own, (identity, instance))
         except EntryError as error:
             entries.left_out[error.reason] += 1
             if str(error):

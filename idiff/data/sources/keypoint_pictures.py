@@ -134,18 +134,18 @@ class KeypointPictures(Source):
         return instances
 
     def _notes_of_sizes(self) -> list[str]:
-        """How many images are not as large as the lists state, of `LOOKED_AT` that lie evenly in the set."""
+        """How many usable images are not as large as the lists state, of `LOOKED_AT` that lie evenly in the set."""
         looked, other = 0, []
         for place in range(0, len(self._ids), max(1, len(self._ids) // LOOKED_AT)):
-            picture = self._pictures[self._ids[place]]
-            stated = number(picture.get("width")), number(picture.get("height"))
+            identity = self._ids[place]
+            picture = self._pictures[identity]
             with suppress(IdiffError, OSError):
-                height, width = picture_size(read_regular(locate(self.folder, picture["file_name"])), where="")
+                size = picture_size(read_regular(locate(self.folder, picture["file_name"])), where="")
+                stated = _stated(picture, size)
                 looked += 1
-                if None not in stated and stated not in {(width, height), (0.0, 0.0)}:
-                    other.append(
-                        f"{picture['file_name']} with {width}x{height}, stated {stated[0]:.0f}x{stated[1]:.0f}"
-                    )
+                if stated != size[::-1] and not wrong_size(picture, size, self._instances[identity]):
+                    sizes = f"{size[1]}x{size[0]}, stated {stated[0]:.0f}x{stated[1]:.0f}"
+                    other.append(f"{picture['file_name']} with {sizes}")
         if not other:
             return []
         return [
@@ -167,6 +167,11 @@ def _unpaired(skeleton: Mapping[str, Any]) -> str:
     return "no joint has a left and a right by its name"
 
 
+def _stated(picture: Mapping[str, Any], size: tuple[int, int]) -> tuple[float | int, float | int]:
+    """The (width, height) that the list states of an image of (height, width); its own where it states none."""
+    return number(picture.get("width")) or size[1], number(picture.get("height")) or size[0]
+
+
 def wrong_size(picture: Mapping[str, Any], size: tuple[int, int], instances: Sequence[Mapping[str, Any]]) -> str:
     """What is wrong about the size that the file states of an image; empty where it may be used.
 
@@ -176,7 +181,7 @@ def wrong_size(picture: Mapping[str, Any], size: tuple[int, int], instances: Seq
         instances: of the image, with `keypoints`.
     """
     height, width = size
-    stated = number(picture.get("width")) or width, number(picture.get("height")) or height
+    stated = _stated(picture, size)
     if stated == (width, height):
         return ""
     sizes = f"{width}x{height} pixels, expected {stated[0]:.0f}x{stated[1]:.0f} as annotated"
